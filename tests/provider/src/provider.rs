@@ -213,6 +213,12 @@ impl Provider {
         self.state().faults.clear(endpoint);
     }
 
+    /// Ends the waiting (delay, hang, drip, latency) of every request that has arrived; later ones wait again.
+    pub fn release(&self) {
+        self.state().releases += 1;
+        self.shared.announce();
+    }
+
     /// Locks the state.
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.shared.lock()

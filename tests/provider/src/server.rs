@@ -67,10 +67,6 @@ impl Shared {
         self.announce();
         self.wait_until(Instant::now() + Duration::from_secs(10), |state| state.connections.is_empty());
     }
-
-    fn pause(&self, time: Duration) {
-        self.wait_until(Instant::now() + time, |state| state.service == Standing::Disabled);
-    }
 }
 
 /// Accepts connections until it is closed.
@@ -152,6 +148,7 @@ struct Call<'a> {
     request: Request,
     endpoint: Endpoint,
     number: usize,
+    releases: usize,
 }
 
 impl<'a> Call<'a> {
@@ -161,9 +158,10 @@ impl<'a> Call<'a> {
         state.log.push(Recorded::of(endpoint, &request));
         let number = state.log.len() - 1;
         let fault = state.faults.take(endpoint);
+        let releases = state.releases;
         drop(state);
         shared.announce();
-        (Self { shared, request, endpoint, number }, fault)
+        (Self { shared, request, endpoint, number, releases }, fault)
     }
 
     fn answer_normally(&self, wire: Wire) -> io::Result<()> {
@@ -179,7 +177,7 @@ impl<'a> Call<'a> {
         match fault {
             Fault::ResetBeforeProcessing => return wire.reset(),
             Fault::Delay(time) => {
-                self.shared.pause(*time);
+                self.pause(*time);
                 return self.answer_normally(wire);
             }
             _ => {}
@@ -193,7 +191,7 @@ impl<'a> Call<'a> {
             Fault::ResetAfterProcessing => wire.reset(),
             Fault::CloseAfterProcessing => wire.finish(),
             Fault::HangBeforeBody(time) => {
-                self.shared.pause(*time);
+                self.pause(*time);
                 self.send(wire, &reply)
             }
             Fault::HangAfterHeaders(time) => {
@@ -213,6 +211,12 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// Waits so long, or until a release that came after this request.
+    fn pause(&self, time: Duration) {
+        let is_over = |state: &State| state.releases > self.releases || state.service == Standing::Disabled;
+        self.shared.wait_until(Instant::now() + time, is_over);
+    }
+
     fn process(&self, answer: Answer) -> Reply {
         let mut state = self.shared.lock();
         let before = state.exchanges;
@@ -221,7 +225,7 @@ impl<'a> Call<'a> {
         drop(state);
         self.shared.announce();
         if !latency.is_zero() {
-            self.shared.pause(latency);
+            self.pause(latency);
         }
         reply
     }
@@ -236,7 +240,7 @@ impl<'a> Call<'a> {
         wire.write_all(&reply.head())?;
         wire.flush()?;
         for piece in reply.body.chunks(pace.0.max(1)) {
-            self.shared.pause(pace.1);
+            self.pause(pace.1);
             wire.write_all(piece)?;
             wire.flush()?;
         }

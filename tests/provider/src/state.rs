@@ -76,6 +76,8 @@ pub(crate) struct State {
     pub(crate) violations: Vec<String>,
     /// The open connections.
     pub(crate) connections: HashMap<usize, TcpStream>,
+    /// How often waiting requests were told to go on.
+    pub(crate) releases: usize,
     /// How many connections there have been.
     pub(crate) connection_count: usize,
     /// Whether the provider still serves; nothing waits once it does not.
@@ -104,6 +106,7 @@ impl State {
             log: Vec::new(),
             violations: Vec::new(),
             connections: HashMap::new(),
+            releases: 0,
             connection_count: 0,
             service: Standing::Enabled,
         }

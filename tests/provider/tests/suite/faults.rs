@@ -87,19 +87,21 @@ fn a_dripped_answer_arrives_whole() {
 #[test]
 fn a_delay_comes_before_processing_and_latency_after_it() {
     let (provider, token) = start();
-    provider.misbehave(Endpoint::Token, Fault::Delay(Duration::from_millis(300)));
+    provider.misbehave(Endpoint::Token, Fault::Delay(LONG));
     thread::scope(|scope| {
         let asker = scope.spawn(|| refresh(&provider, &token));
         provider.wait_for(Endpoint::Token, 1, LONG);
         assert_eq!(provider.exchanges(), 0);
+        provider.release();
         assert_eq!(asker.join().unwrap().status, 200);
     });
-    provider.set_refresh_latency(Duration::from_millis(300));
+    provider.set_refresh_latency(LONG);
     let newest = provider.newest_refresh_token().unwrap();
     thread::scope(|scope| {
         let asker = scope.spawn(|| refresh(&provider, &newest));
         provider.wait_for_exchanges(2, LONG);
         assert_eq!(provider.last_request(Endpoint::Token).status, None, "spent, and not yet answered");
+        provider.release();
         assert_eq!(asker.join().unwrap().status, 200);
     });
 }
