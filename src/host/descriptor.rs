@@ -1,0 +1,56 @@
+//! Descriptors that the caller of the program, or the front of an exchange, hands over by number.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
+
+use rustix::io::FdFlags;
+
+/// Takes over a descriptor that was inherited under a number; the standard streams are not ours to take.
+pub(crate) fn adopt(number: RawFd) -> io::Result<OwnedFd> {
+    if number <= 2 {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "descriptors 0 to 2 are the standard streams"));
+    }
+    #[expect(unsafe_code, reason = "a descriptor given by number has no safe form; nothing else here owns it")]
+    let (borrowed, owned) = unsafe { (BorrowedFd::borrow_raw(number), OwnedFd::from_raw_fd(number)) };
+    match rustix::io::fcntl_setfd(borrowed, FdFlags::CLOEXEC) {
+        Ok(()) => Ok(owned),
+        Err(errno) => {
+            // not open, so there is nothing to close
+            let _: RawFd = std::os::fd::IntoRawFd::into_raw_fd(owned);
+            Err(errno.into())
+        }
+    }
+}
+
+/// Reads all that a descriptor gives, at most `limit` bytes; standard input may be named, too.
+pub(crate) fn read_to_end(number: RawFd, limit: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if number == 0 {
+        io::stdin().take(limit + 1).read_to_end(&mut bytes)?;
+    } else {
+        File::from(adopt(number)?).take(limit + 1).read_to_end(&mut bytes)?;
+    }
+    if bytes.len() as u64 > limit {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("more than {limit} bytes")));
+    }
+    Ok(bytes)
+}
+
+/// Lets the next program that is started inherit a descriptor, or not.
+pub(crate) fn set_inheritable(descriptor: impl AsFd, inherit: Inherit) -> io::Result<()> {
+    let flags = match inherit {
+        Inherit::Yes => FdFlags::empty(),
+        Inherit::No => FdFlags::CLOEXEC,
+    };
+    Ok(rustix::io::fcntl_setfd(descriptor, flags)?)
+}
+
+/// Whether a started program gets a descriptor.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Inherit {
+    /// It does.
+    Yes,
+    /// It does not.
+    No,
+}

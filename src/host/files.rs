@@ -1,0 +1,249 @@
+//! Private files: who may own them, how they are read, made, replaced and published.
+//!
+//! Modes are set explicitly and checked on the open descriptor. Whatever is replaced is replaced by a rename of a
+//! file that was flushed to disk, and its folder is flushed after.
+
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags, RenameFlags, Stat};
+use rustix::io::Errno;
+
+/// What is wrong with a file or folder that must be private.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FileFault {
+    /// An operation of the system failed.
+    #[error("cannot {doing} {}", path.display())]
+    Io {
+        /// What was tried, as a verb.
+        doing: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// A symbolic link stands where only a real file may.
+    #[error("{} is a symbolic link, which is not allowed there", path.display())]
+    Symlink {
+        /// The link.
+        path: PathBuf,
+    },
+    /// Somebody else owns it.
+    #[error("{} belongs to user {owner}, not to you", path.display())]
+    WrongOwner {
+        /// The file.
+        path: PathBuf,
+        /// Its owner's number.
+        owner: u32,
+    },
+    /// Others may use it.
+    #[error("{} is open to others (mode {mode:03o})", path.display())]
+    TooOpen {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+        /// The permission bits it should have.
+        wanted: u32,
+    },
+    /// It is not the kind of file that is expected.
+    #[error("{} is not {expected}", path.display())]
+    WrongKind {
+        /// The path.
+        path: PathBuf,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// It is larger than anything we wrote.
+    #[error("{} is larger than {limit} bytes", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The limit in bytes.
+        limit: usize,
+    },
+}
+
+impl FileFault {
+    /// Returns the command that mends it, where there is one.
+    pub(crate) fn mend(&self) -> Option<String> {
+        match self {
+            Self::TooOpen { path, wanted, .. } => Some(format!("chmod {wanted:o} '{}'", path.display())),
+            Self::WrongOwner { path, .. } => Some(format!("sudo chown \"$(id -u)\" '{}'", path.display())),
+            Self::Symlink { path } => Some(format!("ls -l '{}'", path.display())),
+            Self::Io { .. } | Self::WrongKind { .. } | Self::TooLarge { .. } => None,
+        }
+    }
+
+    /// Tells whether the file is simply not there.
+    pub(crate) fn is_missing(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+}
+
+/// Whose a file may be and who may read it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Ours alone, and no symbolic link: everything in the vault and state folders.
+    Private,
+    /// Ours, or root's and then readable by the group; a link may lead there (systemd and Kubernetes make them so).
+    Credential,
+    /// Ours or root's, readable by all, writable by nobody else: `config.toml`.
+    Readable,
+}
+
+/// Wraps an error of the system with what was tried on which path.
+pub(crate) fn fault<E: Into<io::Error>>(doing: &'static str, path: &Path) -> impl FnOnce(E) -> FileFault {
+    let path = path.to_owned();
+    move |source| FileFault::Io { doing, path, source: source.into() }
+}
+
+/// Reads a whole file of at most `limit` bytes after checking on the open descriptor who else may use it.
+pub(crate) fn read(path: &Path, access: Access, limit: usize) -> Result<Vec<u8>, FileFault> {
+    let mut flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    if access == Access::Private {
+        flags |= OFlags::NOFOLLOW;
+    }
+    let file = rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| match errno {
+        Errno::LOOP => FileFault::Symlink { path: path.to_owned() },
+        errno => fault("open", path)(errno),
+    })?;
+    let stat = rustix::fs::fstat(&file).map_err(fault("look at", path))?;
+    check_stat(path, &stat, access, Kind::File)?;
+    let mut bytes = Vec::with_capacity(usize::try_from(stat.st_size).unwrap_or(0).min(limit) + 1);
+    let read = File::from(file).take(limit as u64 + 1).read_to_end(&mut bytes);
+    read.map_err(fault("read", path))?;
+    if bytes.len() > limit {
+        return Err(FileFault::TooLarge { path: path.to_owned(), limit });
+    }
+    Ok(bytes)
+}
+
+/// Checks that a folder is ours alone and no symbolic link.
+pub(crate) fn check_folder(path: &Path) -> Result<(), FileFault> {
+    let stat = rustix::fs::lstat(path).map_err(fault("look at", path))?;
+    check_stat(path, &stat, Access::Private, Kind::Folder)
+}
+
+/// What a path must lead to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// A regular file.
+    File,
+    /// A folder.
+    Folder,
+}
+
+/// Applies the rules of [`Access`] to what the system says of a file.
+fn check_stat(path: &Path, stat: &Stat, access: Access, kind: Kind) -> Result<(), FileFault> {
+    use rustix::fs::FileType;
+    let owned = path.to_owned();
+    match (FileType::from_raw_mode(stat.st_mode), kind) {
+        (FileType::Symlink, _) => return Err(FileFault::Symlink { path: owned }),
+        (FileType::RegularFile, Kind::File) | (FileType::Directory, Kind::Folder) => {}
+        (_, Kind::File) => return Err(FileFault::WrongKind { path: owned, expected: "a regular file" }),
+        (_, Kind::Folder) => return Err(FileFault::WrongKind { path: owned, expected: "a folder" }),
+    }
+    let ours = stat.st_uid == rustix::process::geteuid().as_raw();
+    if !ours && (access == Access::Private || stat.st_uid != 0) {
+        return Err(FileFault::WrongOwner { path: owned, owner: stat.st_uid });
+    }
+    let forbidden = match access {
+        Access::Private => 0o077,
+        Access::Credential if ours && stat.st_uid != 0 => 0o077,
+        Access::Credential => 0o027,
+        Access::Readable => 0o022,
+    };
+    let mode = stat.st_mode & 0o777;
+    if mode & forbidden != 0 {
+        let wanted = if kind == Kind::Folder { 0o700 } else { mode & 0o700 & !forbidden };
+        return Err(FileFault::TooOpen { path: owned, mode, wanted });
+    }
+    Ok(())
+}
+
+/// Makes a folder of mode 0700 and its parents; one that is already there is left as it is.
+pub(crate) fn make_folder(path: &Path) -> Result<(), FileFault> {
+    match rustix::fs::mkdir(path, Mode::RWXU) {
+        Ok(()) => rustix::fs::chmod(path, Mode::RWXU).map_err(fault("set the mode of", path)),
+        Err(Errno::EXIST) => Ok(()),
+        Err(Errno::NOENT) => {
+            let parent = path.parent().ok_or(Errno::NOENT).map_err(fault("make", path))?;
+            make_folder(parent)?;
+            make_folder(path)
+        }
+        Err(errno) => Err(fault("make", path)(errno)),
+    }
+}
+
+/// Opens a file of mode 0600 for writing and reading, made if it is not there, and never through a link.
+pub(crate) fn open_private(path: &Path, extra: OFlags) -> Result<File, FileFault> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW | extra;
+    let file = rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR).map_err(|errno| match errno {
+        Errno::LOOP => FileFault::Symlink { path: path.to_owned() },
+        errno => fault("write", path)(errno),
+    })?;
+    let stat = rustix::fs::fstat(&file).map_err(fault("look at", path))?;
+    if stat.st_mode & 0o777 != 0o600 && stat.st_uid == rustix::process::geteuid().as_raw() && stat.st_size == 0 {
+        rustix::fs::fchmod(&file, Mode::RUSR | Mode::WUSR).map_err(fault("set the mode of", path))?;
+    } else {
+        check_stat(path, &stat, Access::Private, Kind::File)?;
+    }
+    Ok(File::from(file))
+}
+
+/// Writes all bytes and waits until they rest on the disk.
+pub(crate) fn write_durably(mut file: &File, bytes: &[u8], path: &Path) -> Result<(), FileFault> {
+    file.write_all(bytes).map_err(fault("write", path))?;
+    file.sync_all().map_err(fault("write to the disk", path))
+}
+
+/// Waits until the names in a folder rest on the disk.
+pub(crate) fn sync_folder(path: &Path) -> Result<(), FileFault> {
+    let folder = File::open(path).map_err(fault("open", path))?;
+    folder.sync_all().map_err(fault("write to the disk", path))
+}
+
+/// Replaces a file, or makes it, in one step that survives a crash: a temporary file, flushed, then renamed.
+pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileFault> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.new", std::process::id()));
+    let new = folder.join(name);
+    let file = open_private(&new, OFlags::TRUNC)?;
+    let outcome = write_durably(&file, bytes, &new)
+        .and_then(|()| rustix::fs::fchmod(&file, Mode::from_raw_mode(mode)).map_err(fault("set the mode of", &new)))
+        .and_then(|()| std::fs::rename(&new, path).map_err(fault("replace", path)))
+        .and_then(|()| sync_folder(folder));
+    if outcome.is_err() {
+        // what is left of a failed attempt holds nothing that is not elsewhere; it may be gone already
+        drop(std::fs::remove_file(&new));
+    }
+    outcome
+}
+
+/// How a flushed file got its final name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Published {
+    /// It stands there now.
+    Yes,
+    /// Another file already had the name; nothing was changed.
+    NameTaken,
+}
+
+/// Gives a flushed file its final name without ever replacing another one.
+pub(crate) fn publish(from: &Path, to: &Path) -> Result<Published, FileFault> {
+    let cwd = rustix::fs::CWD;
+    match rustix::fs::renameat_with(cwd, from, cwd, to, RenameFlags::NOREPLACE) {
+        Ok(()) => Ok(Published::Yes),
+        Err(Errno::EXIST) => Ok(Published::NameTaken),
+        // some file systems have no such rename: a hard link refuses an existing name just as well
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => match std::fs::hard_link(from, to) {
+            Ok(()) => std::fs::remove_file(from).map(|()| Published::Yes).map_err(fault("remove", from)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(Published::NameTaken),
+            Err(error) => Err(fault("publish", to)(error)),
+        },
+        Err(errno) => Err(fault("publish", to)(errno)),
+    }
+}

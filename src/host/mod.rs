@@ -1,0 +1,89 @@
+//! The outside world as one plain struct: arguments, environment, standard streams and the clock.
+//!
+//! Nothing else in the crate reads the environment or asks for the time. What differs between
+//! operating systems (files, descriptors, processes, signals, the terminal) has its place here.
+
+pub(crate) mod descriptor;
+pub(crate) mod files;
+pub(crate) mod folders;
+pub(crate) mod process;
+pub(crate) mod terminal;
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::io::{self, IsTerminal as _, Read, Write};
+use std::time::SystemTime;
+
+/// Everything a run of tokenkeep gets from outside.
+pub struct Host {
+    /// The command line, with the program's name first.
+    pub args: Vec<OsString>,
+    /// The environment variables.
+    pub env: Environment,
+    /// Standard input.
+    pub stdin: Box<dyn Read>,
+    /// Standard output: data only.
+    pub stdout: Box<dyn Write>,
+    /// Standard error: everything a person reads.
+    pub stderr: Box<dyn Write>,
+    /// Which of the streams are terminals.
+    pub terminals: Terminals,
+    /// The clock.
+    pub now: fn() -> SystemTime,
+    /// Where the operating system says the home of this user is, if HOME does not.
+    pub home: fn() -> Option<std::path::PathBuf>,
+}
+
+/// Which streams lead to a terminal.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Terminals {
+    /// Standard output is a terminal.
+    pub stdout: bool,
+    /// Standard error is a terminal.
+    pub stderr: bool,
+}
+
+impl Host {
+    /// Describes this process's own world, and makes the process fit to hold secrets: not dumpable, no core files.
+    #[expect(clippy::disallowed_methods, reason = "this is the place that reads the environment and the clock")]
+    pub fn of_this_process() -> Self {
+        process::harden();
+        Self {
+            args: std::env::args_os().collect(),
+            env: std::env::vars_os().collect(),
+            stdin: Box::new(io::stdin()),
+            stdout: Box::new(io::stdout()),
+            stderr: Box::new(io::stderr()),
+            terminals: Terminals { stdout: io::stdout().is_terminal(), stderr: io::stderr().is_terminal() },
+            now: SystemTime::now,
+            home: std::env::home_dir,
+        }
+    }
+}
+
+/// The environment variables of a run.
+#[derive(Clone, Default)]
+pub struct Environment(BTreeMap<OsString, OsString>);
+
+impl FromIterator<(OsString, OsString)> for Environment {
+    fn from_iter<I: IntoIterator<Item = (OsString, OsString)>>(pairs: I) -> Self {
+        Self(pairs.into_iter().collect())
+    }
+}
+
+impl Environment {
+    /// Returns a variable's text; an empty one and one that is not UTF-8 count as unset.
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+        self.raw(name).and_then(OsStr::to_str)
+    }
+
+    /// Returns a variable as it is; an empty one counts as unset.
+    pub(crate) fn raw(&self, name: &str) -> Option<&OsStr> {
+        self.0.get(OsStr::new(name)).map(OsString::as_os_str).filter(|value| !value.is_empty())
+    }
+
+    /// Iterates over all variables.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&OsString, &OsString)> {
+        self.0.iter()
+    }
+}

@@ -1,0 +1,138 @@
+//! This process and the ones it starts: no dumps, the detached child of an exchange, signals.
+
+use std::fs::{File, TryLockError};
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, Stdio};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
+use std::time::Duration;
+
+use rustix::process::{DumpableBehavior, Resource, Rlimit};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use zeroize::Zeroizing;
+
+use super::Environment;
+use super::descriptor::{Inherit, set_inheritable};
+
+/// The name by which the program calls itself to carry out an exchange; not for people.
+pub(crate) const EXCHANGE_COMMAND: &str = "__exchange";
+
+/// What the detached child may know of our environment: how to reach the provider, and nothing else.
+const CHILD_ENVIRONMENT: [&str; 12] = [
+    "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy",
+    "SSL_CERT_FILE", "SSL_CERT_DIR", "DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR",
+];
+
+/// The limit on core files that was in force when the program started.
+static CORE_LIMIT: OnceLock<Rlimit> = OnceLock::new();
+
+/// Makes the process not dumpable and sets its soft limit for core files to zero.
+pub(super) fn harden() {
+    let limit = rustix::process::getrlimit(Resource::Core);
+    let none = Rlimit { current: Some(0), maximum: limit.maximum };
+    CORE_LIMIT.get_or_init(|| limit);
+    // neither can fail for oneself; were it otherwise, there would be nothing better to do
+    drop(rustix::process::setrlimit(Resource::Core, none));
+    #[cfg(target_os = "linux")]
+    drop(rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable));
+}
+
+/// Gives the limit on core files back, for a command that is about to be started.
+pub(crate) fn restore_core_limit() {
+    if let Some(limit) = CORE_LIMIT.get() {
+        drop(rustix::process::setrlimit(Resource::Core, limit.clone()));
+    }
+}
+
+/// A lock that was had, and whether somebody else held it first.
+#[derive(Debug)]
+pub(crate) struct Locked {
+    /// The open file that holds the lock.
+    pub(crate) file: File,
+    /// How it was had.
+    pub(crate) waiting: Waiting,
+}
+
+/// Whether a lock was free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waiting {
+    /// It was free.
+    None,
+    /// Somebody else held it when we came.
+    Some,
+}
+
+/// Waits for the exclusive lock of an open file, at most for `patience`; `None` if that was not enough.
+///
+/// The lock ends with the last descriptor of the open file: the caller's, or that of a child that inherited it.
+pub(crate) fn lock_within(file: File, patience: Duration) -> io::Result<Option<Locked>> {
+    match file.try_lock() {
+        Ok(()) => return Ok(Some(Locked { file, waiting: Waiting::None })),
+        Err(TryLockError::WouldBlock) => {}
+        Err(TryLockError::Error(error)) => return Err(error),
+    }
+    // the kernel has no lock with a deadline; a thread that is left behind dies with the process
+    let (sender, receiver) = mpsc::sync_channel(0);
+    std::thread::Builder::new().spawn(move || {
+        let outcome = file.lock().map(|()| Locked { file, waiting: Waiting::Some });
+        drop(sender.send(outcome));
+    })?;
+    match receiver.recv_timeout(patience) {
+        Ok(outcome) => outcome.map(Some),
+        Err(_) => Ok(None),
+    }
+}
+
+/// Runs the hidden exchange command of this very executable, detached from the terminal, and returns its answer.
+///
+/// The child inherits the lock's descriptor, so that the lock outlives us. One child is started at a time: between
+/// making the descriptor inheritable and closing it again, no other child may come into being.
+pub(crate) fn run_detached(request: &[u8], lock: &File, env: &Environment) -> io::Result<Zeroizing<Vec<u8>>> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let mut command = Command::new(this_executable()?);
+    command.arg0("tokenkeep").args([EXCHANGE_COMMAND, &lock.as_raw_fd().to_string()]).current_dir("/").env_clear();
+    command.envs(CHILD_ENVIRONMENT.iter().filter_map(|&name| Some((name, env.raw(name)?))));
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = {
+        let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        set_inheritable(lock, Inherit::Yes)?;
+        let child = command.spawn();
+        set_inheritable(lock, Inherit::No)?;
+        child?
+    };
+    let sent = child.stdin.take().map_or(Ok(()), |mut stdin| stdin.write_all(request));
+    let mut answer = Zeroizing::new(Vec::new());
+    let received = child.stdout.take().map_or(Ok(0), |mut stdout| stdout.read_to_end(&mut answer));
+    child.wait()?;
+    sent.and(received).map(|_| answer)
+}
+
+/// Returns a path that starts this executable even after its file was replaced.
+fn this_executable() -> io::Result<std::path::PathBuf> {
+    if cfg!(target_os = "linux") { Ok("/proc/self/exe".into()) } else { std::env::current_exe() }
+}
+
+/// Makes this process the leader of its own session and deaf to INT, TERM and HUP.
+pub(crate) fn detach() -> io::Result<()> {
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
+    }
+    rustix::process::setsid()?;
+    Ok(())
+}
+
+/// From now on INT, TERM and HUP end the program at once with 128 and the signal's number.
+///
+/// Process 1 of a container is left as it is: the kernel shields it from signals without a handler, and its end would
+/// take the child of an exchange with it.
+pub(crate) fn leave_on_signals() -> io::Result<()> {
+    if std::process::id() == 1 {
+        return Ok(());
+    }
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, Arc::new(AtomicBool::new(true)))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,387 @@
+//! The exchange: what the front asks of its detached child, and what the child does with it.
+//!
+//! The child holds the entry's lock through an inherited descriptor. It reserves room on the disk, notes its intent,
+//! sends one request, and puts any success to rest on the disk before anybody hears of it.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize, Serializer};
+use zeroize::Zeroizing;
+
+use super::note::{Event, Note, Refused};
+use super::plan::back_off;
+use super::spent;
+use crate::host::files::FileFault;
+use crate::host::{descriptor, process};
+use crate::idp::{Client, Grant, Refusal, RefusalKind, Reply, TokenAnswer, TokenRequest, Wire};
+use crate::profile::{AudienceAs, ClientAuth, EntryName, SecureUrl};
+use crate::secret::{AccessToken, ClientSecret, DeviceCode};
+use crate::token::scopes::Scopes;
+use crate::token::text::{self, Look};
+use crate::token::time::{Lifetime, Timestamp};
+use crate::vault::entry::{Asked, Body, Born, CachedToken, Entry, TokenSet};
+use crate::vault::sealing::Sealer;
+use crate::vault::shelf::{EntryLock, Reserved};
+
+/// How long an access token is trusted whose life nobody states: long enough for one use, too short to go stale.
+const UNSTATED_LIFE: Lifetime = Lifetime::seconds(60);
+
+/// How many access tokens for other scopes or audiences stay in an entry.
+const KEPT_OTHERS: usize = 16;
+
+/// Everything that one exchange needs. The vault identity is not among it.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Request {
+    /// The entry.
+    pub(super) name: EntryName,
+    /// The entry's folder.
+    pub(super) folder: PathBuf,
+    /// The number of the generation that a success becomes.
+    pub(super) next: u64,
+    /// What seals a success.
+    pub(super) sealer: Sealer,
+    /// Where the request goes, and as whom.
+    pub(super) born: Born,
+    /// The client's secret.
+    #[serde(serialize_with = "expose_secret")]
+    pub(super) client_secret: Option<ClientSecret>,
+    /// Certificates to trust besides the system's.
+    pub(super) ca_file: Option<PathBuf>,
+    /// What is presented.
+    pub(super) presented: Presented,
+    /// Under which key the access token is kept.
+    pub(super) asked: Asked,
+    /// The scopes to send.
+    pub(super) scopes: Scopes,
+    /// The audience to send, and how.
+    pub(super) audience: Option<(AudienceAs, String)>,
+    /// The digest of issuer, client and secret.
+    pub(super) fingerprint: String,
+    /// Where spent tokens are noted.
+    pub(super) journal: PathBuf,
+}
+
+/// What is presented to the token endpoint.
+#[derive(Serialize, Deserialize)]
+pub(super) enum Presented {
+    /// The refresh token of a generation.
+    Refresh {
+        /// The generation.
+        generation: u64,
+        /// Its tokens.
+        tokens: Box<TokenSet>,
+        /// The note that was in force before.
+        before: Option<Note>,
+    },
+    /// The device code of a login.
+    Device {
+        /// The code.
+        #[serde(serialize_with = "expose_code")]
+        code: DeviceCode,
+    },
+}
+
+/// Writes a client's secret into the request to the child.
+fn expose_secret<S: Serializer>(secret: &Option<ClientSecret>, serializer: S) -> Result<S::Ok, S::Error> {
+    secret.as_ref().map(ClientSecret::expose).serialize(serializer)
+}
+
+/// Writes a device code into the request to the child.
+fn expose_code<S: Serializer>(code: &DeviceCode, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(code.expose())
+}
+
+/// What became of an exchange.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Answer {
+    /// The provider granted it, and it rests on the disk.
+    Granted {
+        /// The access token; `None` if the provider sent none that can be used.
+        token: Option<CachedToken>,
+        /// Why it could not be published; the next holder of the lock will.
+        unpublished: Option<String>,
+    },
+    /// The provider refused it.
+    Refused(Refusal),
+    /// The provider could not be reached, or sent us away: nothing was spent.
+    Unavailable {
+        /// Why.
+        why: String,
+    },
+    /// It was sent, and no answer came back.
+    Lost {
+        /// Why.
+        why: String,
+    },
+    /// Nothing was sent.
+    NotSent {
+        /// Why.
+        why: String,
+    },
+    /// The provider granted it, and it could not be written anywhere.
+    NotKept {
+        /// Why.
+        why: String,
+    },
+}
+
+/// Runs in the detached child: reads the request, carries it out, writes the answer.
+pub(crate) fn serve(lock: i32, stdin: &mut dyn Read, stdout: &mut dyn Write, now: fn() -> SystemTime) -> io::Result<()> {
+    process::detach()?;
+    let mut request = Zeroizing::new(Vec::new());
+    stdin.read_to_end(&mut request)?;
+    // a request that was cut short does not parse, and spends nothing
+    let request: Request = serde_json::from_slice(&request)?;
+    let lock = EntryLock::adopt(File::from(descriptor::adopt(lock)?), request.folder.clone());
+    let answer = Zeroizing::new(serde_json::to_vec(&carry_out(&request, &lock, now))?);
+    // a front that is gone needs no answer: what counts rests on the disk
+    stdout.write_all(&answer)
+}
+
+/// Reserves, notes the intent, exchanges, and puts to rest.
+fn carry_out(request: &Request, lock: &EntryLock, now: fn() -> SystemTime) -> Answer {
+    let not_sent = |why: &dyn std::error::Error| Answer::NotSent { why: chain(why) };
+    let reserved = match lock.reserve() {
+        Ok(reserved) => reserved,
+        Err(fault) => return not_sent(&fault),
+    };
+    let wire = match Wire::open(request.ca_file.as_deref()) {
+        Ok(wire) => wire,
+        Err(error) => return not_sent(&error),
+    };
+    let Some(endpoint) = &request.born.token_endpoint else {
+        return Answer::NotSent { why: "the token endpoint is not known".to_owned() };
+    };
+    let sent_at = Timestamp::from(now());
+    if let Err(error) = note_intent(request, lock, sent_at) {
+        return not_sent(&error);
+    }
+    match send(request, &wire, endpoint) {
+        Reply::Granted(answer) => keep(request, lock, reserved, (answer, sent_at)),
+        other => {
+            reserved.release();
+            let answer = dismiss(request, lock, other, now().into());
+            answer.unwrap_or_else(|error| Answer::Lost { why: chain(&error) })
+        }
+    }
+}
+
+/// Sends the one request.
+fn send(request: &Request, wire: &Wire, endpoint: &SecureUrl) -> Reply {
+    let auth = request.born.client_auth;
+    let secret = request.client_secret.clone().filter(|_| auth != ClientAuth::None);
+    let client = Client { id: request.born.client_id.clone(), auth, secret };
+    let grant = match &request.presented {
+        Presented::Refresh { tokens, .. } => Grant::Refresh { token: tokens.refresh_token.clone() },
+        Presented::Device { code } => Grant::Device { code: code.clone() },
+    };
+    let audience = request.audience.as_ref().map(|(parameter, audience)| (*parameter, audience.as_str()));
+    wire.token(&TokenRequest { endpoint, client: &client, grant: &grant, scopes: &request.scopes, audience })
+}
+
+/// Notes which generation is being presented.
+fn note_intent(request: &Request, lock: &EntryLock, since: Timestamp) -> io::Result<()> {
+    match &request.presented {
+        Presented::Refresh { generation, before, .. } => {
+            let tries = tries_after_loss(before.as_ref()) + 1;
+            Note::write(Some(&Note { generation: *generation, since, tries, event: Event::Intent }), &lock.file)
+        }
+        Presented::Device { .. } => Ok(()),
+    }
+}
+
+/// Returns how many answers in a row were lost.
+fn tries_after_loss(before: Option<&Note>) -> u32 {
+    match before {
+        Some(Note { tries, event: Event::Intent | Event::Lost { .. }, .. }) => *tries,
+        Some(Note { event: Event::Unavailable { .. } | Event::Refused(_), .. }) | None => 0,
+    }
+}
+
+/// Puts a success to rest on the disk, then publishes it.
+fn keep(request: &Request, lock: &EntryLock, reserved: Reserved, granted: (TokenAnswer, Timestamp)) -> Answer {
+    let (answer, sent_at) = granted;
+    let previous = match &request.presented {
+        Presented::Refresh { tokens, .. } => Some(tokens.as_ref()),
+        Presented::Device { .. } => None,
+    };
+    let Some(tokens) = succeed(request, previous, answer, sent_at) else {
+        reserved.release();
+        let why = "the provider gave no refresh token; ask for the scope offline_access".to_owned();
+        return Answer::NotKept { why };
+    };
+    let token = tokens.access.iter().find(|cached| cached.asked == request.asked && cached.received_at == sent_at);
+    let token = token.filter(|cached| text::is_usable(cached.token.expose())).cloned();
+    let rotated = previous.filter(|before| before.refresh_token.expose() != tokens.refresh_token.expose());
+    let body = Body::RefreshToken(tokens.clone());
+    let entry = Entry { name: request.name.clone(), generation: request.next, written_at: sent_at, body };
+    let sealed = match request.sealer.seal(&entry) {
+        Ok(sealed) => sealed,
+        Err(fault) => return Answer::NotKept { why: chain(&fault) },
+    };
+    if let Err(fault) = rest(lock, reserved, &sealed) {
+        return Answer::NotKept { why: chain(&fault) };
+    }
+    if let Err(fault) = lock.publish(request.next) {
+        return Answer::Granted { token, unpublished: Some(chain(&fault)) };
+    }
+    if let Some(before) = rotated {
+        // a journal that cannot be written weakens a warning about backups, and must not cost the token
+        drop(spent::add(&request.journal, &before.refresh_token));
+    }
+    // the note is void for the new generation anyway; clearing it is tidiness
+    drop(Note::write(None, &lock.file));
+    lock.prune(request.next);
+    Answer::Granted { token, unpublished: None }
+}
+
+/// Writes the sealed answer; after a failed flush nothing is known of a file, so the second try is a new one.
+fn rest(lock: &EntryLock, reserved: Reserved, sealed: &[u8]) -> Result<(), FileFault> {
+    match reserved.fill(sealed) {
+        Ok(()) => Ok(()),
+        Err(first) => lock.reserve().and_then(|again| again.fill(sealed)).map_err(|_| first),
+    }
+}
+
+/// Notes what came of an exchange that brought nothing.
+fn dismiss(request: &Request, lock: &EntryLock, reply: Reply, now: Timestamp) -> io::Result<Answer> {
+    let (generation, before) = match &request.presented {
+        Presented::Refresh { generation, before, .. } => (*generation, before.as_ref()),
+        Presented::Device { .. } => return Ok(without_note(reply)),
+    };
+    let note = |since, tries, event| Note::write(Some(&Note { generation, since, tries, event }), &lock.file);
+    match reply {
+        Reply::Unavailable { why, retry_after } => {
+            let tries = match before {
+                Some(Note { tries, event: Event::Unavailable { .. }, .. }) => tries + 1,
+                Some(_) | None => 1,
+            };
+            let retry_at = now.after(retry_after.unwrap_or_else(|| back_off(tries)));
+            note(now, tries, Event::Unavailable { retry_at, why: why.clone() })?;
+            Ok(Answer::Unavailable { why })
+        }
+        Reply::Lost { why } => {
+            let tries = tries_after_loss(before) + 1;
+            note(now, tries, Event::Lost { retry_at: now.after(back_off(tries)) })?;
+            Ok(Answer::Lost { why })
+        }
+        Reply::Refused(refusal) if is_final(&refusal, request) => {
+            let tries = match before {
+                Some(Note { tries, event: Event::Refused(_), .. }) => tries + 1,
+                Some(_) | None => 1,
+            };
+            let refused = Refused {
+                at: now,
+                words: words_of(&refusal),
+                fingerprint: request.fingerprint.clone(),
+                lost_since: before.and_then(lost_since),
+            };
+            note(now, tries, Event::Refused(refused))?;
+            Ok(Answer::Refused(refusal))
+        }
+        reply @ (Reply::Refused(_) | Reply::Granted(_)) => {
+            Note::write(None, &lock.file)?;
+            Ok(without_note(reply))
+        }
+    }
+}
+
+/// Returns since when an answer has been missing.
+fn lost_since(note: &Note) -> Option<Timestamp> {
+    match &note.event {
+        Event::Intent | Event::Lost { .. } => Some(note.since),
+        Event::Refused(refused) => refused.lost_since,
+        Event::Unavailable { .. } => None,
+    }
+}
+
+/// Turns a reply into an answer that leaves no note.
+fn without_note(reply: Reply) -> Answer {
+    match reply {
+        Reply::Unavailable { why, .. } => Answer::Unavailable { why },
+        Reply::Lost { why } => Answer::Lost { why },
+        Reply::Refused(refusal) => Answer::Refused(refusal),
+        Reply::Granted(_) => Answer::Lost { why: "the answer was dropped".to_owned() },
+    }
+}
+
+/// Tells whether a refusal says that the refresh token is dead.
+///
+/// Providers say so as `invalid_grant`, as 400 `invalid_request`, or as 400 with no readable body; the latter two mean
+/// it only when nothing else was asked for that could be wrong.
+pub(super) fn is_final(refusal: &Refusal, request: &Request) -> bool {
+    let plain = request.scopes.is_empty() && request.audience.is_none();
+    match refusal.kind {
+        RefusalKind::DeadToken | RefusalKind::Interaction => true,
+        RefusalKind::BadRequest => plain,
+        RefusalKind::Client
+        | RefusalKind::Scope
+        | RefusalKind::Pending
+        | RefusalKind::SlowDown
+        | RefusalKind::AccessDenied
+        | RefusalKind::ExpiredCode
+        | RefusalKind::Other => false,
+    }
+}
+
+/// Returns a refusal in the provider's words.
+pub(super) fn words_of(refusal: &Refusal) -> String {
+    match (&refusal.error, &refusal.description) {
+        (Some(error), Some(description)) => format!("{error}: {description}"),
+        (Some(words), None) | (None, Some(words)) => words.clone(),
+        (None, None) => format!("status {} without a reason", refusal.status),
+    }
+}
+
+/// Makes the next token set out of the present one and an answer; `None` if there would be no refresh token.
+fn succeed(request: &Request, previous: Option<&TokenSet>, answer: TokenAnswer, sent_at: Timestamp) -> Option<TokenSet> {
+    let refresh_expires_at = match (&answer.refresh_token, previous) {
+        (None, Some(previous)) => previous.refresh_expires_at,
+        (Some(_), _) | (None, None) => answer.refresh_expires_in.map(|left| sent_at.after(left)),
+    };
+    let refresh_token = answer.refresh_token.or_else(|| previous.map(|tokens| tokens.refresh_token.clone()))?;
+    let mut access: Vec<CachedToken> = Vec::new();
+    if let Some(token) = answer.access_token {
+        let expires_at = expiry(&token, answer.expires_in, sent_at);
+        let (asked, token_type) = (request.asked.clone(), answer.token_type);
+        access.push(CachedToken { asked, token, token_type, scopes: answer.scope, received_at: sent_at, expires_at });
+    }
+    // an exchange kills the opaque tokens before it at some providers; nobody can revoke a JWT that is checked offline
+    let survives = |cached: &&CachedToken| {
+        cached.asked != request.asked
+            && cached.expires_at > sent_at
+            && text::classify(cached.token.expose()) == Look::Jwt
+    };
+    let others = previous.map(|tokens| tokens.access.as_slice()).unwrap_or_default();
+    access.extend(others.iter().filter(survives).take(KEPT_OTHERS).cloned());
+    Some(TokenSet {
+        born: request.born.clone(),
+        refresh_token,
+        refresh_expires_at,
+        login_at: previous.map_or(sent_at, |tokens| tokens.login_at),
+        used_at: Some(sent_at),
+        id_token: answer.id_token.or_else(|| previous.and_then(|tokens| tokens.id_token.clone())),
+        access,
+    })
+}
+
+/// Returns when an access token ends: as the answer says, else as the token says, else soon.
+fn expiry(token: &AccessToken, expires_in: Option<Lifetime>, sent_at: Timestamp) -> Timestamp {
+    let stated = expires_in.map(|life| sent_at.after(life));
+    let claimed = || crate::token::claims::Claims::unverified(token.expose()).and_then(|claims| claims.expires_at());
+    stated.or_else(claimed).unwrap_or_else(|| sent_at.after(UNSTATED_LIFE))
+}
+
+/// Writes an error and its sources on one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text += &format!(": {cause}");
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,503 @@
+//! The keeper: one entry's life. Is the cached token good; if not, lock, read again, exchange, put to rest, hand out.
+//!
+//! The most valuable thing here is a refresh token that the provider may rotate at every use. So: never refresh without
+//! the lock, never from a process that a person can interrupt, never hand out before the disk has it, and never delete
+//! on an error.
+
+#![warn(clippy::wildcard_enum_match_arm)]
+
+pub(crate) mod exchange;
+pub(crate) mod login;
+pub(crate) mod note;
+pub(crate) mod plan;
+mod spent;
+
+use std::io;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use crate::host::{Environment, process};
+use crate::idp::{IdpError, RefusalKind, Wire};
+use crate::profile::{EntryName, Profile, SecureUrl};
+use crate::secret::ClientSecret;
+use crate::token::scopes::Scopes;
+use crate::token::time::{Lifetime, MinTtl, Timestamp};
+use crate::vault::entry::{Body, Born, CachedToken, Entry, TokenSet};
+use crate::vault::sealing::digest_hex;
+use crate::vault::shelf::EntryLock;
+use crate::vault::{Vault, VaultError};
+use exchange::{Answer, Presented, Request};
+use note::{Note, Refused};
+use plan::{Circumstances, Fetch, Insistence, Obstacle, Wanted};
+
+/// How long a command waits for somebody else's exchange: half of what that exchange may take at most, and longer than
+/// any provider that is not broken needs.
+pub(crate) const LOCK_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Why an entry gives no access token.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum KeeperError {
+    /// The vault says no.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// There is no such entry.
+    #[error("nothing is stored under `{name}`")]
+    NoEntry {
+        /// The name.
+        name: EntryName,
+    },
+    /// The entry is there, and holds no refresh token.
+    #[error("`{name}` holds {kind}, and no refresh token", kind = article(kind))]
+    NotATokenSet {
+        /// The name.
+        name: EntryName,
+        /// What it holds.
+        kind: &'static str,
+    },
+    /// The cache alone was allowed, and has nothing good.
+    #[error("`{name}` has no cached access token that is good, and no refresh is allowed")]
+    NothingCached {
+        /// The name.
+        name: EntryName,
+    },
+    /// The profile was changed, so that the token would go somewhere else than where it came from.
+    #[error("the profile of `{name}` has another {what} than its token was issued with ({now}, not {then})")]
+    Moved {
+        /// The entry.
+        name: EntryName,
+        /// What changed.
+        what: &'static str,
+        /// What it is now.
+        now: String,
+        /// What it was.
+        then: String,
+    },
+    /// The entry with the client's secret is missing, or is something else.
+    #[error("`{secret}`, which must hold the client secret for `{name}`, does not")]
+    NoClientSecret {
+        /// The entry that needs it.
+        name: EntryName,
+        /// The entry that should hold it.
+        secret: EntryName,
+    },
+    /// The token was exchanged before: this vault is an old copy.
+    #[error("the refresh token of `{name}` was exchanged before: this looks like an old copy of the vault")]
+    Spent {
+        /// The entry.
+        name: EntryName,
+    },
+    /// The provider refuses the refresh token.
+    #[error("the provider refuses the refresh token of `{name}`")]
+    Refused {
+        /// The entry.
+        name: EntryName,
+        /// What is remembered of it.
+        refused: Refused,
+        /// When it is tried again by itself.
+        retry_at: Timestamp,
+    },
+    /// The provider refuses the client, not the token.
+    #[error("the provider refuses the client: {words}")]
+    ClientRefused {
+        /// The provider's words.
+        words: String,
+    },
+    /// The provider refuses the scopes or the audience.
+    #[error("the provider refuses what was asked for: {words}")]
+    AskedTooMuch {
+        /// The provider's words.
+        words: String,
+    },
+    /// The provider gave another answer than the standard knows.
+    #[error("the provider refused with an error that nobody expects here: {words}")]
+    Unexpected {
+        /// The provider's words.
+        words: String,
+    },
+    /// The provider cannot be reached, or sends us away.
+    #[error("the provider is not available: {why}")]
+    Unavailable {
+        /// Why.
+        why: String,
+        /// When it is tried again by itself.
+        until: Option<Timestamp>,
+    },
+    /// A request was sent, and its answer was lost.
+    #[error("response lost: a refresh was sent at {since} and its answer never arrived ({why})")]
+    AnswerLost {
+        /// When.
+        since: Timestamp,
+        /// Why, or until when is waited.
+        why: String,
+    },
+    /// Nothing could be sent.
+    #[error("the refresh was not begun: {why}")]
+    NotSent {
+        /// Why.
+        why: String,
+    },
+    /// The provider's answer could not be kept.
+    #[error("the provider answered, and the answer could not be kept: {why}")]
+    NotKept {
+        /// Why.
+        why: String,
+    },
+    /// The child that carries out an exchange could not be run.
+    #[error("the exchange could not be carried out")]
+    Detached(#[from] io::Error),
+    /// The provider's access token cannot be used.
+    #[error("the provider's access token has spaces or control characters, or is missing; it is not handed out")]
+    Unusable,
+    /// The token endpoint could not be found.
+    #[error(transparent)]
+    Provider(#[from] IdpError),
+}
+
+/// Puts the article in front of a kind.
+fn article(kind: &str) -> String {
+    let article = if kind.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+    format!("{article} {kind}")
+}
+
+/// How an access token came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum How {
+    /// It was in the newest generation.
+    Cached,
+    /// Somebody else brought it while we waited.
+    Adopted,
+    /// Our own exchange brought it.
+    Exchanged,
+    /// It has less life left than wanted, and nothing better can be had now.
+    Leftover,
+}
+
+/// An access token that is handed out.
+#[derive(Debug)]
+pub(crate) struct Handed {
+    /// The token.
+    pub(crate) token: CachedToken,
+    /// How it came.
+    pub(crate) how: How,
+    /// What the person should know.
+    pub(crate) notice: Option<String>,
+}
+
+impl Handed {
+    /// Hands a token out.
+    fn new(token: &CachedToken, how: How) -> Self {
+        Self { token: token.clone(), how, notice: None }
+    }
+}
+
+/// What the keeper works with.
+pub(crate) struct Keeper<'a> {
+    /// The open vault.
+    pub(crate) vault: &'a Vault,
+    /// The state folder.
+    pub(crate) state: &'a Path,
+    /// The environment, of which a child gets a part.
+    pub(crate) env: &'a Environment,
+    /// The clock.
+    pub(crate) now: fn() -> SystemTime,
+}
+
+impl Keeper<'_> {
+    /// Returns an access token that is good, refreshing it if that is needed.
+    pub(crate) fn fetch(
+        &self,
+        name: &EntryName,
+        profile: Option<&Profile>,
+        wanted: &Wanted,
+    ) -> Result<Handed, KeeperError> {
+        let entry = self.vault.newest(name)?.ok_or_else(|| KeeperError::NoEntry { name: name.clone() })?;
+        let tokens = token_set(&entry)?;
+        if wanted.fetch != Fetch::Always
+            && let Some(token) = plan::good_token(tokens, wanted, self.now())
+        {
+            return usable(Handed::new(token, How::Cached));
+        }
+        if wanted.fetch == Fetch::Never {
+            return Err(KeeperError::NothingCached { name: name.clone() });
+        }
+        self.refresh(&entry, profile, wanted).or_else(|error| self.leftover(name, wanted, error))
+    }
+
+    /// Returns the time.
+    fn now(&self) -> Timestamp {
+        (self.now)().into()
+    }
+
+    /// Locks, reads again, and exchanges.
+    fn refresh(&self, seen: &Entry, profile: Option<&Profile>, wanted: &Wanted) -> Result<Handed, KeeperError> {
+        process::leave_on_signals()?;
+        let lock = self.vault.shelf().lock(&seen.name, LOCK_PATIENCE)?;
+        self.adopt_unpublished(&seen.name, &lock)?;
+        let entry = self.vault.newest(&seen.name)?.ok_or_else(|| KeeperError::NoEntry { name: seen.name.clone() })?;
+        let tokens = token_set(&entry)?;
+        if entry.generation > seen.generation
+            && let Some(token) = plan::living_token(tokens, &wanted.asked, self.now())
+        {
+            return usable(Handed::new(token, How::Adopted));
+        }
+        let request = self.prepare(&entry, profile, wanted, &lock)?;
+        self.exchange(&request, &lock)
+    }
+
+    /// Publishes an answer that a dead holder of the lock left behind, if it follows the newest generation.
+    pub(crate) fn adopt_unpublished(&self, name: &EntryName, lock: &EntryLock) -> Result<(), KeeperError> {
+        let Some(file) = lock.unpublished().map_err(VaultError::from)? else { return Ok(()) };
+        let next = self.vault.shelf().generations(name).map_err(VaultError::from)?.first().map_or(1, |newest| newest + 1);
+        let outcome = match self.vault.unseal(name, next, &file) {
+            Ok(_) => lock.publish(next),
+            Err(_) => lock.put_aside(self.now().epoch()),
+        };
+        Ok(outcome.map_err(VaultError::from)?)
+    }
+
+    /// Decides whether the refresh token may be presented, and writes the request.
+    fn prepare(
+        &self,
+        entry: &Entry,
+        profile: Option<&Profile>,
+        wanted: &Wanted,
+        lock: &EntryLock,
+    ) -> Result<Request, KeeperError> {
+        let tokens = token_set(entry)?;
+        let born = self.destination(&entry.name, &tokens.born, profile)?;
+        let client_secret = self.client_secret(&entry.name, &born)?;
+        let fingerprint = fingerprint(&born, client_secret.as_ref());
+        let before = Note::read(&lock.file, entry.generation)?;
+        let seen = Circumstances {
+            tokens,
+            fingerprint: &fingerprint,
+            reuse_grace: profile.map(|profile| profile.reuse_grace).unwrap_or_default(),
+            waiting: lock.waiting,
+            insistence: wanted.insistence,
+        };
+        plan::may_present(before.as_ref(), &seen, self.now()).map_err(|obstacle| obstructed(&entry.name, obstacle))?;
+        let journal = spent::path(self.state, &entry.name);
+        let is_spent = spent::contains(&journal, &tokens.refresh_token).map_err(VaultError::from)?;
+        if is_spent && wanted.insistence < Insistence::PresentSpent {
+            return Err(KeeperError::Spent { name: entry.name.clone() });
+        }
+        let audience_as = profile.map(|profile| profile.audience_as).unwrap_or_default();
+        Ok(Request {
+            name: entry.name.clone(),
+            folder: lock.folder().to_owned(),
+            next: entry.generation + 1,
+            sealer: self.vault.sealer(),
+            born,
+            client_secret,
+            ca_file: profile.and_then(|profile| profile.ca_file.clone()),
+            presented: Presented::Refresh { generation: entry.generation, tokens: Box::new(tokens.clone()), before },
+            scopes: wanted.asked.scopes.clone(),
+            audience: wanted.asked.audience.clone().map(|audience| (audience_as, audience)),
+            asked: wanted.asked.clone(),
+            fingerprint,
+            journal,
+        })
+    }
+
+    /// Says where a refresh token goes and as whom. Never to another place than it came from.
+    fn destination(&self, name: &EntryName, born: &Born, profile: Option<&Profile>) -> Result<Born, KeeperError> {
+        let moved = |what: &'static str, now: &str, then: &str| KeeperError::Moved {
+            name: name.clone(),
+            what,
+            now: now.to_owned(),
+            then: then.to_owned(),
+        };
+        let mut born = born.clone();
+        let mut ca_file = None;
+        if let Some(profile) = profile {
+            if profile.issuer != born.issuer {
+                return Err(moved("issuer", profile.issuer.as_str(), born.issuer.as_str()));
+            }
+            if profile.client_id != born.client_id {
+                return Err(moved("client_id", &profile.client_id, &born.client_id));
+            }
+            match (&profile.endpoints.token, &born.token_endpoint) {
+                (Some(now), Some(then)) if now != then => {
+                    return Err(moved("token_endpoint", now.as_str(), then.as_str()));
+                }
+                (Some(set), None) => born.token_endpoint = Some(set.clone()),
+                (Some(_) | None, _) => {}
+            }
+            born.client_auth = profile.client_auth;
+            born.client_secret.clone_from(&profile.client_secret);
+            ca_file = profile.ca_file.as_deref();
+        }
+        if born.token_endpoint.is_none() {
+            born.token_endpoint = Some(discovered_token_endpoint(&born.issuer, ca_file)?);
+        }
+        Ok(born)
+    }
+
+    /// Reads the client's secret from its own entry.
+    pub(crate) fn client_secret(&self, name: &EntryName, born: &Born) -> Result<Option<ClientSecret>, KeeperError> {
+        let Some(secret) = &born.client_secret else { return Ok(None) };
+        match self.vault.newest(secret)?.map(|entry| entry.body) {
+            Some(Body::ClientSecret(stored) | Body::Secret(stored)) => {
+                Ok(Some(ClientSecret::new(stored.secret.expose().clone())))
+            }
+            Some(Body::RefreshToken(_) | Body::AccessToken(_) | Body::AdminKey(_)) | None => {
+                Err(KeeperError::NoClientSecret { name: name.clone(), secret: secret.clone() })
+            }
+        }
+    }
+
+    /// Lets the detached child carry out a request, and judges its answer.
+    fn exchange(&self, request: &Request, lock: &EntryLock) -> Result<Handed, KeeperError> {
+        match self.run(request, lock)? {
+            Answer::Granted { token, unpublished } => {
+                let token = token.ok_or(KeeperError::Unusable)?;
+                let notice = unpublished.map(|why| format!("the new token is kept, and waits to be published: {why}"));
+                Ok(Handed { token, how: How::Exchanged, notice })
+            }
+            Answer::Refused(refusal) => self.judge(request, lock, &refusal),
+            Answer::Unavailable { why } => Err(KeeperError::Unavailable { why, until: None }),
+            Answer::Lost { why } => Err(KeeperError::AnswerLost { since: self.now(), why }),
+            Answer::NotSent { why } => Err(KeeperError::NotSent { why }),
+            Answer::NotKept { why } => Err(KeeperError::NotKept { why }),
+        }
+    }
+
+    /// Runs the detached child.
+    fn run(&self, request: &Request, lock: &EntryLock) -> Result<Answer, KeeperError> {
+        let text = zeroize::Zeroizing::new(serde_json::to_vec(request).map_err(io::Error::from)?);
+        let answer = process::run_detached(&text, &lock.file, self.env)?;
+        let lost = || Answer::Lost { why: "the process that carried it out was killed".to_owned() };
+        Ok(serde_json::from_slice(&answer).unwrap_or_else(|_| lost()))
+    }
+
+    /// Decides what a refusal means.
+    fn judge(
+        &self,
+        request: &Request,
+        lock: &EntryLock,
+        refusal: &crate::idp::Refusal,
+    ) -> Result<Handed, KeeperError> {
+        let words = exchange::words_of(refusal);
+        if exchange::is_final(refusal, request) {
+            // somebody who ignores locks may have brought a newer one meanwhile
+            if let Some(newer) = self.vault.newest(&request.name)?.filter(|entry| entry.generation >= request.next)
+                && let Some(token) = plan::living_token(token_set(&newer)?, &request.asked, self.now())
+            {
+                return usable(Handed::new(token, How::Adopted));
+            }
+            let note = Note::read(&lock.file, request.next - 1)?;
+            return Err(refused(&request.name, note, words));
+        }
+        Err(match refusal.kind {
+            RefusalKind::Client => KeeperError::ClientRefused { words },
+            RefusalKind::Scope | RefusalKind::BadRequest => KeeperError::AskedTooMuch { words },
+            RefusalKind::DeadToken
+            | RefusalKind::Interaction
+            | RefusalKind::Pending
+            | RefusalKind::SlowDown
+            | RefusalKind::AccessDenied
+            | RefusalKind::ExpiredCode
+            | RefusalKind::Other => KeeperError::Unexpected { words },
+        })
+    }
+
+    /// Where the same refresh may work later, hands out what life the cached token has left, unless that was ruled out.
+    fn leftover(&self, name: &EntryName, wanted: &Wanted, error: KeeperError) -> Result<Handed, KeeperError> {
+        let passing = match &error {
+            KeeperError::Unavailable { .. }
+            | KeeperError::AnswerLost { .. }
+            | KeeperError::Vault(VaultError::Busy { .. }) => true,
+            KeeperError::Provider(error) => error.is_temporary(),
+            KeeperError::Vault(_)
+            | KeeperError::NoEntry { .. }
+            | KeeperError::NotATokenSet { .. }
+            | KeeperError::NothingCached { .. }
+            | KeeperError::Moved { .. }
+            | KeeperError::NoClientSecret { .. }
+            | KeeperError::Spent { .. }
+            | KeeperError::Refused { .. }
+            | KeeperError::ClientRefused { .. }
+            | KeeperError::AskedTooMuch { .. }
+            | KeeperError::Unexpected { .. }
+            | KeeperError::NotSent { .. }
+            | KeeperError::NotKept { .. }
+            | KeeperError::Detached(_)
+            | KeeperError::Unusable => false,
+        };
+        let default = matches!(wanted.min_ttl, MinTtl::Default(_)) && wanted.fetch == Fetch::IfDue;
+        let newest = self.vault.newest(name)?;
+        let tokens = newest.as_ref().and_then(|entry| entry.body.tokens());
+        match tokens.and_then(|tokens| plan::living_token(tokens, &wanted.asked, self.now())) {
+            Some(token) if passing && default => {
+                let left = token.left(self.now());
+                let notice = Some(format!("{error}; the cached token lives {left} more"));
+                usable(Handed { notice, ..Handed::new(token, How::Leftover) })
+            }
+            Some(_) | None => Err(error),
+        }
+    }
+}
+
+/// Returns the tokens of an entry.
+pub(crate) fn token_set(entry: &Entry) -> Result<&TokenSet, KeeperError> {
+    let other = || KeeperError::NotATokenSet { name: entry.name.clone(), kind: entry.body.kind() };
+    entry.body.tokens().ok_or_else(other)
+}
+
+/// Refuses to hand out a token that no header can carry.
+fn usable(handed: Handed) -> Result<Handed, KeeperError> {
+    if crate::token::text::is_usable(handed.token.token.expose()) { Ok(handed) } else { Err(KeeperError::Unusable) }
+}
+
+/// Asks the provider where its token endpoint is.
+fn discovered_token_endpoint(issuer: &SecureUrl, ca_file: Option<&Path>) -> Result<SecureUrl, KeeperError> {
+    let metadata = Wire::open(ca_file)?.discover(issuer)?;
+    let missing = || IdpError::NoEndpoint { what: "token_endpoint", issuer: issuer.to_string() };
+    Ok(metadata.token.ok_or_else(missing)?)
+}
+
+/// Returns a digest of issuer, client and secret: when it changes, a refusal no longer holds.
+fn fingerprint(born: &Born, secret: Option<&ClientSecret>) -> String {
+    let secret = secret.map(|secret| digest_hex(secret.expose())).unwrap_or_default();
+    digest_hex(format!("{}\0{}\0{:?}\0{secret}", born.issuer, born.client_id, born.client_auth))
+}
+
+/// Turns an obstacle into an error.
+fn obstructed(name: &EntryName, obstacle: Obstacle) -> KeeperError {
+    match obstacle {
+        Obstacle::BackOff { until, why } => KeeperError::Unavailable { why, until: Some(until) },
+        Obstacle::AnswerLost { until, since } => {
+            let why = format!("presenting the token again could kill the one in use, so it waits until {until}");
+            KeeperError::AnswerLost { since, why }
+        }
+        Obstacle::Refused { note } => refused(name, Some(note), String::new()),
+    }
+}
+
+/// Describes a refusal, from the note if there is one.
+fn refused(name: &EntryName, note: Option<Note>, words: String) -> KeeperError {
+    let unnoted = Refused { at: Timestamp::from_epoch(0), words, fingerprint: String::new(), lost_since: None };
+    let (refused, tries) = match note {
+        Some(Note { event: note::Event::Refused(refused), tries, .. }) => (refused, tries),
+        Some(_) | None => (unnoted, 1),
+    };
+    KeeperError::Refused { name: name.clone(), retry_at: refused.retry_at(tries), refused }
+}
+
+/// Returns what a plain `get` asks for: no scopes, and the profile's audience.
+pub(crate) fn plain_request(profile: Option<&Profile>) -> crate::vault::entry::Asked {
+    crate::vault::entry::Asked {
+        scopes: Scopes::default(),
+        audience: profile.and_then(|profile| profile.audience.clone()),
+    }
+}
+
+/// Returns when an offline token dies, as far as that is known: its own expiry, or its last use and the idle limit.
+pub(crate) fn dies_at(tokens: &TokenSet, idle: Option<Lifetime>) -> Option<Timestamp> {
+    let last = tokens.used_at.unwrap_or(tokens.login_at);
+    let idle_end = idle.map(|idle| last.after(idle));
+    match (tokens.refresh_expires_at, idle_end) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}

@@ -1,0 +1,182 @@
+//! The note in the lock file: what the last holder of the lock was doing, and what came of it.
+//!
+//! One record of 4 KiB with a checksum, written in one go and never flushed: it helps the next holder decide, and the
+//! vault is right without it. Only the holder of the lock acts on it; it is void when its generation is not the newest.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+
+use serde::{Deserialize, Serialize};
+
+use crate::token::time::{Lifetime, Timestamp};
+use crate::vault::sealing::digest_hex;
+
+/// The size of the record: one page, so that one write carries all of it.
+const SIZE: usize = 4096;
+
+/// The longest words of a provider that are kept.
+const LONGEST_WORDS: usize = 1000;
+
+/// What the last holder of an entry's lock noted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Note {
+    /// The generation whose refresh token it is about.
+    pub(crate) generation: u64,
+    /// When it began.
+    pub(crate) since: Timestamp,
+    /// How often in a row it ended like this.
+    pub(crate) tries: u32,
+    /// What happened.
+    pub(crate) event: Event,
+}
+
+/// What happened to a presentation of the refresh token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Event {
+    /// It is being presented; if nobody holds the lock, nobody knows what became of it.
+    Intent,
+    /// It was sent, and no answer came back.
+    Lost {
+        /// When it may be presented again at the earliest.
+        retry_at: Timestamp,
+    },
+    /// The provider could not be reached, or sent us away: nothing was spent.
+    Unavailable {
+        /// When it may be presented again at the earliest.
+        retry_at: Timestamp,
+        /// Why, in words.
+        why: String,
+    },
+    /// The provider refused the token.
+    Refused(Refused),
+}
+
+/// A refusal as it is remembered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Refused {
+    /// When.
+    pub(crate) at: Timestamp,
+    /// The provider's words.
+    pub(crate) words: String,
+    /// A digest of issuer, client and secret: a changed profile may try again.
+    pub(crate) fingerprint: String,
+    /// Since when an answer was lost before, if one was: then the refusal is no riddle.
+    pub(crate) lost_since: Option<Timestamp>,
+}
+
+impl Refused {
+    /// Returns when the token may be presented again all the same: a disabled user may be enabled again.
+    pub(crate) fn retry_at(&self, tries: u32) -> Timestamp {
+        const PAUSES: [u64; 4] = [15 * 60, 3_600, 6 * 3_600, 24 * 3_600];
+        let step = usize::try_from(tries.saturating_sub(1)).unwrap_or(usize::MAX).min(PAUSES.len() - 1);
+        self.at.after(Lifetime::seconds(PAUSES.get(step).copied().unwrap_or(24 * 3_600)))
+    }
+}
+
+impl Note {
+    /// Reads the note about a generation; one about another generation is void.
+    ///
+    /// A record that does not check counts as an intent: somebody was writing it when the machine stopped.
+    pub(crate) fn read(file: &File, newest: u64) -> io::Result<Option<Self>> {
+        let mut record = [0; SIZE];
+        let mut length = 0;
+        while let Some(rest) = record.get_mut(length..).filter(|rest| !rest.is_empty()) {
+            match file.read_at(rest, length as u64)? {
+                0 => break,
+                more => length += more,
+            }
+        }
+        let record = record.get(..length).unwrap_or_default();
+        if record.is_empty() {
+            return Ok(None);
+        }
+        let unknown = Self { generation: newest, since: Timestamp::from_epoch(0), tries: 0, event: Event::Intent };
+        let note = parse(record).unwrap_or(Some(unknown));
+        Ok(note.filter(|note| note.generation == newest))
+    }
+
+    /// Writes a note, or that there is none.
+    pub(crate) fn write(note: Option<&Self>, file: &File) -> io::Result<()> {
+        let json = serde_json::to_string(&note.map(Self::shortened))?;
+        let mut record = format!("{json}\n{}\n", checksum(&json)).into_bytes();
+        record.resize(SIZE, b' ');
+        file.write_all_at(&record, 0)
+    }
+
+    /// Returns the note with words that fit into the record.
+    fn shortened(&self) -> Self {
+        let mut note = self.clone();
+        match &mut note.event {
+            Event::Unavailable { why: words, .. } | Event::Refused(Refused { words, .. }) => {
+                *words = words.chars().take(LONGEST_WORDS / 4).collect();
+            }
+            Event::Intent | Event::Lost { .. } => {}
+        }
+        note
+    }
+}
+
+/// Parses a record; `None` if it does not check.
+fn parse(record: &[u8]) -> Option<Option<Note>> {
+    let mut lines = std::str::from_utf8(record).ok()?.split('\n');
+    let (json, sum) = (lines.next()?, lines.next()?);
+    if checksum(json) == sum { serde_json::from_str(json).ok() } else { None }
+}
+
+/// Returns the checksum of a record's text.
+fn checksum(json: &str) -> String {
+    digest_hex(json).chars().take(16).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn intent() -> Note {
+        Note { generation: 7, since: Timestamp::from_epoch(1_000), tries: 2, event: Event::Intent }
+    }
+
+    #[test]
+    fn a_note_is_read_back_and_void_for_another_generation() {
+        let file = tempfile::tempfile().unwrap();
+        assert_eq!(Note::read(&file, 7).unwrap(), None);
+        Note::write(Some(&intent()), &file).unwrap();
+        assert_eq!(Note::read(&file, 7).unwrap(), Some(intent()));
+        assert_eq!(Note::read(&file, 8).unwrap(), None);
+        Note::write(None, &file).unwrap();
+        assert_eq!(Note::read(&file, 7).unwrap(), None);
+        assert_eq!(file.metadata().unwrap().len(), 4096);
+    }
+
+    #[test]
+    fn a_record_that_does_not_check_counts_as_an_intent() {
+        let file = tempfile::tempfile().unwrap();
+        Note::write(Some(&intent()), &file).unwrap();
+        file.write_all_at(b"X", 3).unwrap();
+        let note = Note::read(&file, 9).unwrap().unwrap();
+        assert_eq!((note.generation, note.event), (9, Event::Intent));
+    }
+
+    #[test]
+    fn refusals_are_tried_again_after_15_minutes_then_an_hour_then_six_then_daily() {
+        let refused = Refused {
+            at: Timestamp::from_epoch(0),
+            words: String::new(),
+            fingerprint: String::new(),
+            lost_since: None,
+        };
+        let pauses = [1, 2, 3, 4, 5, 99].map(|tries| refused.retry_at(tries).epoch() / 60);
+        assert_eq!(pauses, [15, 60, 360, 1440, 1440, 1440]);
+    }
+
+    #[test]
+    fn long_words_still_fit() {
+        let file = tempfile::tempfile().unwrap();
+        let event = Event::Unavailable { retry_at: Timestamp::from_epoch(0), why: "\u{1}".repeat(9_000) };
+        Note::write(Some(&Note { event, ..intent() }), &file).unwrap();
+        assert_eq!(file.metadata().unwrap().len(), 4096);
+        assert!(matches!(Note::read(&file, 7).unwrap().unwrap().event, Event::Unavailable { .. }));
+    }
+}

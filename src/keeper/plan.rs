@@ -1,0 +1,262 @@
+//! Deciding: which token is good enough, and whether the refresh token may be presented now. Pure, so that every rule
+//! can be tested to its second.
+
+use super::note::{Event, Note};
+use crate::host::process::Waiting;
+use crate::token::time::{Lifetime, MinTtl, Timestamp};
+use crate::vault::entry::{Asked, CachedToken, TokenSet};
+
+/// Whether an exchange is wanted at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fetch {
+    /// Only if no cached token is good.
+    IfDue,
+    /// Never: the cache has to do.
+    Never,
+    /// Always, unless somebody else brings a new token while we wait for the lock.
+    Always,
+}
+
+/// What a person takes upon themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Insistence {
+    /// Nothing.
+    None,
+    /// Presenting a token that was refused, is in its back-off, or whose last answer was lost.
+    Force,
+    /// Presenting even a token that is known to be spent.
+    PresentSpent,
+}
+
+/// What is wanted of an entry.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    /// The scopes and the audience.
+    pub(crate) asked: Asked,
+    /// How much life the token must have left.
+    pub(crate) min_ttl: MinTtl,
+    /// Whether an exchange is wanted.
+    pub(crate) fetch: Fetch,
+    /// What a person takes upon themselves.
+    pub(crate) insistence: Insistence,
+}
+
+/// What stands in the way of presenting the refresh token now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Obstacle {
+    /// The provider could not be reached a moment ago.
+    BackOff {
+        /// When it may be tried again.
+        until: Timestamp,
+        /// What happened.
+        why: String,
+    },
+    /// The answer to the last presentation was lost, and presenting again now could kill a token that is in use.
+    AnswerLost {
+        /// When it may be tried again.
+        until: Timestamp,
+        /// When the answer was lost.
+        since: Timestamp,
+    },
+    /// The provider refused the token, and nothing has changed since.
+    Refused {
+        /// The note about it.
+        note: Note,
+    },
+}
+
+/// Returns the cached token that can be handed out for what is wanted, if there is one.
+pub(super) fn good_token<'a>(tokens: &'a TokenSet, wanted: &Wanted, now: Timestamp) -> Option<&'a CachedToken> {
+    let found = tokens.access.iter().find(|cached| cached.asked == wanted.asked)?;
+    let left = found.left(now);
+    let enough = left >= wanted.min_ttl.for_token_of(found.lifetime()) && left > Lifetime::default();
+    enough.then_some(found)
+}
+
+/// Returns the cached token for what is wanted that has any life left at all.
+pub(super) fn living_token<'a>(tokens: &'a TokenSet, asked: &Asked, now: Timestamp) -> Option<&'a CachedToken> {
+    let found = tokens.access.iter().find(|cached| &cached.asked == asked)?;
+    (found.left(now) > Lifetime::default()).then_some(found)
+}
+
+/// What the decision about a presentation rests on, besides the note.
+pub(super) struct Circumstances<'a> {
+    /// The newest generation's tokens.
+    pub(super) tokens: &'a TokenSet,
+    /// A digest of issuer, client and secret as they are now.
+    pub(super) fingerprint: &'a str,
+    /// How long the provider takes a rotated refresh token once more.
+    pub(super) reuse_grace: Lifetime,
+    /// Whether somebody else held the lock when we came.
+    pub(super) waiting: Waiting,
+    /// What a person takes upon themselves.
+    pub(super) insistence: Insistence,
+}
+
+/// Decides whether the refresh token may be presented now, given what the last holder of the lock noted.
+pub(super) fn may_present(note: Option<&Note>, seen: &Circumstances<'_>, now: Timestamp) -> Result<(), Obstacle> {
+    let Some(note) = note.filter(|_| seen.insistence == Insistence::None) else { return Ok(()) };
+    match &note.event {
+        Event::Intent => after_loss(note.since, note.since, seen, now),
+        Event::Lost { retry_at } => after_loss(note.since, *retry_at, seen, now),
+        Event::Unavailable { retry_at, why } => {
+            // who waited while another one failed shares that failure; who comes later may try at once
+            let shared = seen.waiting == Waiting::Some && now.since(note.since) < PATIENCE;
+            if now < *retry_at || shared {
+                return Err(Obstacle::BackOff { until: (*retry_at).max(now), why: why.clone() });
+            }
+            Ok(())
+        }
+        Event::Refused(refused) => {
+            let unchanged = refused.fingerprint == seen.fingerprint;
+            if unchanged && now >= refused.at && now < refused.retry_at(note.tries) {
+                return Err(Obstacle::Refused { note: note.clone() });
+            }
+            Ok(())
+        }
+    }
+}
+
+/// How long somebody may have waited for the lock when a failure was noted.
+const PATIENCE: Lifetime = Lifetime::seconds(super::LOCK_PATIENCE.as_secs());
+
+/// Decides after a lost answer: at once while the provider's grace period lasts, else when nothing in use can be killed.
+fn after_loss(
+    since: Timestamp,
+    retry_at: Timestamp,
+    seen: &Circumstances<'_>,
+    now: Timestamp,
+) -> Result<(), Obstacle> {
+    if now.since(since) < seen.reuse_grace {
+        return Ok(());
+    }
+    let alive = seen.tokens.access.iter().filter(|cached| cached.left(now) > Lifetime::default());
+    let until = alive.map(|cached| cached.expires_at).max().unwrap_or(now).max(retry_at);
+    if until > now { Err(Obstacle::AnswerLost { until, since }) } else { Ok(()) }
+}
+
+/// Returns the pause after the nth failure in a row: none at first, then 1, 2, 4 seconds and so on to a minute.
+pub(super) fn back_off(tries: u32) -> Lifetime {
+    match tries {
+        0 | 1 => Lifetime::default(),
+        2..=7 => Lifetime::seconds(1 << (tries - 2)),
+        _ => Lifetime::seconds(60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::note::Refused;
+    use super::*;
+    use crate::profile::ClientAuth;
+    use crate::secret::{AccessToken, RefreshToken};
+    use crate::vault::entry::Born;
+
+    const fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_epoch(seconds)
+    }
+
+    fn tokens(received: i64, expires: i64) -> TokenSet {
+        TokenSet {
+            born: Born {
+                issuer: "https://a.example".parse().unwrap(),
+                client_id: "c".into(),
+                token_endpoint: None,
+                client_auth: ClientAuth::None,
+                client_secret: None,
+            },
+            refresh_token: RefreshToken::new("r".into()),
+            refresh_expires_at: None,
+            login_at: at(0),
+            used_at: None,
+            id_token: None,
+            access: vec![CachedToken {
+                asked: Asked::default(),
+                token: AccessToken::new("a".into()),
+                token_type: "Bearer".into(),
+                scopes: None,
+                received_at: at(received),
+                expires_at: at(expires),
+            }],
+        }
+    }
+
+    fn wanted(min_ttl: MinTtl) -> Wanted {
+        Wanted { asked: Asked::default(), min_ttl, fetch: Fetch::IfDue, insistence: Insistence::None }
+    }
+
+    fn is_good(min_ttl: MinTtl, (received, expires): (i64, i64), now: i64) -> bool {
+        good_token(&tokens(received, expires), &wanted(min_ttl), at(now)).is_some()
+    }
+
+    #[test]
+    fn a_token_is_good_to_its_last_second_above_the_minimum() {
+        let explicit = MinTtl::Explicit(Lifetime::seconds(60));
+        assert!(is_good(explicit, (0, 300), 240));
+        assert!(!is_good(explicit, (0, 300), 241));
+    }
+
+    #[test]
+    fn the_default_minimum_is_half_of_a_short_life() {
+        let default = MinTtl::Default(Lifetime::seconds(60));
+        assert!(is_good(default, (0, 10), 5));
+        assert!(!is_good(default, (0, 10), 6));
+        assert!(is_good(default, (0, 300), 240));
+        assert!(!is_good(default, (0, 300), 241));
+    }
+
+    #[test]
+    fn a_token_from_the_future_counts_as_expired() {
+        assert!(!is_good(MinTtl::Explicit(Lifetime::seconds(0)), (1_000, 1_300), 999));
+        assert!(is_good(MinTtl::Explicit(Lifetime::seconds(0)), (1_000, 1_300), 1_000));
+        assert!(!is_good(MinTtl::Explicit(Lifetime::seconds(0)), (1_000, 1_300), 1_300));
+    }
+
+    fn decide(event: Event, since: i64, change: impl FnOnce(&mut Circumstances<'_>), now: i64) -> Result<(), Obstacle> {
+        let tokens = tokens(0, 100);
+        let mut seen = Circumstances {
+            tokens: &tokens,
+            fingerprint: "f",
+            reuse_grace: Lifetime::default(),
+            waiting: Waiting::None,
+            insistence: Insistence::None,
+        };
+        change(&mut seen);
+        let note = Note { generation: 1, since: at(since), tries: 1, event };
+        may_present(Some(&note), &seen, at(now))
+    }
+
+    #[test]
+    fn after_a_lost_answer_the_cached_token_is_used_up_first() {
+        let lost = Obstacle::AnswerLost { until: at(100), since: at(40) };
+        assert_eq!(decide(Event::Intent, 40, |_| (), 50), Err(lost));
+        assert_eq!(decide(Event::Intent, 40, |_| (), 100), Ok(()));
+        assert_eq!(decide(Event::Intent, 40, |seen| seen.reuse_grace = Lifetime::seconds(11), 50), Ok(()));
+        assert_eq!(decide(Event::Intent, 40, |seen| seen.insistence = Insistence::Force, 50), Ok(()));
+        assert!(decide(Event::Lost { retry_at: at(130) }, 40, |_| (), 129).is_err());
+    }
+
+    #[test]
+    fn a_refusal_holds_until_its_time_a_change_or_force() {
+        let refused = || {
+            Event::Refused(Refused { at: at(0), words: String::new(), fingerprint: "f".into(), lost_since: None })
+        };
+        assert!(decide(refused(), 0, |_| (), 899).is_err());
+        assert_eq!(decide(refused(), 0, |_| (), 900), Ok(()));
+        assert_eq!(decide(refused(), 0, |seen| seen.fingerprint = "other", 10), Ok(()));
+        assert_eq!(decide(refused(), 0, |seen| seen.insistence = Insistence::Force, 10), Ok(()));
+    }
+
+    #[test]
+    fn who_waited_for_a_failure_shares_it_and_who_comes_later_tries() {
+        let failed = || Event::Unavailable { retry_at: at(10), why: "refused".into() };
+        assert_eq!(decide(failed(), 10, |_| (), 10), Ok(()));
+        assert!(decide(failed(), 10, |seen| seen.waiting = Waiting::Some, 10).is_err());
+        assert!(decide(failed(), 10, |_| (), 9).is_err());
+    }
+
+    #[test]
+    fn pauses_grow_to_a_minute() {
+        assert_eq!([1, 2, 3, 4, 7, 8, 99].map(|tries| back_off(tries).as_seconds()), [0, 1, 2, 4, 32, 60, 60]);
+    }
+}

@@ -1,0 +1,87 @@
+//! The spent journal: digests of refresh tokens that were exchanged for newer ones, kept outside the vault.
+//!
+//! A backup that is restored brings an old refresh token back; presenting it would make a careful provider revoke the
+//! newest one, too. A digest in this journal says: not this one.
+
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use crate::host::files::{self, Access, FileFault};
+use crate::profile::EntryName;
+use crate::secret::RefreshToken;
+use crate::vault::sealing::digest_hex;
+
+/// How many digests stay. A token that is refreshed every ten minutes fills this in four weeks.
+const KEPT: usize = 4_096;
+
+/// The journal is rewritten only when it has grown to twice of what stays.
+const LARGEST: usize = 2 * KEPT * 65 + 65;
+
+/// Returns where the journal of an entry is.
+pub(super) fn path(state: &Path, name: &EntryName) -> PathBuf {
+    state.join("spent").join(name.as_str())
+}
+
+/// Returns the line that stands for a token.
+fn line_of(token: &RefreshToken) -> String {
+    digest_hex(Zeroizing::new(format!("tokenkeep spent refresh token v1\0{}", token.expose())).as_bytes())
+}
+
+/// Tells whether a token was exchanged before.
+pub(super) fn contains(journal: &Path, token: &RefreshToken) -> Result<bool, FileFault> {
+    let line = line_of(token);
+    read(journal).map(|text| text.lines().any(|spent| spent == line))
+}
+
+/// Adds a token that was exchanged; the newest stay.
+pub(super) fn add(journal: &Path, token: &RefreshToken) -> Result<(), FileFault> {
+    if let Some(folder) = journal.parent() {
+        files::make_folder(folder)?;
+    }
+    let text = read(journal)?;
+    let line = line_of(token);
+    if text.lines().any(|spent| spent == line) {
+        return Ok(());
+    }
+    let count = text.lines().count();
+    if count < 2 * KEPT {
+        let file = files::open_private(journal, rustix::fs::OFlags::APPEND)?;
+        return files::write_durably(&file, format!("{line}\n").as_bytes(), journal);
+    }
+    let newest: String = text.lines().skip(count - KEPT + 1).chain([line.as_str()]).flat_map(|l| [l, "\n"]).collect();
+    files::replace(journal, newest.as_bytes(), 0o600)
+}
+
+/// Reads a journal; one that is not there is empty.
+fn read(journal: &Path) -> Result<String, FileFault> {
+    match files::read(journal, Access::Private, LARGEST) {
+        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        Err(fault) if fault.is_missing() => Ok(String::new()),
+        Err(fault) => Err(fault),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_journal_knows_what_was_spent_and_forgets_the_oldest() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = folder.path().join("spent/prod");
+        let token = |number: usize| RefreshToken::new(format!("token-{number}"));
+        assert!(!contains(&journal, &token(0)).unwrap());
+        add(&journal, &token(0)).unwrap();
+        add(&journal, &token(0)).unwrap();
+        assert!(contains(&journal, &token(0)).unwrap());
+        let lines: String = (1..2 * KEPT).map(|number| line_of(&token(number)) + "\n").collect();
+        let text = std::fs::read_to_string(&journal).unwrap() + &lines;
+        files::replace(&journal, text.as_bytes(), 0o600).unwrap();
+        add(&journal, &token(99_999)).unwrap();
+        assert!(!contains(&journal, &token(0)).unwrap());
+        assert!(contains(&journal, &token(2 * KEPT - 1)).unwrap());
+        assert!(contains(&journal, &token(99_999)).unwrap());
+        assert_eq!(std::fs::read_to_string(&journal).unwrap().lines().count(), KEPT);
+    }
+}

@@ -1,0 +1,101 @@
+//! Secrets: values that cannot be printed, compared by accident or left in memory.
+//!
+//! There is no `Display` and no `Serialize`; `Debug` is redacted; the memory is wiped on drop.
+//! [`Secret::expose`] is the one way to the value, named so that it can be searched for.
+
+use std::fmt;
+
+use serde::Deserialize;
+use zeroize::Zeroize;
+
+/// A value that only [`Secret::expose`] shows.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Secret<T: Zeroize>(T);
+
+impl<T: Zeroize> Secret<T> {
+    /// Wraps a value.
+    pub(crate) const fn new(value: T) -> Self {
+        Self(value)
+    }
+
+    /// Shows the value to code that must have it.
+    pub(crate) const fn expose(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: Zeroize> Drop for Secret<T> {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl<T: Zeroize> fmt::Debug for Secret<T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("[secret]")
+    }
+}
+
+/// Defines one type for each kind of secret text, so that one kind is never passed for another.
+macro_rules! secret_texts {
+    ($($(#[$doc:meta])* $name:ident)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug, Deserialize)]
+        #[serde(transparent)]
+        pub(crate) struct $name(Secret<String>);
+
+        impl $name {
+            /// Wraps the text.
+            pub(crate) const fn new(text: String) -> Self {
+                Self(Secret::new(text))
+            }
+
+            /// Shows the text to code that must have it.
+            pub(crate) const fn expose(&self) -> &String {
+                self.0.expose()
+            }
+        }
+    )*};
+}
+
+secret_texts! {
+    /// What is shown to an API (RFC 6749 section 1.4).
+    AccessToken
+    /// What is shown to the token endpoint alone (RFC 6749 section 1.5).
+    RefreshToken
+    /// Who logged in, for the client alone (OpenID Connect Core section 2).
+    IdToken
+    /// The password of a confidential client (RFC 6749 section 2.3.1).
+    ClientSecret
+    /// What the device asks with while the person logs in (RFC 8628 section 3.2).
+    DeviceCode
+    /// What a person types to open the vault.
+    Passphrase
+    /// Any other text that somebody stored, or a token of unknown kind.
+    StoredSecret
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_of_every_kind_is_redacted() {
+        let canary = "canary-4711";
+        let shown = [
+            format!("{:?}", AccessToken::new(canary.into())),
+            format!("{:?}", RefreshToken::new(canary.into())),
+            format!("{:?}", IdToken::new(canary.into())),
+            format!("{:?}", ClientSecret::new(canary.into())),
+            format!("{:?}", DeviceCode::new(canary.into())),
+            format!("{:?}", Passphrase::new(canary.into())),
+            format!("{:?}", StoredSecret::new(canary.into())),
+            format!("{:?}", Secret::new(canary.to_owned())),
+        ];
+        for text in shown {
+            assert!(!text.contains(canary), "{text}");
+            assert!(text.contains("[secret]"), "{text}");
+        }
+    }
+}

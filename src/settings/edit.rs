@@ -1,0 +1,79 @@
+//! Changes to `config.toml` that keep its comments and order, and replace the file in one step.
+
+use std::path::{Path, PathBuf};
+
+use toml_edit::{DocumentMut, Item, Table, Value};
+
+use super::SettingsError;
+use crate::host::files;
+
+/// A configuration file that is about to be changed.
+pub(crate) struct Edit {
+    /// The real file, behind any symbolic link.
+    path: PathBuf,
+    /// Its content with comments and order.
+    document: DocumentMut,
+}
+
+impl Edit {
+    /// Opens a configuration file, or begins a new one.
+    pub(crate) fn open(path: &Path) -> Result<Self, SettingsError> {
+        let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(files::fault("read", &path)(error).into()),
+        };
+        let document = text.parse().map_err(|error: toml_edit::TomlError| SettingsError::Unchangeable {
+            path: path.clone(),
+            reason: error.message().to_owned(),
+        })?;
+        Ok(Self { path, document })
+    }
+
+    /// Sets a key in a table like `profiles.prod`, which is made if it is not there.
+    pub(crate) fn set(&mut self, table: &[&str], key: &str, value: impl Into<Value>) -> Result<(), SettingsError> {
+        let path = self.path.clone();
+        let mut current = self.document.as_table_mut();
+        for (depth, name) in table.iter().enumerate() {
+            let item = current.entry(name).or_insert_with(|| {
+                let mut new = Table::new();
+                // `[profiles]` itself is not written when only `[profiles.prod]` has content
+                new.set_implicit(depth + 1 < table.len());
+                Item::Table(new)
+            });
+            current = item.as_table_mut().ok_or_else(|| SettingsError::Unchangeable {
+                path: path.clone(),
+                reason: format!("`{name}` is not written as a [table]"),
+            })?;
+        }
+        match current.get_mut(key) {
+            Some(Item::Value(old)) => {
+                // a comment behind the old value stays behind the new one
+                let decor = old.decor().clone();
+                *old = value.into();
+                *old.decor_mut() = decor;
+            }
+            Some(_) | None => {
+                current.insert(key, Item::Value(value.into()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes a table; tells whether it was there.
+    pub(crate) fn remove(&mut self, parent: &str, name: &str) -> bool {
+        let table = self.document.get_mut(parent).and_then(Item::as_table_like_mut);
+        table.is_some_and(|table| table.remove(name).is_some())
+    }
+
+    /// Replaces the file. Its mode stays; a new one is for its owner alone.
+    pub(crate) fn save(self) -> Result<(), SettingsError> {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = std::fs::metadata(&self.path).map_or(0o600, |found| found.permissions().mode() & 0o777);
+        if let Some(folder) = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            files::make_folder(folder)?;
+        }
+        Ok(files::replace(&self.path, self.document.to_string().as_bytes(), mode)?)
+    }
+}

@@ -1,0 +1,139 @@
+//! The form of `config.toml`, and what is said when a file does not have it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Deserializer};
+
+use super::{SettingsError, nearest};
+use crate::profile::{AudienceAs, ClientAuth, EntryName, Flow};
+use crate::token::time::Lifetime;
+
+/// The whole file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    /// What holds where nothing else is said.
+    pub(crate) defaults: Defaults,
+    /// Where entries rest.
+    pub(crate) vault: VaultTable,
+    /// How the vault is opened.
+    pub(crate) unlock: Unlock,
+    /// The profiles by name.
+    pub(crate) profiles: BTreeMap<EntryName, ProfileTable>,
+}
+
+/// `[defaults]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Defaults {
+    /// The profile that is meant where none is named.
+    pub(crate) profile: Option<EntryName>,
+    /// How much life an access token must have left.
+    #[serde(deserialize_with = "lifetime")]
+    pub(crate) min_ttl: Option<Lifetime>,
+}
+
+/// `[vault]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct VaultTable {
+    /// What entries rest in.
+    pub(crate) backend: Backend,
+}
+
+/// What entries rest in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Backend {
+    /// One age file for each generation.
+    #[default]
+    Age,
+}
+
+/// `[unlock]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Unlock {
+    /// The file that holds the vault identity, or one that opens a slot.
+    pub(crate) identity_file: Option<String>,
+}
+
+/// `[profiles.NAME]`, as text: parameters are not filled in yet.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "the keys are those of `Profile`, where they are explained")]
+#[expect(clippy::missing_docs_in_private_items, reason = "the keys are those of `Profile`, where they are explained")]
+pub(crate) struct ProfileTable {
+    pub(crate) issuer: Option<String>,
+    pub(crate) client_id: Option<String>,
+    pub(crate) flow: Option<Flow>,
+    pub(crate) scopes: Vec<String>,
+    pub(crate) audience: Option<String>,
+    pub(crate) audience_as: Option<AudienceAs>,
+    #[serde(deserialize_with = "lifetime")]
+    pub(crate) offline_idle: Option<Lifetime>,
+    #[serde(deserialize_with = "lifetime")]
+    pub(crate) reuse_grace: Option<Lifetime>,
+    pub(crate) client_auth: Option<ClientAuth>,
+    pub(crate) client_secret: Option<String>,
+    pub(crate) ca_file: Option<String>,
+    pub(crate) var: Option<String>,
+    pub(crate) token_endpoint: Option<String>,
+    pub(crate) device_authorization_endpoint: Option<String>,
+    pub(crate) revocation_endpoint: Option<String>,
+    pub(crate) introspection_endpoint: Option<String>,
+    pub(crate) jwks_uri: Option<String>,
+    pub(crate) groups: BTreeMap<String, Vec<String>>,
+    pub(crate) params: BTreeMap<String, String>,
+}
+
+/// Reads a length of time.
+fn lifetime<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Lifetime>, D::Error> {
+    String::deserialize(deserializer)?.parse().map(Some).map_err(serde::de::Error::custom)
+}
+
+/// Parses the file's text.
+pub(super) fn parse(path: &Path, bytes: Vec<u8>) -> Result<Config, SettingsError> {
+    let content = |line: usize, message: String, nearest: Option<String>| SettingsError::Content {
+        path: path.to_owned(),
+        line,
+        message,
+        nearest,
+    };
+    let text = String::from_utf8(bytes).map_err(|_| content(1, "the file is not UTF-8".to_owned(), None))?;
+    toml::from_str(&text).map_err(|error| {
+        let at = error.span().map_or(0, |span| span.start);
+        let line = 1 + text.bytes().take(at).filter(|&byte| byte == b'\n').count();
+        let message = error.message().lines().next().unwrap_or_default().to_owned();
+        content(line, message.clone(), meant(&message))
+    })
+}
+
+/// Finds what was probably meant in the words of the parser: "unknown field `x`, expected one of `a`, `b`".
+fn meant(message: &str) -> Option<String> {
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    let word = message.starts_with("unknown ").then(|| quoted.next())??;
+    nearest(word, quoted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_line_and_the_nearest_one() {
+        let text = "[profiles.prod]\nissuer = \"https://a.example\"\nclientid = \"x\"\n";
+        let error = parse(Path::new("c.toml"), text.into()).unwrap_err();
+        assert!(
+            matches!(&error, SettingsError::Content { line: 3, nearest: Some(near), .. } if near == "client_id"),
+            "{error:?}"
+        );
+    }
+
+    #[test]
+    fn a_wrong_value_is_named_with_its_line() {
+        let error = parse(Path::new("c.toml"), "[defaults]\nmin_ttl = \"soon\"\n".into()).unwrap_err();
+        assert!(matches!(error, SettingsError::Content { line: 2, .. }), "{error:?}");
+    }
+}

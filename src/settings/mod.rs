@@ -1,0 +1,270 @@
+//! Settings: `config.toml`, environment and flags, parsed once into values that cannot be wrong.
+
+pub(crate) mod edit;
+mod file;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::host::files::{self, Access, FileFault};
+use crate::host::folders::Folders;
+use crate::host::{Environment, Host};
+use crate::profile::{ClientAuth, Endpoints, EntryName, NameFault, Profile, SecureUrl, UrlFault};
+use crate::token::scopes::Scopes;
+use crate::token::time::{Lifetime, MinTtl};
+
+pub(crate) use file::{Config, ProfileTable};
+
+/// A configuration file is text that somebody types; more than this is a mistake.
+const LARGEST_CONFIG: usize = 1 << 20;
+
+/// What is wrong with the settings. All of it is for a person to mend.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SettingsError {
+    /// The file cannot be read, or others may write to it.
+    #[error("cannot use the configuration file")]
+    File(#[from] FileFault),
+    /// The file does not say what it must.
+    #[error("{path}:{line}: {message}", path = path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong there.
+        message: String,
+        /// The key or value that was probably meant.
+        nearest: Option<String>,
+    },
+    /// A profile's value is wrong.
+    #[error("profile `{profile}`: {key}: {reason}")]
+    Profile {
+        /// The profile.
+        profile: EntryName,
+        /// The key in its table.
+        key: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A `{name}` in a profile has no value.
+    #[error("profile `{profile}` needs the parameter `{parameter}`, and nothing gives it a value")]
+    MissingParameter {
+        /// The profile.
+        profile: EntryName,
+        /// The name between the braces.
+        parameter: String,
+    },
+    /// There is no such profile.
+    #[error("there is no profile `{name}`")]
+    UnknownProfile {
+        /// The name that was asked for.
+        name: EntryName,
+        /// The profile that was probably meant.
+        nearest: Option<String>,
+    },
+    /// An environment variable holds something else than what it is for.
+    #[error("{variable}: {reason}")]
+    Variable {
+        /// The variable.
+        variable: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The file cannot be changed without breaking it.
+    #[error("cannot change {path}: {reason}", path = path.display())]
+    Unchangeable {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+}
+
+/// The settings as they are in force.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    /// The configuration file, which need not exist.
+    pub(crate) path: PathBuf,
+    /// Where everything else is.
+    pub(crate) folders: Folders,
+    /// What the file says.
+    pub(crate) config: Config,
+    /// Values for `{name}` in profiles: flags, before the environment.
+    parameters: BTreeMap<String, String>,
+    /// `TOKENKEEP_PARAM_...`.
+    environment: BTreeMap<String, String>,
+    /// `TOKENKEEP_PROFILE`.
+    profile_variable: Option<EntryName>,
+    /// `TOKENKEEP_MIN_TTL`.
+    min_ttl_variable: Option<Lifetime>,
+}
+
+impl Settings {
+    /// Reads the settings of a host; `config` and `parameters` come from flags.
+    pub(crate) fn load(
+        host: &Host,
+        folders: Folders,
+        config: Option<&Path>,
+        parameters: &[(String, String)],
+    ) -> Result<Self, SettingsError> {
+        let named = config.or_else(|| host.env.raw("TOKENKEEP_CONFIG").map(Path::new));
+        let path = named.map_or_else(|| folders.config.join("config.toml"), Path::to_owned);
+        let config = match files::read(&path, Access::Readable, LARGEST_CONFIG) {
+            Ok(bytes) => file::parse(&path, bytes)?,
+            Err(fault) if fault.is_missing() && named.is_none() => Config::default(),
+            Err(fault) => return Err(fault.into()),
+        };
+        Ok(Self {
+            path,
+            folders,
+            config,
+            parameters: parameters.iter().cloned().collect(),
+            environment: parameters_of(&host.env),
+            profile_variable: variable(&host.env, "TOKENKEEP_PROFILE")?,
+            min_ttl_variable: variable(&host.env, "TOKENKEEP_MIN_TTL")?,
+        })
+    }
+
+    /// Returns the profile that is meant where none is named.
+    pub(crate) fn default_profile(&self) -> Option<&EntryName> {
+        self.profile_variable.as_ref().or(self.config.defaults.profile.as_ref())
+    }
+
+    /// Decides how much life a token must have left; `flag` is what the command line says.
+    pub(crate) fn min_ttl(&self, flag: Option<Lifetime>) -> MinTtl {
+        /// What a request, a queue and a slow provider together take, and what most providers' clocks differ by.
+        const DEFAULT: Lifetime = Lifetime::seconds(60);
+        match flag.or(self.min_ttl_variable) {
+            Some(lifetime) => MinTtl::Explicit(lifetime),
+            None => MinTtl::Default(self.config.defaults.min_ttl.unwrap_or(DEFAULT).min(DEFAULT)),
+        }
+    }
+
+    /// Returns the path of the identity file that the configuration names.
+    pub(crate) fn identity_file(&self) -> Option<PathBuf> {
+        self.config.unlock.identity_file.as_ref().map(|path| self.resolve(path))
+    }
+
+    /// Resolves a path that stands in the configuration file, relative to that file's folder.
+    pub(crate) fn resolve(&self, path: &str) -> PathBuf {
+        self.folders.resolve(path, self.path.parent().unwrap_or(Path::new(".")))
+    }
+
+    /// Returns a profile with its parameters filled in.
+    pub(crate) fn profile(&self, name: &EntryName) -> Result<Profile, SettingsError> {
+        let table = self.config.profiles.get(name).ok_or_else(|| SettingsError::UnknownProfile {
+            name: name.clone(),
+            nearest: nearest(name.as_str(), self.config.profiles.keys().map(EntryName::as_str)),
+        })?;
+        self.build(name, table)
+    }
+
+    /// Builds a profile from a table, one of the file's or one that flags describe.
+    pub(crate) fn build(&self, name: &EntryName, table: &ProfileTable) -> Result<Profile, SettingsError> {
+        let fill = |text: &str| self.fill(name, table, text);
+        let fill_optional = |text: &Option<String>| text.as_deref().map(fill).transpose();
+        let wrong = |key: &'static str, reason: String| SettingsError::Profile { profile: name.clone(), key, reason };
+        let url = |key: &'static str, text: &Option<String>| -> Result<Option<SecureUrl>, SettingsError> {
+            let Some(text) = fill_optional(text)? else { return Ok(None) };
+            text.parse().map(Some).map_err(|fault: UrlFault| wrong(key, fault.to_string()))
+        };
+        let issuer = url("issuer", &table.issuer)?.ok_or_else(|| wrong("issuer", "is missing".to_owned()))?;
+        let client_id =
+            fill_optional(&table.client_id)?.ok_or_else(|| wrong("client_id", "is missing".to_owned()))?;
+        let scopes = |texts: &[String]| -> Result<Scopes, SettingsError> {
+            let filled = texts.iter().map(|text| fill(text)).collect::<Result<Vec<_>, _>>()?;
+            Scopes::parse(&filled).map_err(|fault| wrong("scopes", fault.to_string()))
+        };
+        let mut groups = BTreeMap::new();
+        for (group, texts) in &table.groups {
+            groups.insert(group.clone(), scopes(texts)?);
+        }
+        let client_secret = secret_entry(table.client_secret.as_deref()).map_err(|reason| wrong("client_secret", reason))?;
+        let implied = if client_secret.is_some() { ClientAuth::Basic } else { ClientAuth::None };
+        let client_auth = table.client_auth.unwrap_or(implied);
+        match (client_auth, &client_secret) {
+            (ClientAuth::Basic | ClientAuth::Post, None) => {
+                return Err(wrong("client_secret", "is missing: client_auth needs one, as \"entry:NAME\"".to_owned()));
+            }
+            (ClientAuth::None, Some(_)) => {
+                return Err(wrong("client_auth", "is \"none\", so the client_secret would never be used".to_owned()));
+            }
+            (ClientAuth::None, None) | (ClientAuth::Basic | ClientAuth::Post, Some(_)) => {}
+        }
+        Ok(Profile {
+            name: name.clone(),
+            issuer,
+            client_id,
+            flow: table.flow.unwrap_or_default(),
+            scopes: scopes(&table.scopes)?,
+            audience: fill_optional(&table.audience)?,
+            audience_as: table.audience_as.unwrap_or_default(),
+            offline_idle: table.offline_idle,
+            reuse_grace: table.reuse_grace.unwrap_or_default(),
+            client_auth,
+            client_secret,
+            ca_file: fill_optional(&table.ca_file)?.map(|path| self.resolve(&path)),
+            var: table.var.clone(),
+            endpoints: Endpoints {
+                token: url("token_endpoint", &table.token_endpoint)?,
+                device_authorization: url("device_authorization_endpoint", &table.device_authorization_endpoint)?,
+                revocation: url("revocation_endpoint", &table.revocation_endpoint)?,
+                introspection: url("introspection_endpoint", &table.introspection_endpoint)?,
+                jwks: url("jwks_uri", &table.jwks_uri)?,
+            },
+            groups,
+        })
+    }
+
+    /// Puts values in the place of `{name}`: a flag's, the environment's, or the default of the profile.
+    fn fill(&self, profile: &EntryName, table: &ProfileTable, text: &str) -> Result<String, SettingsError> {
+        let mut filled = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once('{') {
+            let Some((parameter, after)) = after.split_once('}') else { break };
+            let value = self.parameters.get(parameter);
+            let value = value.or_else(|| self.environment.get(&parameter.to_ascii_uppercase().replace('-', "_")));
+            let value = value.or_else(|| table.params.get(parameter)).ok_or_else(|| SettingsError::MissingParameter {
+                profile: profile.clone(),
+                parameter: parameter.to_owned(),
+            })?;
+            filled.push_str(before);
+            filled.push_str(value);
+            rest = after;
+        }
+        filled.push_str(rest);
+        Ok(filled)
+    }
+}
+
+/// Reads `entry:NAME`, the only form a client secret may have in the configuration.
+fn secret_entry(text: Option<&str>) -> Result<Option<EntryName>, String> {
+    let Some(text) = text else { return Ok(None) };
+    let name = text.strip_prefix("entry:").ok_or("must be \"entry:NAME\"; the secret itself belongs into the vault")?;
+    name.parse().map(Some).map_err(|fault: NameFault| fault.to_string())
+}
+
+/// Collects `TOKENKEEP_PARAM_NAME` as NAME.
+fn parameters_of(env: &Environment) -> BTreeMap<String, String> {
+    let parameter = |(name, value): (&std::ffi::OsString, &std::ffi::OsString)| {
+        let name = name.to_str()?.strip_prefix("TOKENKEEP_PARAM_")?;
+        Some((name.to_owned(), value.to_str()?.to_owned()))
+    };
+    env.iter().filter_map(parameter).collect()
+}
+
+/// Parses an environment variable.
+fn variable<T>(env: &Environment, variable: &'static str) -> Result<Option<T>, SettingsError>
+where
+    T: std::str::FromStr<Err: std::fmt::Display>,
+{
+    let parsed = env.text(variable).map(str::parse).transpose();
+    parsed.map_err(|fault: T::Err| SettingsError::Variable { variable, reason: fault.to_string() })
+}
+
+/// Finds the word that was probably meant.
+pub(crate) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
+    let close = known.map(|candidate| (strsim::jaro_winkler(word, candidate), candidate));
+    let best = close.filter(|(likeness, _)| *likeness > 0.75).max_by(|one, other| one.0.total_cmp(&other.0));
+    best.map(|(_, candidate)| candidate.to_owned())
+}

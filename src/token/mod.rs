@@ -1,0 +1,8 @@
+//! What tokens, scopes and times are: pure values, with no clock, no files and no randomness.
+
+#![warn(clippy::wildcard_enum_match_arm)]
+
+pub(crate) mod claims;
+pub(crate) mod scopes;
+pub(crate) mod text;
+pub(crate) mod time;

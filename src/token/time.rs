@@ -1,0 +1,189 @@
+//! Points in time and lifetimes, in whole seconds, UTC.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::{Duration, SystemTime};
+
+use chrono::{DateTime, SecondsFormat};
+use serde::{Deserialize, Serialize};
+
+/// A point in time: seconds since 1970-01-01T00:00:00Z.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Timestamp(i64);
+
+impl Timestamp {
+    /// Takes the seconds since the epoch.
+    pub(crate) const fn from_epoch(seconds: i64) -> Self {
+        Self(seconds)
+    }
+
+    /// Returns the seconds since the epoch.
+    pub(crate) const fn epoch(self) -> i64 {
+        self.0
+    }
+
+    /// Returns the time a lifetime later; the far future is the furthest there is.
+    pub(crate) const fn after(self, lifetime: Lifetime) -> Self {
+        Self(self.0.saturating_add_unsigned(lifetime.0))
+    }
+
+    /// Returns how long it is from `earlier` to this time; nothing if it is not later.
+    pub(crate) fn since(self, earlier: Self) -> Lifetime {
+        Lifetime(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+}
+
+impl From<SystemTime> for Timestamp {
+    fn from(time: SystemTime) -> Self {
+        let seconds = match time.duration_since(SystemTime::UNIX_EPOCH) {
+            Ok(after) => i64::try_from(after.as_secs()).unwrap_or(i64::MAX),
+            Err(before) => i64::try_from(before.duration().as_secs()).map_or(i64::MIN, |seconds| -seconds),
+        };
+        Self(seconds)
+    }
+}
+
+impl fmt::Display for Timestamp {
+    /// Writes RFC 3339.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match DateTime::from_timestamp(self.0, 0) {
+            Some(time) => formatter.write_str(&time.to_rfc3339_opts(SecondsFormat::Secs, true)),
+            None => write!(formatter, "@{}", self.0),
+        }
+    }
+}
+
+impl FromStr for Timestamp {
+    type Err = NotATime;
+
+    /// Reads RFC 3339, with any offset.
+    fn from_str(text: &str) -> Result<Self, NotATime> {
+        DateTime::parse_from_rfc3339(text).map(|time| Self(time.timestamp())).map_err(|_| NotATime)
+    }
+}
+
+/// The text is no time of RFC 3339.
+#[derive(Debug, thiserror::Error)]
+#[error("not a time like 2026-12-31T23:59:59Z")]
+pub(crate) struct NotATime;
+
+/// A length of time in whole seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Lifetime(u64);
+
+impl Lifetime {
+    /// Takes seconds.
+    pub(crate) const fn seconds(seconds: u64) -> Self {
+        Self(seconds)
+    }
+
+    /// Returns the seconds.
+    pub(crate) const fn as_seconds(self) -> u64 {
+        self.0
+    }
+
+    /// Returns half of it, rounded down.
+    pub(crate) const fn half(self) -> Self {
+        Self(self.0 / 2)
+    }
+}
+
+impl From<Lifetime> for Duration {
+    fn from(lifetime: Lifetime) -> Self {
+        Self::from_secs(lifetime.0)
+    }
+}
+
+impl fmt::Display for Lifetime {
+    /// Writes the two largest units: `3d 4h`.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const UNITS: [(u64, &str); 4] = [(86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")];
+        let (mut rest, mut written) = (self.0, 0);
+        for (size, unit) in UNITS {
+            if rest >= size && written < 2 {
+                let space = if written == 0 { "" } else { " " };
+                write!(formatter, "{space}{}{unit}", rest / size)?;
+                rest %= size;
+                written += 1;
+            }
+        }
+        if written == 0 { formatter.write_str("0s") } else { Ok(()) }
+    }
+}
+
+impl FromStr for Lifetime {
+    type Err = NotALifetime;
+
+    /// Reads `90s`, `5m`, `8h`, `30d`, `1h 30m`, or a bare number of seconds.
+    fn from_str(text: &str) -> Result<Self, NotALifetime> {
+        if let Ok(seconds) = text.parse() {
+            return Ok(Self(seconds));
+        }
+        let duration = humantime::parse_duration(text).map_err(|_| NotALifetime)?;
+        Ok(Self(duration.as_secs() + u64::from(duration.subsec_nanos() > 0)))
+    }
+}
+
+/// The text is no length of time.
+#[derive(Debug, thiserror::Error)]
+#[error("not a length of time like 60s, 5m, 8h or 30d")]
+pub(crate) struct NotALifetime;
+
+/// How much life an access token must have left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MinTtl {
+    /// Somebody asked for it with a flag or a variable: less will not do.
+    Explicit(Lifetime),
+    /// The default or the file's: never more than half of the token's own life.
+    Default(Lifetime),
+}
+
+impl MinTtl {
+    /// Returns how much life a token of this whole lifetime must have left.
+    pub(crate) fn for_token_of(self, whole: Lifetime) -> Lifetime {
+        match self {
+            Self::Explicit(lifetime) => lifetime,
+            Self::Default(lifetime) => lifetime.min(whole.half()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lifetimes_are_read_with_and_without_units() {
+        let read = |text: &str| text.parse::<Lifetime>().map(Lifetime::as_seconds).ok();
+        assert_eq!(read("60"), Some(60));
+        assert_eq!(read("1h 30m"), Some(5_400));
+        assert_eq!(read("30d"), Some(2_592_000));
+        assert_eq!(read("1500ms"), Some(2));
+        assert_eq!(read("soon"), None);
+        assert_eq!(read("-5"), None);
+    }
+
+    #[test]
+    fn lifetimes_are_written_in_their_two_largest_units() {
+        assert_eq!(Lifetime::seconds(0).to_string(), "0s");
+        assert_eq!(Lifetime::seconds(59).to_string(), "59s");
+        assert_eq!(Lifetime::seconds(3_605).to_string(), "1h 5s");
+        assert_eq!(Lifetime::seconds(2_592_000 + 60).to_string(), "30d 1m");
+    }
+
+    #[test]
+    fn times_are_rfc_3339_both_ways() {
+        let time: Timestamp = "2026-11-23T18:00:00+02:00".parse().unwrap();
+        assert_eq!(time.to_string(), "2026-11-23T16:00:00Z");
+        assert!("yesterday".parse::<Timestamp>().is_err());
+    }
+
+    #[test]
+    fn the_far_future_does_not_overflow() {
+        let end = Timestamp::from_epoch(i64::MAX).after(Lifetime::seconds(u64::MAX));
+        assert_eq!(end.epoch(), i64::MAX);
+        assert_eq!(Timestamp::from_epoch(5).since(end), Lifetime::seconds(0));
+    }
+}

@@ -1,0 +1,125 @@
+//! `vault.toml`: the vault's format, its public recipient and the list of its slots, authenticated.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::VaultError;
+use super::sealing::{Identity, Key, mac_hex, mac_matches};
+use crate::host::files::{self, Access};
+use crate::profile::EntryName;
+
+/// A header has one line for each slot; this is room for thousands.
+const LARGEST_HEADER: usize = 1 << 20;
+
+/// The version of the vault's layout.
+const FORMAT: u32 = 1;
+
+/// What `vault.toml` says.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Header {
+    /// The version of the vault's layout.
+    format: u32,
+    /// The vault's public recipient.
+    pub(crate) recipient: String,
+    /// The MAC of everything else in this file.
+    mac: String,
+    /// The ways to unlock.
+    #[serde(default)]
+    pub(crate) slots: Vec<Slot>,
+}
+
+/// One way to unlock: the vault identity, wrapped, in `slots/NAME.age`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Slot {
+    /// The slot's name.
+    pub(crate) name: EntryName,
+    /// What opens it.
+    pub(crate) kind: SlotKind,
+    /// The recipient it is wrapped for, if it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) recipient: Option<String>,
+    /// SHA-256 of the slot's file, in hexadecimal.
+    pub(crate) digest: String,
+}
+
+/// What opens a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum SlotKind {
+    /// What a person types.
+    Passphrase,
+    /// Another age identity.
+    Recipient,
+}
+
+impl SlotKind {
+    /// Returns the word for it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Passphrase => "passphrase",
+            Self::Recipient => "recipient",
+        }
+    }
+}
+
+/// Returns where the header of a vault is.
+pub(crate) fn path(vault: &Path) -> PathBuf {
+    vault.join("vault.toml")
+}
+
+impl Header {
+    /// Describes a vault and seals the description.
+    pub(crate) fn new(identity: &Identity, slots: Vec<Slot>) -> Self {
+        let recipient = identity.recipient().to_string();
+        let mut header = Self { format: FORMAT, recipient, mac: String::new(), slots };
+        header.mac = mac_hex(&identity.derive("slots"), header.covered().as_bytes());
+        header
+    }
+
+    /// Reads the header of a vault; it is not authenticated yet.
+    pub(crate) fn read(vault: &Path) -> Result<Self, VaultError> {
+        let path = path(vault);
+        let bytes = match files::read(&path, Access::Private, LARGEST_HEADER) {
+            Ok(bytes) => bytes,
+            Err(fault) if fault.is_missing() => return Err(VaultError::Missing { vault: vault.to_owned() }),
+            Err(fault) => return Err(fault.into()),
+        };
+        let damaged = |reason: String| VaultError::Header { path: path.clone(), reason };
+        let text = String::from_utf8(bytes).map_err(|_| damaged("it is not UTF-8".to_owned()))?;
+        let header: Self = toml::from_str(&text).map_err(|error| damaged(error.message().to_owned()))?;
+        if header.format != FORMAT {
+            return Err(damaged(format!("its format is {}, this version knows {FORMAT}", header.format)));
+        }
+        Ok(header)
+    }
+
+    /// Checks that who wrote the list of slots could open the vault.
+    pub(crate) fn authenticate(&self, vault: &Path, key: &Key) -> Result<(), VaultError> {
+        if mac_matches(key, self.covered().as_bytes(), &self.mac) {
+            return Ok(());
+        }
+        let reason = "its authentication code is wrong: somebody else changed it".to_owned();
+        Err(VaultError::Header { path: path(vault), reason })
+    }
+
+    /// Replaces the header of a vault.
+    pub(crate) fn write(&self, vault: &Path) -> Result<(), VaultError> {
+        let path = path(vault);
+        let text = toml::to_string(self)
+            .map_err(|error| VaultError::Header { path: path.clone(), reason: error.to_string() })?;
+        Ok(files::replace(&path, text.as_bytes(), 0o600)?)
+    }
+
+    /// Returns the text that the MAC covers; no field can hold a line end.
+    fn covered(&self) -> String {
+        let mut text = format!("{}\n{}\n", self.format, self.recipient);
+        for slot in &self.slots {
+            let recipient = slot.recipient.as_deref().unwrap_or("-");
+            text += &format!("{} {} {recipient} {}\n", slot.name, slot.kind.name(), slot.digest);
+        }
+        text
+    }
+}

@@ -1,0 +1,348 @@
+//! The vault: entries at rest in age files, who may open them, and how it is known that they are ours.
+//!
+//! What is sealed goes to the recipient computed from the identity that is open, never to one read from a file: who can
+//! edit the folder must not be able to redirect the next token.
+
+pub(crate) mod entry;
+pub(crate) mod header;
+pub(crate) mod pin;
+pub(crate) mod sealing;
+pub(crate) mod shelf;
+pub(crate) mod slots;
+pub(crate) mod unlock;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::fs::OFlags;
+
+use crate::host::files::{self, FileFault};
+use crate::host::process;
+use crate::profile::EntryName;
+use crate::token::time::Timestamp;
+use entry::{Body, Entry};
+use header::{Header, Slot, SlotKind};
+use pin::Pin;
+use sealing::{Identity, Key, SealFault, Sealer};
+use shelf::{EntryLock, Shelf};
+use slots::Wrapping;
+use unlock::{Ask, Sources};
+
+/// How long a change of the header waits for another one; each takes milliseconds.
+const HEADER_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What can be wrong with a vault.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum VaultError {
+    /// There is none.
+    #[error("there is no vault in {}", vault.display())]
+    Missing {
+        /// Where it would be.
+        vault: PathBuf,
+    },
+    /// There already is one.
+    #[error("there already is a vault in {}", vault.display())]
+    Exists {
+        /// Where it is.
+        vault: PathBuf,
+    },
+    /// Nothing that opens it is at hand.
+    #[error("the vault is locked, and nothing here opens it")]
+    Locked {
+        /// The kinds of its slots.
+        slots: Vec<SlotKind>,
+    },
+    /// The source that was chosen cannot be read.
+    #[error("cannot read the vault identity from {name}")]
+    Source {
+        /// The source.
+        name: String,
+        /// What is wrong with its file.
+        #[source]
+        fault: FileFault,
+    },
+    /// A descriptor that was named cannot be read.
+    #[error("cannot read {flag} {number}")]
+    Descriptor {
+        /// The flag.
+        flag: &'static str,
+        /// The descriptor's number.
+        number: i32,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The source holds no identity.
+    #[error("{source_name} holds no age identity (a line AGE-SECRET-KEY-1...)")]
+    NoIdentity {
+        /// The source.
+        source_name: String,
+    },
+    /// The source's identity neither is this vault's nor opens a slot.
+    #[error("the identity from {source_name} does not open this vault")]
+    NotThisVault {
+        /// The source.
+        source_name: String,
+    },
+    /// The passphrase opens no slot.
+    #[error("wrong passphrase ({source_name})")]
+    WrongPassphrase {
+        /// Where it came from.
+        source_name: String,
+    },
+    /// Nobody answered.
+    #[error("nobody typed a passphrase")]
+    NotAnswered(#[source] std::io::Error),
+    /// `vault.toml` is damaged or was changed by somebody else.
+    #[error("{} cannot be trusted: {reason}", path.display())]
+    Header {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The vault is another one than before.
+    #[error("this is not the vault you used: {} has another recipient", vault.display())]
+    AnotherVault {
+        /// The vault's folder.
+        vault: PathBuf,
+        /// The digest that was pinned.
+        pinned: String,
+        /// The digest of the recipient that is there.
+        found: String,
+    },
+    /// A slot's file is not the one that was written.
+    #[error("slot `{name}` was replaced by somebody else's")]
+    SlotReplaced {
+        /// The slot.
+        name: EntryName,
+    },
+    /// A slot of that name is there.
+    #[error("there already is a slot `{name}`")]
+    SlotExists {
+        /// The slot.
+        name: EntryName,
+    },
+    /// No slot of that name is there.
+    #[error("there is no slot `{name}`")]
+    NoSuchSlot {
+        /// The slot.
+        name: EntryName,
+    },
+    /// The only slot cannot go.
+    #[error("`{name}` is the last slot, and the only way into this vault that is known")]
+    LastSlot {
+        /// The slot.
+        name: EntryName,
+    },
+    /// The text is no recipient.
+    #[error("not an age recipient (age1...)")]
+    NotARecipient,
+    /// The age crate could not wrap an identity.
+    #[error("cannot wrap the vault identity: {0}")]
+    Wrapping(String),
+    /// A generation does not open, or is not what its path says.
+    #[error("cannot open {}", path.display())]
+    Entry {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        fault: SealFault,
+    },
+    /// A generation cannot be sealed.
+    #[error("cannot seal `{name}`")]
+    Sealing {
+        /// The entry.
+        name: EntryName,
+        /// Why not.
+        #[source]
+        fault: SealFault,
+    },
+    /// The lock was not had in time.
+    #[error("another tokenkeep has held the lock of `{name}` for {waited:?}")]
+    Busy {
+        /// The entry.
+        name: EntryName,
+        /// How long was waited.
+        waited: Duration,
+    },
+    /// Two names that some file systems cannot tell apart.
+    #[error("`{name}` differs from `{existing}` only by case")]
+    CaseClash {
+        /// The new name.
+        name: EntryName,
+        /// The one that is there.
+        existing: EntryName,
+    },
+    /// The file system has no way to publish a file without replacing another.
+    #[error("the file system of {} can neither rename without replacing nor link", folder.display())]
+    Unsuitable {
+        /// The vault's folder.
+        folder: PathBuf,
+    },
+    /// A file or folder is not as it must be.
+    #[error(transparent)]
+    File(#[from] FileFault),
+}
+
+/// An open vault.
+pub(crate) struct Vault {
+    /// The vault's folder.
+    folder: PathBuf,
+    /// What opens every entry.
+    identity: Identity,
+    /// The key of the entries' MAC.
+    key: Key,
+    /// What `vault.toml` says, authenticated.
+    header: Header,
+    /// Whether a slot gave the identity.
+    opened_by_slot: bool,
+}
+
+impl Vault {
+    /// Makes a vault that an identity opens; `wrapping` gives it a first slot.
+    pub(crate) fn create(
+        folder: &Path,
+        pin: &Pin,
+        identity: Identity,
+        wrapping: Option<(EntryName, Wrapping)>,
+    ) -> Result<Self, VaultError> {
+        if header::path(folder).exists() {
+            return Err(VaultError::Exists { vault: folder.to_owned() });
+        }
+        for path in [folder, &folder.join("entries"), &folder.join("slots")] {
+            files::make_folder(path)?;
+            files::check_folder(path)?;
+        }
+        refuse_unsuitable(folder)?;
+        let slot = wrapping.map(|(name, wrapping)| slots::write(folder, &name, &identity, wrapping)).transpose()?;
+        let header = Header::new(&identity, slot.into_iter().collect());
+        header.write(folder)?;
+        pin.renew(&header.recipient)?;
+        let key = identity.derive("entry");
+        Ok(Self { folder: folder.to_owned(), identity, key, opened_by_slot: !header.slots.is_empty(), header })
+    }
+
+    /// Opens a vault with the first source that is present, and checks that it is the one we know.
+    pub(crate) fn open(folder: &Path, pin: &Pin, sources: &Sources, ask: Ask<'_>) -> Result<Self, VaultError> {
+        let vault = Self::open_unpinned(folder, sources, ask)?;
+        pin.check(folder, &vault.header.recipient)?;
+        Ok(vault)
+    }
+
+    /// Opens a vault without comparing it with the pin.
+    pub(crate) fn open_unpinned(folder: &Path, sources: &Sources, ask: Ask<'_>) -> Result<Self, VaultError> {
+        let header = Header::read(folder)?;
+        files::check_folder(folder)?;
+        files::check_folder(&folder.join("entries"))?;
+        let unlocked = sources.open(folder, &header, ask)?;
+        let identity = unlocked.identity;
+        header.authenticate(folder, &identity.derive("slots"))?;
+        let key = identity.derive("entry");
+        Ok(Self { folder: folder.to_owned(), identity, key, header, opened_by_slot: unlocked.by_slot })
+    }
+
+    /// Returns the files of the entries.
+    pub(crate) fn shelf(&self) -> Shelf {
+        Shelf::of(&self.folder)
+    }
+
+    /// Returns the public recipient.
+    pub(crate) fn recipient(&self) -> &str {
+        &self.header.recipient
+    }
+
+    /// Returns the ways to unlock.
+    pub(crate) fn slots(&self) -> &[Slot] {
+        &self.header.slots
+    }
+
+    /// Returns what writes entries without being able to open one.
+    pub(crate) fn sealer(&self) -> Sealer {
+        Sealer::of(&self.identity)
+    }
+
+    /// Opens the newest generation of an entry; `None` if there is no such entry.
+    pub(crate) fn newest(&self, name: &EntryName) -> Result<Option<Entry>, VaultError> {
+        let shelf = self.shelf();
+        loop {
+            let Some(&generation) = shelf.generations(name)?.first() else { return Ok(None) };
+            match shelf.read(name, generation) {
+                Ok(file) => return self.unseal(name, generation, &file).map(Some),
+                // pruned between the listing and the opening: there are newer ones now
+                Err(fault) if fault.is_missing() => {}
+                Err(fault) => return Err(fault.into()),
+            }
+        }
+    }
+
+    /// Opens the bytes of one generation.
+    pub(crate) fn unseal(&self, name: &EntryName, generation: u64, file: &[u8]) -> Result<Entry, VaultError> {
+        sealing::open(&self.identity, &self.key, file, (name, generation))
+            .map_err(|fault| VaultError::Entry { path: self.shelf().path(name, generation), fault })
+    }
+
+    /// Writes the next generation of an entry, under its lock.
+    pub(crate) fn put(
+        &self,
+        name: &EntryName,
+        body: Body,
+        lock: &EntryLock,
+        now: Timestamp,
+    ) -> Result<u64, VaultError> {
+        let generation = self.shelf().generations(name)?.first().map_or(1, |newest| newest + 1);
+        let entry = Entry { name: name.clone(), generation, written_at: now, body };
+        let sealed =
+            self.sealer().seal(&entry).map_err(|fault| VaultError::Sealing { name: name.clone(), fault })?;
+        lock.reserve()?.fill(&sealed)?;
+        lock.publish(generation)?;
+        lock.prune(generation);
+        Ok(generation)
+    }
+
+    /// Checks every file of the vault, and returns what is wrong.
+    pub(crate) fn verify(&self) -> Result<Vec<VaultError>, VaultError> {
+        let mut faults = slots::check_all(&self.folder, &self.header);
+        let shelf = self.shelf();
+        for name in shelf.names()?.entries {
+            for generation in shelf.generations(&name)? {
+                match shelf.read(&name, generation) {
+                    Ok(file) => faults.extend(self.unseal(&name, generation, &file).err()),
+                    Err(fault) if fault.is_missing() => {}
+                    Err(fault) => faults.push(fault.into()),
+                }
+            }
+        }
+        Ok(faults)
+    }
+
+    /// Takes the lock under which the header changes.
+    fn lock_header(&self) -> Result<File, VaultError> {
+        let path = self.folder.join("lock");
+        let file = files::open_private(&path, OFlags::empty())?;
+        let locked = process::lock_within(file, HEADER_PATIENCE).map_err(files::fault("lock", &path))?;
+        locked.map(|locked| locked.file).ok_or_else(|| {
+            let source = std::io::Error::from(std::io::ErrorKind::TimedOut);
+            files::fault("lock", &path)(source).into()
+        })
+    }
+}
+
+/// Refuses a file system that can publish a file only by possibly replacing another.
+fn refuse_unsuitable(folder: &Path) -> Result<(), VaultError> {
+    let (from, to) = (folder.join("probe.1"), folder.join("probe.2"));
+    let probe = || -> Result<bool, FileFault> {
+        drop(files::open_private(&from, OFlags::TRUNC)?);
+        drop(files::open_private(&to, OFlags::TRUNC)?);
+        files::publish(&from, &to).map(|published| published == files::Published::NameTaken)
+    };
+    let suitable = probe();
+    for path in [from, to] {
+        drop(std::fs::remove_file(path));
+    }
+    match suitable {
+        Ok(true) => Ok(()),
+        Ok(false) | Err(_) => Err(VaultError::Unsuitable { folder: folder.to_owned() }),
+    }
+}

@@ -1,0 +1,57 @@
+//! The pin: the digest of the recipient of the vault that was used first, kept outside the vault, as ssh keeps host keys.
+
+use std::path::{Path, PathBuf};
+
+use super::VaultError;
+use super::sealing::digest_hex;
+use crate::host::files::{self, Access};
+
+/// Where the pin of one vault is.
+#[derive(Clone, Debug)]
+pub(crate) struct Pin {
+    /// The pin's file in the state folder.
+    path: PathBuf,
+}
+
+impl Pin {
+    /// Takes the pin of a vault; two vaults on one machine have two.
+    pub(crate) fn of(state: &Path, vault: &Path) -> Self {
+        let vault = std::path::absolute(vault).unwrap_or_else(|_| vault.to_owned());
+        let digest = digest_hex(vault.as_os_str().as_encoded_bytes());
+        let short: String = digest.chars().take(16).collect();
+        Self { path: state.join("pins").join(short) }
+    }
+
+    /// Returns the pinned digest, if there is one.
+    pub(crate) fn read(&self) -> Result<Option<String>, VaultError> {
+        match files::read(&self.path, Access::Private, 256) {
+            Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).trim().to_owned())),
+            Err(fault) if fault.is_missing() => Ok(None),
+            Err(fault) => Err(fault.into()),
+        }
+    }
+
+    /// Checks a recipient against the pin; the first one that is seen becomes the pin.
+    pub(super) fn check(&self, vault: &Path, recipient: &str) -> Result<(), VaultError> {
+        let found = digest_hex(recipient);
+        match self.read()? {
+            Some(pinned) if pinned == found => Ok(()),
+            Some(pinned) => Err(VaultError::AnotherVault { vault: vault.to_owned(), pinned, found }),
+            None => {
+                if let Err(error) = self.renew(recipient) {
+                    // a state folder that cannot be written must not keep a reader from its token
+                    tracing::warn!(%error, "the vault could not be pinned");
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Pins a recipient, whatever was pinned before.
+    pub(crate) fn renew(&self, recipient: &str) -> Result<(), VaultError> {
+        if let Some(folder) = self.path.parent() {
+            files::make_folder(folder)?;
+        }
+        Ok(files::replace(&self.path, format!("{}\n", digest_hex(recipient)).as_bytes(), 0o600)?)
+    }
+}

@@ -1,0 +1,256 @@
+//! The files of entries: `entries/NAME/GENERATION.age`, write-once, and the lock beside them.
+//!
+//! A generation is written to `next`, flushed, and renamed to its number without ever replacing a file. Readers take
+//! the highest number and need no lock.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::fs::{FallocateFlags, OFlags};
+
+use super::VaultError;
+use super::sealing::LARGEST_FILE;
+use crate::host::files::{self, Access, FileFault, Published, fault};
+use crate::host::process::{self, Waiting};
+use crate::profile::EntryName;
+
+/// How many generations stay: the present one, the one before for a provider that grants a grace period, one to spare.
+const KEPT_GENERATIONS: usize = 3;
+
+/// The entries' files of one vault.
+#[derive(Clone, Debug)]
+pub(crate) struct Shelf {
+    /// The vault's `entries` folder.
+    folder: PathBuf,
+}
+
+/// What the `entries` folder holds.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    /// The entries, in alphabetical order.
+    pub(crate) entries: Vec<EntryName>,
+    /// What does not belong there.
+    pub(crate) foreign: Vec<PathBuf>,
+}
+
+/// The exclusive lock of one entry. It ends with the last descriptor of its file.
+#[derive(Debug)]
+pub(crate) struct EntryLock {
+    /// The lock's file, which also holds the keeper's note.
+    pub(crate) file: File,
+    /// The entry's folder.
+    folder: PathBuf,
+    /// Whether somebody else held it when we came.
+    pub(crate) waiting: Waiting,
+}
+
+/// The file of the next generation, with room for it, before there is anything to write.
+#[derive(Debug)]
+pub(crate) struct Reserved {
+    /// The open file.
+    file: File,
+    /// Its path.
+    path: PathBuf,
+}
+
+impl Shelf {
+    /// Takes the files of a vault.
+    pub(crate) fn of(vault: &Path) -> Self {
+        Self { folder: vault.join("entries") }
+    }
+
+    /// Returns the folder of one entry.
+    fn entry_folder(&self, name: &EntryName) -> PathBuf {
+        self.folder.join(name.as_str())
+    }
+
+    /// Returns the path of one generation.
+    pub(crate) fn path(&self, name: &EntryName, generation: u64) -> PathBuf {
+        self.entry_folder(name).join(format!("{generation}.age"))
+    }
+
+    /// Lists the entries; nothing is opened.
+    pub(crate) fn names(&self) -> Result<Names, FileFault> {
+        let mut names = Names::default();
+        for item in read_folder(&self.folder)? {
+            let name = item.to_str().and_then(|text| text.parse::<EntryName>().ok());
+            match name {
+                Some(name) if self.folder.join(&item).is_dir() => {
+                    if !self.generations(&name)?.is_empty() {
+                        names.entries.push(name);
+                    }
+                }
+                Some(_) | None => names.foreign.push(self.folder.join(item)),
+            }
+        }
+        names.entries.sort_unstable();
+        Ok(names)
+    }
+
+    /// Lists the generations of an entry, the newest first; an entry that is not there has none.
+    pub(crate) fn generations(&self, name: &EntryName) -> Result<Vec<u64>, FileFault> {
+        let mut generations: Vec<u64> =
+            self.files(name)?.iter().filter_map(|file| generation_of(file.to_str()?)).collect();
+        generations.sort_unstable_by(|one, other| other.cmp(one));
+        Ok(generations)
+    }
+
+    /// Lists what lies in an entry's folder and has no place there.
+    pub(crate) fn foreign_files(&self, name: &EntryName) -> Result<Vec<PathBuf>, FileFault> {
+        let known = |file: &str| file == "lock" || file == "next" || generation_of(file).is_some();
+        let foreign = self.files(name)?.into_iter().filter(|file| !file.to_str().is_some_and(known));
+        Ok(foreign.map(|file| self.entry_folder(name).join(file)).collect())
+    }
+
+    /// Lists the names of the files in an entry's folder.
+    fn files(&self, name: &EntryName) -> Result<Vec<std::ffi::OsString>, FileFault> {
+        let folder = self.entry_folder(name);
+        match files::check_folder(&folder) {
+            Ok(()) => read_folder(&folder),
+            Err(fault) if fault.is_missing() => Ok(Vec::new()),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// Reads one generation.
+    pub(crate) fn read(&self, name: &EntryName, generation: u64) -> Result<Vec<u8>, FileFault> {
+        files::read(&self.path(name, generation), Access::Private, LARGEST_FILE)
+    }
+
+    /// Takes the lock of an entry, waiting at most `patience`; makes the entry's folder if it is not there.
+    pub(crate) fn lock(&self, name: &EntryName, patience: Duration) -> Result<EntryLock, VaultError> {
+        let folder = self.entry_folder(name);
+        match files::check_folder(&folder) {
+            Ok(()) => {}
+            Err(fault) if fault.is_missing() => {
+                self.refuse_case_clash(name)?;
+                files::make_folder(&folder)?;
+                files::sync_folder(&self.folder)?;
+            }
+            Err(fault) => return Err(fault.into()),
+        }
+        let path = folder.join("lock");
+        let file = files::open_private(&path, OFlags::empty())?;
+        match process::lock_within(file, patience).map_err(fault("lock", &path))? {
+            Some(locked) => Ok(EntryLock { file: locked.file, folder, waiting: locked.waiting }),
+            None => Err(VaultError::Busy { name: name.clone(), waited: patience }),
+        }
+    }
+
+    /// Refuses a name that differs from an existing one only by case: some file systems would mix them up.
+    fn refuse_case_clash(&self, name: &EntryName) -> Result<(), VaultError> {
+        let clash = |other: &EntryName| other != name && other.as_str().eq_ignore_ascii_case(name.as_str());
+        match self.names()?.entries.into_iter().find(clash) {
+            Some(existing) => Err(VaultError::CaseClash { name: name.clone(), existing }),
+            None => Ok(()),
+        }
+    }
+
+    /// Removes all that an entry holds, under its lock; the lock's file stays for ever.
+    pub(crate) fn delete(&self, name: &EntryName, _lock: &EntryLock) -> Result<(), FileFault> {
+        let folder = self.entry_folder(name);
+        for file in self.files(name)?.into_iter().filter(|file| file != "lock") {
+            let path = folder.join(file);
+            std::fs::remove_file(&path).map_err(fault("remove", &path))?;
+        }
+        files::sync_folder(&folder)
+    }
+}
+
+impl EntryLock {
+    /// Takes over a lock that the front of an exchange holds, with the entry's folder.
+    pub(crate) const fn adopt(file: File, folder: PathBuf) -> Self {
+        Self { file, folder, waiting: Waiting::None }
+    }
+
+    /// Returns the entry's folder.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Returns where an answer waits until it is published.
+    fn next(&self) -> PathBuf {
+        self.folder.join("next")
+    }
+
+    /// Makes the file of the next generation and reserves its room, so that a full or read-only disk shows itself now.
+    pub(crate) fn reserve(&self) -> Result<Reserved, FileFault> {
+        let path = self.next();
+        let file = files::open_private(&path, OFlags::TRUNC)?;
+        match rustix::fs::fallocate(&file, FallocateFlags::KEEP_SIZE, 0, LARGEST_FILE as u64) {
+            // a file system without reservations shows its faults when the file is written
+            Ok(()) | Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => Ok(Reserved { file, path }),
+            Err(errno) => {
+                drop(std::fs::remove_file(&path));
+                Err(fault("reserve room in", &path)(errno))
+            }
+        }
+    }
+
+    /// Reads an answer that was never published, if there is one.
+    pub(crate) fn unpublished(&self) -> Result<Option<Vec<u8>>, FileFault> {
+        match files::read(&self.next(), Access::Private, LARGEST_FILE) {
+            // empty: reserved for an exchange that brought nothing
+            Ok(bytes) => Ok(Some(bytes).filter(|bytes| !bytes.is_empty())),
+            Err(fault) if fault.is_missing() => Ok(None),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// Gives what is in `next` its number, and waits until the name rests on the disk.
+    pub(crate) fn publish(&self, generation: u64) -> Result<(), FileFault> {
+        let to = self.folder.join(format!("{generation}.age"));
+        match files::publish(&self.next(), &to)? {
+            Published::Yes => files::sync_folder(&self.folder),
+            Published::NameTaken => Err(fault("publish", &to)(io::Error::from(io::ErrorKind::AlreadyExists))),
+        }
+    }
+
+    /// Moves an unpublished answer that follows nothing to where it bothers nobody; `delete` removes it.
+    pub(crate) fn put_aside(&self, now: i64) -> Result<(), FileFault> {
+        let aside = self.folder.join(format!("aside-{now}.age"));
+        std::fs::rename(self.next(), &aside).map_err(fault("put aside", &self.next()))
+    }
+
+    /// Removes all but the newest generations.
+    pub(crate) fn prune(&self, newest: u64) {
+        let Ok(files) = read_folder(&self.folder) else { return };
+        for file in files {
+            let old = file.to_str().and_then(generation_of);
+            if old.is_some_and(|generation| generation + KEPT_GENERATIONS as u64 <= newest) {
+                // what could not be removed now is removed after the next put
+                drop(std::fs::remove_file(self.folder.join(file)));
+            }
+        }
+    }
+}
+
+impl Reserved {
+    /// Writes the sealed generation and waits until it rests on the disk.
+    pub(crate) fn fill(self, sealed: &[u8]) -> Result<(), FileFault> {
+        // age refuses bytes after its end, and the reservation is not part of the file
+        self.file.set_len(0).map_err(fault("write", &self.path))?;
+        files::write_durably(&self.file, sealed, &self.path)
+    }
+
+    /// Gives the room back.
+    pub(crate) fn release(self) {
+        // an empty file that stays is taken over by the next exchange
+        drop(std::fs::remove_file(&self.path));
+    }
+}
+
+/// Reads the generation out of a file's name.
+fn generation_of(file: &str) -> Option<u64> {
+    let digits = file.strip_suffix(".age")?;
+    let canonical = digits.bytes().all(|byte| byte.is_ascii_digit()) && !digits.starts_with('0');
+    if canonical { digits.parse().ok() } else { None }
+}
+
+/// Lists the names in a folder.
+fn read_folder(path: &Path) -> Result<Vec<std::ffi::OsString>, FileFault> {
+    let items = std::fs::read_dir(path).map_err(fault("list", path))?;
+    items.map(|item| item.map(|item| item.file_name())).collect::<io::Result<_>>().map_err(fault("list", path))
+}

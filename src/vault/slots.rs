@@ -1,0 +1,154 @@
+//! Slots: the vault identity wrapped for one way to unlock.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr as _;
+
+use age::secrecy::SecretString;
+use age::{scrypt, x25519};
+use zeroize::Zeroizing;
+
+use super::header::{Header, Slot, SlotKind};
+use super::sealing::{Identity, decrypt, digest_hex};
+use super::{Vault, VaultError};
+use crate::host::files::{self, Access};
+use crate::profile::EntryName;
+use crate::secret::Passphrase;
+
+/// The work factor that we write: a second and 256 MiB on a present machine. The age crate's own choice depends on how
+/// busy the machine is.
+const WORK_FACTOR: u8 = 18;
+
+/// The highest work factor that is tried: four times the time and memory of ours.
+const HIGHEST_WORK_FACTOR: u8 = 20;
+
+/// A wrapped identity is some hundred bytes.
+const LARGEST_SLOT: usize = 64 * 1024;
+
+/// For whom the vault identity is wrapped.
+pub(crate) enum Wrapping {
+    /// Who knows a passphrase.
+    Passphrase(Passphrase),
+    /// Who has the identity of this recipient.
+    Recipient(String),
+}
+
+/// Returns where a slot's file is.
+fn path(vault: &Path, name: &EntryName) -> PathBuf {
+    vault.join("slots").join(format!("{name}.age"))
+}
+
+/// Wraps an identity and writes the slot's file, which must not exist yet.
+pub(super) fn write(
+    vault: &Path,
+    name: &EntryName,
+    identity: &Identity,
+    wrapping: Wrapping,
+) -> Result<Slot, VaultError> {
+    let text = identity.text();
+    let wrapped = |error: age::EncryptError| VaultError::Wrapping(error.to_string());
+    let (kind, recipient, file) = match wrapping {
+        Wrapping::Passphrase(passphrase) => {
+            let mut recipient = scrypt::Recipient::new(SecretString::from(passphrase.expose().clone()));
+            recipient.set_work_factor(WORK_FACTOR);
+            (SlotKind::Passphrase, None, age::encrypt(&recipient, text.as_bytes()).map_err(wrapped)?)
+        }
+        Wrapping::Recipient(recipient) => {
+            let native = x25519::Recipient::from_str(&recipient).map_err(|_| VaultError::NotARecipient)?;
+            (SlotKind::Recipient, Some(recipient), age::encrypt(&native, text.as_bytes()).map_err(wrapped)?)
+        }
+    };
+    files::make_folder(&vault.join("slots"))?;
+    files::replace(&path(vault, name), &file, 0o600)?;
+    Ok(Slot { name: name.clone(), kind, recipient, digest: digest_hex(&file) })
+}
+
+/// Reads the file of a slot.
+fn read(vault: &Path, slot: &Slot) -> Result<Vec<u8>, VaultError> {
+    let path = path(vault, &slot.name);
+    let file = files::read(&path, Access::Private, LARGEST_SLOT)?;
+    if digest_hex(&file) == slot.digest {
+        return Ok(file);
+    }
+    Err(VaultError::SlotReplaced { name: slot.name.clone() })
+}
+
+/// Tries to open the slots of a header with a passphrase.
+pub(super) fn open_with_passphrase(
+    vault: &Path,
+    header: &Header,
+    passphrase: &Passphrase,
+) -> Result<Option<Identity>, VaultError> {
+    let mut identity = scrypt::Identity::new(SecretString::from(passphrase.expose().clone()));
+    identity.set_max_work_factor(HIGHEST_WORK_FACTOR);
+    open_kind(vault, header, SlotKind::Passphrase, &identity)
+}
+
+/// Tries to open the slots of a header with another identity.
+pub(super) fn open_with_identity(vault: &Path, header: &Header, other: &str) -> Result<Option<Identity>, VaultError> {
+    match x25519::Identity::from_str(other) {
+        Ok(identity) => open_kind(vault, header, SlotKind::Recipient, &identity),
+        Err(_) => Ok(None),
+    }
+}
+
+/// Tries all slots of one kind; what comes out must be the identity of this vault.
+fn open_kind(
+    vault: &Path,
+    header: &Header,
+    kind: SlotKind,
+    key: &dyn age::Identity,
+) -> Result<Option<Identity>, VaultError> {
+    for slot in header.slots.iter().filter(|slot| slot.kind == kind) {
+        let Ok(text) = decrypt(key, &read(vault, slot)?) else { continue };
+        let text = Zeroizing::new(String::from_utf8_lossy(&text).trim().to_owned());
+        match Identity::parse(&text) {
+            Some(identity) if identity.recipient().to_string() == header.recipient => return Ok(Some(identity)),
+            Some(_) | None => return Err(VaultError::SlotReplaced { name: slot.name.clone() }),
+        }
+    }
+    Ok(None)
+}
+
+/// Checks that every slot's file is the one on the list.
+pub(super) fn check_all(vault: &Path, header: &Header) -> Vec<VaultError> {
+    header.slots.iter().filter_map(|slot| read(vault, slot).err()).collect()
+}
+
+impl Vault {
+    /// Adds a slot.
+    pub(crate) fn add_slot(&mut self, name: &EntryName, wrapping: Wrapping) -> Result<(), VaultError> {
+        let _lock = self.lock_header()?;
+        let taken = |slot: &Slot| slot.name.as_str().eq_ignore_ascii_case(name.as_str());
+        if self.header.slots.iter().any(taken) {
+            return Err(VaultError::SlotExists { name: name.clone() });
+        }
+        let slot = write(&self.folder, name, &self.identity, wrapping)?;
+        let slots = self.header.slots.iter().cloned().chain([slot]).collect();
+        self.replace_slots(slots)
+    }
+
+    /// Removes a slot. The last way in stays, unless the vault was opened with its bare identity.
+    pub(crate) fn remove_slot(&mut self, name: &EntryName) -> Result<(), VaultError> {
+        let _lock = self.lock_header()?;
+        let (removed, slots): (Vec<Slot>, Vec<Slot>) =
+            self.header.slots.iter().cloned().partition(|slot| &slot.name == name);
+        if removed.is_empty() {
+            return Err(VaultError::NoSuchSlot { name: name.clone() });
+        }
+        if slots.is_empty() && self.opened_by_slot {
+            return Err(VaultError::LastSlot { name: name.clone() });
+        }
+        self.replace_slots(slots)?;
+        let path = path(&self.folder, name);
+        std::fs::remove_file(&path).map_err(files::fault("remove", &path))?;
+        Ok(())
+    }
+
+    /// Writes the list of slots anew.
+    fn replace_slots(&mut self, slots: Vec<Slot>) -> Result<(), VaultError> {
+        let header = Header::new(&self.identity, slots);
+        header.write(&self.folder)?;
+        self.header = header;
+        Ok(())
+    }
+}

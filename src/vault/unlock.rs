@@ -1,0 +1,161 @@
+//! Unlocking: who gives the vault identity, or what opens a slot. The first source that is present decides.
+
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use super::header::{Header, SlotKind};
+use super::sealing::Identity;
+use super::{VaultError, slots};
+use crate::host::descriptor;
+use crate::host::files::{self, Access};
+use crate::secret::{Passphrase, Secret};
+
+/// An identity file holds a key and some comments.
+const LARGEST_IDENTITY: usize = 64 * 1024;
+
+/// Everything that could open the vault, as the command line, the environment and the settings name it.
+#[derive(Debug, Default)]
+pub(crate) struct Sources {
+    /// `--identity-fd`
+    pub(crate) identity_fd: Option<i32>,
+    /// `--passphrase-fd`
+    pub(crate) passphrase_fd: Option<i32>,
+    /// `TOKENKEEP_IDENTITY_FILE`
+    pub(crate) identity_file_variable: Option<PathBuf>,
+    /// `$CREDENTIALS_DIRECTORY`, where systemd puts what a unit loads.
+    pub(crate) credentials: Option<PathBuf>,
+    /// `TOKENKEEP_IDENTITY`
+    pub(crate) identity_variable: Option<Secret<String>>,
+    /// `unlock.identity_file`
+    pub(crate) identity_file: Option<PathBuf>,
+}
+
+/// How a passphrase is asked for; `None` where nobody can be asked.
+pub(crate) type Ask<'a> = Option<&'a dyn Fn(&str) -> Result<Passphrase, VaultError>>;
+
+/// An identity that was found, and how.
+pub(super) struct Unlocked {
+    /// The vault identity.
+    pub(super) identity: Identity,
+    /// Whether it came out of a slot.
+    pub(super) by_slot: bool,
+}
+
+/// What one source gave.
+enum Given {
+    /// The text of an identity file.
+    Identities(Zeroizing<String>),
+    /// What a person would type.
+    Passphrase(Passphrase),
+}
+
+impl Sources {
+    /// Opens a vault with the first source that is present.
+    pub(super) fn open(&self, vault: &Path, header: &Header, ask: Ask<'_>) -> Result<Unlocked, VaultError> {
+        let Some((source, given)) = self.first(header, ask)? else {
+            return Err(VaultError::Locked { slots: header.slots.iter().map(|slot| slot.kind).collect() });
+        };
+        match given {
+            Given::Passphrase(passphrase) => match slots::open_with_passphrase(vault, header, &passphrase)? {
+                Some(identity) => Ok(Unlocked { identity, by_slot: true }),
+                None => Err(VaultError::WrongPassphrase { source_name: source }),
+            },
+            Given::Identities(text) => open_with_identities(vault, header, &text, source),
+        }
+    }
+
+    /// Returns what the first present source gives, and its name.
+    fn first(&self, header: &Header, ask: Ask<'_>) -> Result<Option<(String, Given)>, VaultError> {
+        if let Some(number) = self.identity_fd {
+            let text = read_descriptor("--identity-fd", number)?;
+            return Ok(Some((format!("--identity-fd {number}"), Given::Identities(text))));
+        }
+        if let Some(number) = self.passphrase_fd {
+            let line = passphrase_of(&read_descriptor("--passphrase-fd", number)?);
+            return Ok(Some((format!("--passphrase-fd {number}"), Given::Passphrase(line))));
+        }
+        if let Some(path) = &self.identity_file_variable {
+            return from_file("TOKENKEEP_IDENTITY_FILE", path).map(Some);
+        }
+        let credential = self.credentials.as_ref().map(|folder| folder.join("tokenkeep-identity"));
+        if let Some(path) = credential.filter(|path| path.exists()) {
+            return from_file("the systemd credential", &path).map(Some);
+        }
+        if let Some(text) = &self.identity_variable {
+            let text = Zeroizing::new(text.expose().clone());
+            return Ok(Some(("TOKENKEEP_IDENTITY".to_owned(), Given::Identities(text))));
+        }
+        if let Some(path) = &self.identity_file {
+            return from_file("unlock.identity_file", path).map(Some);
+        }
+        match ask {
+            Some(ask) if header.slots.iter().any(|slot| slot.kind == SlotKind::Passphrase) => {
+                let passphrase = ask("Passphrase of the vault: ")?;
+                Ok(Some(("the passphrase".to_owned(), Given::Passphrase(passphrase))))
+            }
+            Some(_) | None => Ok(None),
+        }
+    }
+}
+
+/// Reads an identity file.
+fn from_file(source: &str, path: &Path) -> Result<(String, Given), VaultError> {
+    let name = format!("{source} ({})", path.display());
+    let bytes = files::read(path, Access::Credential, LARGEST_IDENTITY)
+        .map_err(|fault| VaultError::Source { name: name.clone(), fault })?;
+    let text = String::from_utf8(bytes).map_err(|_| VaultError::NoIdentity { source_name: name.clone() })?;
+    Ok((name, Given::Identities(Zeroizing::new(text))))
+}
+
+/// Reads a descriptor to its end.
+fn read_descriptor(flag: &'static str, number: i32) -> Result<Zeroizing<String>, VaultError> {
+    let bytes = descriptor::read_to_end(number, LARGEST_IDENTITY as u64)
+        .map_err(|source| VaultError::Descriptor { flag, number, source })?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| VaultError::NoIdentity { source_name: format!("{flag} {number}") })?;
+    Ok(Zeroizing::new(text))
+}
+
+/// Takes the first line as a passphrase.
+pub(crate) fn passphrase_of(text: &str) -> Passphrase {
+    Passphrase::new(text.lines().next().unwrap_or_default().to_owned())
+}
+
+/// Reads a passphrase for a new slot from a descriptor.
+pub(crate) fn read_passphrase(number: i32) -> Result<Passphrase, VaultError> {
+    read_descriptor("--passphrase-fd", number).map(|text| passphrase_of(&text))
+}
+
+/// Reads the identity that an identity file holds, to make a vault with it.
+pub(crate) fn read_identity_file(path: &Path) -> Result<Identity, VaultError> {
+    let (source_name, given) = from_file("--identity-file", path)?;
+    let found = match &given {
+        Given::Identities(text) => identity_lines(text).find_map(Identity::parse),
+        Given::Passphrase(_) => None,
+    };
+    found.ok_or(VaultError::NoIdentity { source_name })
+}
+
+/// Iterates over the lines of an identity file that are not comments.
+fn identity_lines(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'))
+}
+
+/// Tries each identity of a text: as the vault's own, then on the slots.
+fn open_with_identities(vault: &Path, header: &Header, text: &str, source: String) -> Result<Unlocked, VaultError> {
+    if identity_lines(text).all(|line| Identity::parse(line).is_none()) {
+        return Err(VaultError::NoIdentity { source_name: source });
+    }
+    for line in identity_lines(text) {
+        if let Some(identity) = Identity::parse(line).filter(|own| own.recipient().to_string() == header.recipient) {
+            return Ok(Unlocked { identity, by_slot: false });
+        }
+    }
+    for line in identity_lines(text) {
+        if let Some(identity) = slots::open_with_identity(vault, header, line)? {
+            return Ok(Unlocked { identity, by_slot: true });
+        }
+    }
+    Err(VaultError::NotThisVault { source_name: source })
+}
