@@ -3,6 +3,7 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 pub(crate) mod claims;
+pub(crate) mod jwt;
 pub(crate) mod scopes;
 pub(crate) mod text;
 pub(crate) mod time;

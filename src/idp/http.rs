@@ -1,0 +1,312 @@
+//! HTTP: one request, one answer, a deadline and a size limit.
+
+use std::cell::OnceCell;
+use std::error::Error;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::mem::ManuallyDrop;
+use std::path::Path;
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::{Certificate, RequestBuilder, Response, redirect, retry};
+use serde_json::Value;
+use tokio::runtime::{self, Runtime};
+use url::{Host, Url};
+use zeroize::Zeroizing;
+
+use super::error::IdpError;
+use super::form::Form;
+use super::refusal::OAuthError;
+use crate::profile::SecureUrl;
+use crate::token::text;
+use crate::token::time::Lifetime;
+
+/// The network, opened for one run of the program.
+pub(crate) struct Wire {
+    /// Never shut down: that would wait for a name lookup that hangs, long past every deadline.
+    runtime: ManuallyDrop<Runtime>,
+    /// What is trusted besides the system's certificates.
+    roots: Vec<Certificate>,
+    /// The way to other machines, through a proxy where the environment names one.
+    outside: OnceCell<reqwest::Client>,
+    /// The way to this machine, past every proxy.
+    loopback: OnceCell<reqwest::Client>,
+}
+
+/// How long a request may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Patience {
+    /// A token is at stake: the answer is waited for nearly as long as a detached exchange lives (60 s).
+    Long,
+    /// It can be asked again.
+    Short,
+}
+
+/// What came back.
+pub(super) struct Answer {
+    /// Where it came from, without the query.
+    pub(super) url: String,
+    /// The HTTP status.
+    pub(super) status: u16,
+    /// How long to wait before the next request.
+    pub(super) retry_after: Option<Lifetime>,
+    /// The kind of body, fit to be shown.
+    content_type: Option<String>,
+    /// All of the body, or why it was not read to its end.
+    pub(super) body: Result<Zeroizing<Vec<u8>>, IdpError>,
+}
+
+/// Why nothing came back.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// No byte of the request has left this machine.
+    Unsent(IdpError),
+    /// The request may have arrived.
+    Sent(IdpError),
+}
+
+impl Wire {
+    /// Opens the network; `ca_file` names certificates to trust besides the system's.
+    pub(crate) fn open(ca_file: Option<&Path>) -> Result<Self, IdpError> {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(IdpError::Runtime)?;
+        Ok(Self {
+            runtime: ManuallyDrop::new(runtime),
+            roots: ca_file.map(read_certificates).transpose()?.unwrap_or_default(),
+            outside: OnceCell::new(),
+            loopback: OnceCell::new(),
+        })
+    }
+
+    /// Posts a client's form.
+    pub(super) fn post(&self, url: &SecureUrl, form: &Form<'_>, patience: Patience) -> Result<Answer, Fault> {
+        let mut request = self
+            .client_for(url)
+            .map_err(Fault::Unsent)?
+            .post(url.as_str())
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(std::mem::take(&mut *form.body()));
+        if let Some(credentials) = form.authorization() {
+            request = request.header(AUTHORIZATION, credentials);
+        }
+        self.send(url, request, patience)
+    }
+
+    /// Gets a public document.
+    pub(super) fn get(&self, url: &SecureUrl) -> Result<Answer, IdpError> {
+        let request = self.client_for(url)?.get(url.as_str());
+        Ok(self.send(url, request, Patience::Short)?)
+    }
+
+    /// Sends a request once and waits for its answer.
+    fn send(&self, url: &SecureUrl, request: RequestBuilder, patience: Patience) -> Result<Answer, Fault> {
+        let url = bare(url);
+        let request = request.header(ACCEPT, "application/json").timeout(patience.into());
+        let answer = self.runtime.block_on(async {
+            let response = request.send().await.map_err(|error| fault(&url, error))?;
+            Ok(Answer::read(url.clone(), response).await)
+        });
+        match &answer {
+            Ok(Answer { status, .. }) => tracing::debug!(%url, status, "answered"),
+            Err(Fault::Unsent(error) | Fault::Sent(error)) => tracing::debug!(%url, %error, "no answer"),
+        }
+        answer
+    }
+
+    /// Returns the client for an address, made when it is first needed: reading the system's certificates takes 2 ms.
+    fn client_for(&self, url: &SecureUrl) -> Result<&reqwest::Client, IdpError> {
+        let loopback = is_loopback(url);
+        let cell = if loopback { &self.loopback } else { &self.outside };
+        if let Some(client) = cell.get() {
+            return Ok(client);
+        }
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("tokenkeep/", env!("CARGO_PKG_VERSION")))
+            .redirect(redirect::Policy::none())
+            .retry(retry::never())
+            .connect_timeout(CONNECT_DEADLINE)
+            // a kept connection may be cut just when the next request is written: was it read, or not?
+            .pool_max_idle_per_host(0)
+            .tls_certs_merge(self.roots.iter().cloned());
+        if loopback {
+            builder = builder.no_proxy();
+        }
+        let client = builder.build().map_err(|error| IdpError::Setup { why: causes(&error.without_url()) })?;
+        Ok(cell.get_or_init(|| client))
+    }
+}
+
+impl Answer {
+    /// Reads an answer; a body that cannot be read is remembered as such, for the status may say enough.
+    async fn read(url: String, mut response: Response) -> Self {
+        let status = response.status().as_u16();
+        let retry_after = retry_after(response.headers());
+        let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(text::shown);
+        let body = read_body(&url, &mut response).await;
+        Self { url, status, retry_after, content_type, body }
+    }
+
+    /// Tells whether the request was done.
+    pub(super) const fn is_success(&self) -> bool {
+        matches!(self.status, 200..=299)
+    }
+
+    /// Returns the body as JSON.
+    pub(super) fn json(self) -> Result<Value, IdpError> {
+        let not_json = self.not_json();
+        serde_json::from_slice(&self.body?).map_err(|_| not_json)
+    }
+
+    /// Refuses an answer that does not call itself JSON.
+    pub(super) fn require_json(self) -> Result<Self, IdpError> {
+        let is_json = self.content_type.as_ref().is_none_or(|kind| kind.to_ascii_lowercase().contains("json"));
+        if is_json { Ok(self) } else { Err(self.not_json()) }
+    }
+
+    /// Describes an answer that is no JSON.
+    pub(super) fn not_json(&self) -> IdpError {
+        let found = self.content_type.clone().unwrap_or_else(|| "something else".to_owned());
+        IdpError::NotJson { url: self.url.clone(), found }
+    }
+
+    /// Describes an answer by its status and its error's words; `secrets` are what must not be repeated.
+    pub(super) fn status_error(&self, secrets: &[&str]) -> IdpError {
+        IdpError::Status { url: self.url.clone(), status: self.status, words: self.oauth_error(secrets).words() }
+    }
+
+    /// Reads the error that a provider put into the body, if it did.
+    pub(super) fn oauth_error(&self, secrets: &[&str]) -> OAuthError {
+        self.body.as_ref().map(|body| OAuthError::parse(body, secrets)).unwrap_or_default()
+    }
+}
+
+impl Fault {
+    /// Returns what went wrong, for requests that spend nothing.
+    pub(super) fn into_error(self) -> IdpError {
+        match self {
+            Self::Unsent(error) | Self::Sent(error) => error,
+        }
+    }
+}
+
+impl From<Fault> for IdpError {
+    fn from(fault: Fault) -> Self {
+        fault.into_error()
+    }
+}
+
+impl From<Patience> for Duration {
+    fn from(patience: Patience) -> Self {
+        match patience {
+            Patience::Long => Self::from_secs(50),
+            Patience::Short => Self::from_secs(20),
+        }
+    }
+}
+
+/// Returns an address without its query, for people and logs.
+pub(super) fn bare(url: &SecureUrl) -> String {
+    match Url::parse(url.as_str()) {
+        Ok(mut parsed) => {
+            parsed.set_query(None);
+            parsed.into()
+        }
+        Err(_) => "the provider".to_owned(),
+    }
+}
+
+/// Tells whether an address is on this machine.
+fn is_loopback(url: &SecureUrl) -> bool {
+    let Ok(parsed) = Url::parse(url.as_str()) else { return false };
+    match parsed.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        None => false,
+    }
+}
+
+/// Reads all of a body, into memory that is wiped: it may hold tokens.
+async fn read_body(url: &str, response: &mut Response) -> Result<Zeroizing<Vec<u8>>, IdpError> {
+    // the whole capacity at once, so that no copy stays behind where it grew
+    let mut body = Zeroizing::new(Vec::with_capacity(LARGEST_ANSWER));
+    while let Some(chunk) = response.chunk().await.map_err(|error| describe(url, error))? {
+        if body.len() + chunk.len() > LARGEST_ANSWER {
+            return Err(IdpError::TooLarge { url: url.to_owned(), limit: LARGEST_ANSWER });
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// Reads `Retry-After` where it is a number of seconds (RFC 9110 section 10.2.3).
+fn retry_after(headers: &HeaderMap) -> Option<Lifetime> {
+    let seconds: u64 = headers.get(RETRY_AFTER).map(HeaderValue::to_str)?.ok()?.trim().parse().ok()?;
+    Some(Lifetime::seconds(seconds).min(LONGEST_WAIT))
+}
+
+/// Reads the certificates in a PEM file.
+fn read_certificates(path: &Path) -> Result<Vec<Certificate>, IdpError> {
+    let mut pem = Vec::new();
+    let read = |file: File| file.take(LARGEST_CA_FILE).read_to_end(&mut pem);
+    File::open(path).and_then(read).map_err(|source| IdpError::CaFile { path: path.to_owned(), source })?;
+    match Certificate::from_pem_bundle(&pem) {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+        Ok(_) | Err(_) => Err(IdpError::NoCertificate { path: path.to_owned() }),
+    }
+}
+
+/// Says whether a failed request had left this machine: not while the connection was being made.
+fn fault(url: &str, error: reqwest::Error) -> Fault {
+    let unsent = error.is_connect() || error.is_builder();
+    let error = describe(url, error);
+    if unsent { Fault::Unsent(error) } else { Fault::Sent(error) }
+}
+
+/// Describes why a request failed.
+fn describe(url: &str, error: reqwest::Error) -> IdpError {
+    let url = url.to_owned();
+    let error = error.without_url();
+    if error.is_timeout() {
+        IdpError::Timeout { url }
+    } else if error.is_connect() && has_tls_fault(&error) {
+        IdpError::Tls { url, why: causes(&error) }
+    } else {
+        IdpError::Unreachable { url, why: causes(&error) }
+    }
+}
+
+/// Tells whether an error comes from the handshake: rustls reports its own as invalid data.
+fn has_tls_fault(error: &dyn Error) -> bool {
+    sources(error)
+        .any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::InvalidData))
+}
+
+/// Joins what the sources of an error say, from near to far, without the library's own headings and repetitions.
+fn causes(error: &dyn Error) -> String {
+    const HEADINGS: [&str; 2] = ["client error (Connect)", "client error (SendRequest)"];
+    let mut texts: Vec<String> = Vec::new();
+    for cause in sources(error).map(ToString::to_string).filter(|cause| !HEADINGS.contains(&cause.as_str())) {
+        if !texts.last().is_some_and(|last| last.contains(&cause)) {
+            texts.push(cause);
+        }
+    }
+    if texts.is_empty() { text::shown(&error.to_string()) } else { text::shown(&texts.join(": ")) }
+}
+
+/// Iterates over the sources of an error.
+fn sources(error: &dyn Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    std::iter::successors(error.source(), |&cause| cause.source())
+}
+
+/// A connection that takes longer is not made: three lost packets cost 7 s.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
+
+/// An honest answer has some kilobytes; key sets and tokens with many groups reach tens.
+const LARGEST_ANSWER: usize = 256 * 1024;
+
+/// A whole system's bundle has 220 KB.
+const LARGEST_CA_FILE: u64 = 4 * 1024 * 1024;
+
+/// Longer than this nobody is made to wait by a header.
+const LONGEST_WAIT: Lifetime = Lifetime::seconds(3_600);
