@@ -43,6 +43,8 @@ impl Wire {
         let client = Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
+            // Node closes a connection that rests; reusing it just then is a race.
+            .pool_max_idle_per_host(0)
             .timeout(PATIENCE)
             .build()
             .unwrap();

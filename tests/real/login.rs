@@ -24,7 +24,7 @@ pub(crate) struct Person {
 }
 
 impl Person {
-    /// Follows the link to the last page, in a browser session of its own.
+    /// Follows the link to the last page, or to the question that is answered with no, in a browser session of its own.
     pub(crate) fn visit(&self, wire: &Wire, link: &str, decision: Decision) {
         let browser = Browser::new(wire);
         let mut page = browser.get(Url::parse(link).unwrap());
@@ -32,6 +32,9 @@ impl Person {
             let Some(form) = Form::find(&page.body) else { return };
             let target = page.url.join(&form.action).unwrap();
             page = browser.post(target, &self.fill(&form, decision));
+            if decision == Decision::Refuse && (form.has("confirm") || form.has("cancel")) {
+                return;
+            }
         }
         panic!("the login did not end: still a form at {}", page.url.path());
     }

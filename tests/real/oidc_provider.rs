@@ -1,7 +1,6 @@
 //! Starts `oidc-provider` (npm) by the script beside its lock file. Refresh tokens rotate; access tokens are opaque
 //! unless a resource is asked for.
 
-use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -36,9 +35,7 @@ impl OidcProvider {
                 .stdout(Stdio::piped())
                 .stderr(Stdio::null())
         });
-        let mut issuer = String::new();
-        BufReader::new(server.stdout()).read_line(&mut issuer).unwrap();
-        let issuer = issuer.trim().to_owned();
+        let issuer = server.first_line();
         assert!(issuer.starts_with("http://127.0.0.1:"), "oidc-provider did not start: was tests/real/install run?");
         let wire = Wire::new();
         server.ready(&wire, &format!("{issuer}/.well-known/openid-configuration"), START);

@@ -1,8 +1,9 @@
 //! A provider's process: in a process group of its own, which ends with the value here, and with this process even
 //! when it is killed.
 
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::http::Wire;
@@ -27,9 +28,11 @@ impl Server {
         Self { guard: prepare(&mut command).spawn().unwrap() }
     }
 
-    /// What the program prints, if `prepare` asked for a pipe.
-    pub(crate) fn stdout(&mut self) -> ChildStdout {
-        self.guard.stdout.take().unwrap()
+    /// The first line that the program prints. The pipe stays open: node ends when it cannot write.
+    pub(crate) fn first_line(&mut self) -> String {
+        let mut line = String::new();
+        BufReader::new(self.guard.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        line.trim().to_owned()
     }
 
     /// Waits for an address to answer 200.
