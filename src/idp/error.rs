@@ -9,9 +9,17 @@ use crate::profile::UrlFault;
 /// Why a provider could not be asked, or its answer cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum IdpError {
-    /// No connection was made, or it broke.
+    /// No connection was made.
     #[error("cannot reach {url}: {why}")]
     Unreachable {
+        /// The address, without its query.
+        url: String,
+        /// What the network said.
+        why: String,
+    },
+    /// The connection broke before the answer was there.
+    #[error("the connection to {url} broke: {why}")]
+    Broken {
         /// The address, without its query.
         url: String,
         /// What the network said.
@@ -129,7 +137,11 @@ impl IdpError {
     /// Tells whether the same request may work later; everything else needs another configuration.
     pub(crate) fn is_temporary(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::Tls { .. } | Self::Timeout { .. } | Self::Runtime(_) => true,
+            Self::Unreachable { .. }
+            | Self::Broken { .. }
+            | Self::Tls { .. }
+            | Self::Timeout { .. }
+            | Self::Runtime(_) => true,
             // 403: Keycloak says so while a realm is disabled
             Self::Status { status, .. } => matches!(status, 403 | 408 | 425 | 429 | 500..=599),
             Self::Refused(_)

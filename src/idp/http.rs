@@ -28,10 +28,19 @@ pub(crate) struct Wire {
     runtime: ManuallyDrop<Runtime>,
     /// What is trusted besides the system's certificates.
     roots: Vec<Certificate>,
-    /// The way to other machines, through a proxy where the environment names one.
-    outside: OnceCell<reqwest::Client>,
-    /// The way to this machine, past every proxy.
-    loopback: OnceCell<reqwest::Client>,
+    /// One client for each [`Route`], made when it is first needed: reading the system's certificates takes 2 ms.
+    clients: [OnceCell<reqwest::Client>; 3],
+}
+
+/// The ways that a request goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Route {
+    /// To another machine, through a proxy where the environment names one.
+    Outside,
+    /// To this machine, past every proxy.
+    Loopback,
+    /// The same in clear text, which needs no certificates.
+    ClearText,
 }
 
 /// How long a request may take.
@@ -73,8 +82,7 @@ impl Wire {
         Ok(Self {
             runtime: ManuallyDrop::new(runtime),
             roots: ca_file.map(read_certificates).transpose()?.unwrap_or_default(),
-            outside: OnceCell::new(),
-            loopback: OnceCell::new(),
+            clients: Default::default(),
         })
     }
 
@@ -113,26 +121,54 @@ impl Wire {
         answer
     }
 
-    /// Returns the client for an address, made when it is first needed: reading the system's certificates takes 2 ms.
+    /// Returns the client for an address.
     fn client_for(&self, url: &SecureUrl) -> Result<&reqwest::Client, IdpError> {
-        let loopback = is_loopback(url);
-        let cell = if loopback { &self.loopback } else { &self.outside };
+        let route = Route::to(url);
+        let [outside, loopback, clear_text] = &self.clients;
+        let cell = match route {
+            Route::Outside => outside,
+            Route::Loopback => loopback,
+            Route::ClearText => clear_text,
+        };
         if let Some(client) = cell.get() {
             return Ok(client);
         }
-        let mut builder = reqwest::Client::builder()
+        let client = self.build(route).map_err(|error| IdpError::Setup { why: causes(&error.without_url()) })?;
+        Ok(cell.get_or_init(|| client))
+    }
+
+    /// Makes the client for a route.
+    fn build(&self, route: Route) -> reqwest::Result<reqwest::Client> {
+        let builder = reqwest::Client::builder()
             .user_agent(concat!("tokenkeep/", env!("CARGO_PKG_VERSION")))
             .redirect(redirect::Policy::none())
             .retry(retry::never())
             .connect_timeout(CONNECT_DEADLINE)
             // a kept connection may be cut just when the next request is written: was it read, or not?
-            .pool_max_idle_per_host(0)
-            .tls_certs_merge(self.roots.iter().cloned());
-        if loopback {
-            builder = builder.no_proxy();
+            .pool_max_idle_per_host(0);
+        match route {
+            Route::Outside => builder.tls_certs_merge(self.roots.iter().cloned()).build(),
+            Route::Loopback => builder.tls_certs_merge(self.roots.iter().cloned()).no_proxy().build(),
+            Route::ClearText => builder.tls_certs_only([]).no_proxy().build(),
         }
-        let client = builder.build().map_err(|error| IdpError::Setup { why: causes(&error.without_url()) })?;
-        Ok(cell.get_or_init(|| client))
+    }
+}
+
+impl Route {
+    /// Returns the way to an address.
+    fn to(url: &SecureUrl) -> Self {
+        let Ok(parsed) = Url::parse(url.as_str()) else { return Self::Outside };
+        let loopback = match parsed.host() {
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+            None => false,
+        };
+        match (loopback, parsed.scheme()) {
+            (false, _) => Self::Outside,
+            (true, "http") => Self::ClearText,
+            (true, _) => Self::Loopback,
+        }
     }
 }
 
@@ -215,17 +251,6 @@ pub(super) fn bare(url: &SecureUrl) -> String {
     }
 }
 
-/// Tells whether an address is on this machine.
-fn is_loopback(url: &SecureUrl) -> bool {
-    let Ok(parsed) = Url::parse(url.as_str()) else { return false };
-    match parsed.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        None => false,
-    }
-}
-
 /// Reads all of a body, into memory that is wiped: it may hold tokens.
 async fn read_body(url: &str, response: &mut Response) -> Result<Zeroizing<Vec<u8>>, IdpError> {
     // the whole capacity at once, so that no copy stays behind where it grew
@@ -269,22 +294,24 @@ fn describe(url: &str, error: reqwest::Error) -> IdpError {
     let error = error.without_url();
     if error.is_timeout() {
         IdpError::Timeout { url }
-    } else if error.is_connect() && has_tls_fault(&error) {
+    } else if !error.is_connect() {
+        IdpError::Broken { url, why: causes(&error) }
+    } else if sources(&error).filter_map(|cause| cause.downcast_ref()).any(is_tls_fault) {
         IdpError::Tls { url, why: causes(&error) }
     } else {
         IdpError::Unreachable { url, why: causes(&error) }
     }
 }
 
-/// Tells whether an error comes from the handshake: rustls reports its own as invalid data.
-fn has_tls_fault(error: &dyn Error) -> bool {
-    sources(error)
-        .any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::InvalidData))
+/// Tells whether an error comes from the handshake: rustls reports its own as invalid data, which is wrapped once more.
+fn is_tls_fault(error: &io::Error) -> bool {
+    let inner = || error.get_ref().and_then(|inner| inner.downcast_ref());
+    error.kind() == io::ErrorKind::InvalidData || inner().is_some_and(is_tls_fault)
 }
 
 /// Joins what the sources of an error say, from near to far, without the library's own headings and repetitions.
 fn causes(error: &dyn Error) -> String {
-    const HEADINGS: [&str; 2] = ["client error (Connect)", "client error (SendRequest)"];
+    const HEADINGS: [&str; 3] = ["client error (Connect)", "client error (SendRequest)", "error resolving DNS"];
     let mut texts: Vec<String> = Vec::new();
     for cause in sources(error).map(ToString::to_string).filter(|cause| !HEADINGS.contains(&cause.as_str())) {
         if !texts.last().is_some_and(|last| last.contains(&cause)) {
@@ -310,3 +337,36 @@ const LARGEST_CA_FILE: u64 = 4 * 1024 * 1024;
 
 /// Longer than this nobody is made to wait by a header.
 const LONGEST_WAIT: Lifetime = Lifetime::seconds(3_600);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_this_machine_is_asked_past_the_proxies() {
+        let table = [
+            ("https://a.example/t", Route::Outside),
+            ("https://127.0.0.1.example/t", Route::Outside),
+            ("https://127.0.0.1:8443/t", Route::Loopback),
+            ("https://localhost/t", Route::Loopback),
+            ("https://[::1]/t", Route::Loopback),
+            ("http://a.localhost:8080/t", Route::ClearText),
+        ];
+        for (url, route) in table {
+            assert_eq!(Route::to(&url.parse().unwrap()), route, "{url}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_shown_without_its_query() {
+        assert_eq!(bare(&"https://a.example/t?code=canary".parse().unwrap()), "https://a.example/t");
+    }
+
+    #[test]
+    fn a_file_without_a_certificate_is_named() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert!(matches!(Wire::open(Some(file.path())), Err(IdpError::NoCertificate { .. })));
+        let missing = file.path().with_extension("missing");
+        assert!(matches!(Wire::open(Some(&missing)), Err(IdpError::CaFile { .. })));
+    }
+}

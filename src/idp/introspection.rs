@@ -48,10 +48,8 @@ impl Wire {
 /// Reads an answer; without a clear yes or no it is none.
 fn parse(answer: Value) -> Option<Introspection> {
     let Value::Object(claims) = answer else { return None };
-    match claims.get("active")?.as_bool()? {
-        true => Some(Introspection::Active(Claims::new(claims))),
-        false => Some(Introspection::Inactive),
-    }
+    let active = claims.get("active")?.as_bool()?;
+    Some(if active { Introspection::Active(Claims::new(claims)) } else { Introspection::Inactive })
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::form_urlencoded::byte_serialize;
 
@@ -9,7 +10,7 @@ use super::http::Answer;
 use crate::token::text;
 
 /// A provider's no, in the words of the standards.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Refusal {
     /// What it means for us.
     pub(crate) kind: RefusalKind,
@@ -22,7 +23,7 @@ pub(crate) struct Refusal {
 }
 
 /// What a refusal means for us.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum RefusalKind {
     /// `invalid_grant`: the token or code is not taken, now or for ever.
     DeadToken,
@@ -108,13 +109,12 @@ impl Verdict {
     fn of_client_error(status: u16, code: Option<&str>) -> Self {
         let turned_away = matches!(status, 403 | 404 | 429);
         match (status, code) {
-            (_, Some("temporarily_unavailable" | "server_error")) => Self::Unavailable,
             // Keycloak: the realm is disabled, or wants https
             (_, Some("access_denied" | "invalid_request")) if turned_away => Self::Unavailable,
             (400, None) => Self::Refused(RefusalKind::BadRequest),
             (401, None) => Self::Refused(RefusalKind::Client),
-            // no token endpoint answers so: this was a proxy, a firewall, or another service
-            (_, None) => Self::Unavailable,
+            // without a code it was no token endpoint but a proxy, a firewall, or another service
+            (_, None | Some("temporarily_unavailable" | "server_error")) => Self::Unavailable,
             (_, Some("invalid_request")) if status != 400 => Self::Refused(RefusalKind::Other),
             (_, Some(code)) => match known(code) {
                 Some(kind) => Self::Refused(kind),

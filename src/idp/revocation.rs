@@ -36,13 +36,13 @@ impl Wire {
     ) -> Result<Revocation, IdpError> {
         let form = Form::of(client).field("token", token).field("token_type_hint", hint.name());
         let answer = self.post(endpoint, &form, Patience::Short)?;
-        let unknown = answer.oauth_error(&form.secrets()).code.as_deref() == Some("invalid_token");
-        if unknown && matches!(answer.status, 200..=299 | 400) {
+        let code = answer.oauth_error(&form.secrets()).code;
+        if code.as_deref() == Some("invalid_token") && matches!(answer.status, 200..=299 | 400) {
             // Keycloak, with status 200
             Ok(Revocation::Unknown)
         } else if let Some(refusal) = Refusal::of(&answer, &form.secrets()) {
             Err(IdpError::Refused(refusal))
-        } else if answer.is_success() {
+        } else if answer.is_success() && code.is_none() {
             Ok(Revocation::Revoked)
         } else {
             Err(answer.status_error(&form.secrets()))
@@ -81,6 +81,7 @@ mod tests {
     #[test]
     fn a_provider_that_cannot_or_will_not_says_so() {
         assert!(matches!(revoke(Canned::json(400, r#"{"error":"invalid_client"}"#)), Err(IdpError::Refused(_))));
+        assert!(revoke(Canned::json(200, r#"{"error":"unsupported_token_type"}"#)).is_err());
         assert!(revoke(Canned::html(503, "busy")).unwrap_err().is_temporary());
         assert!(!revoke(Canned::html(404, "what?")).unwrap_err().is_temporary());
     }

@@ -152,6 +152,15 @@ mod tests {
     }
 
     #[test]
+    fn a_request_crosses_a_pipe_as_json_and_debug_shows_no_secret() {
+        let grant: Grant = serde_json::from_str(r#"{"refresh":{"token":"canary"}}"#).unwrap();
+        assert!(matches!(&grant, Grant::Refresh { token } if token.expose() == "canary"));
+        let client: Client = serde_json::from_str(r#"{"id":"cli","auth":"basic","secret":"canary"}"#).unwrap();
+        assert!(!format!("{grant:?}{client:?}").contains("canary"));
+        assert!(serde_json::from_str::<Client>(r#"{"id":"cli","auth":"none"}"#).unwrap().secret.is_none());
+    }
+
+    #[test]
     fn a_grant_brings_its_tokens() {
         let body = r#"{"access_token":"a","refresh_token":"r","token_type":"bearer","expires_in":60}"#;
         let Reply::Granted(tokens) = refresh(Canned::json(200, body)) else { panic!("not granted") };
