@@ -1,0 +1,255 @@
+//! Which entry a command means, under which profile, and what is asked for: shared by all commands that hand tokens out.
+
+use crate::commands::Context;
+use crate::error::{Failure, Kind};
+use crate::keeper::plan::{Fetch, Insistence, Wanted};
+use crate::keeper::{Handed, Keeper, KeeperError, plain_request};
+use crate::profile::{EntryName, Profile, variable_of};
+use crate::settings::SettingsError;
+use crate::token::scopes::Scopes;
+use crate::token::time::{Lifetime, MinTtl, Timestamp};
+use crate::vault::entry::{Asked, Body, FixedToken, Stored};
+
+/// Flags that say which token of an entry is meant.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct TokenArgs {
+    /// Ask for this scope (repeat for more)
+    #[arg(long = "scope", value_name = "SCOPE")]
+    pub(crate) scopes: Vec<String>,
+    /// Ask for the scopes of this group of the profile
+    #[arg(long, value_name = "GROUP", conflicts_with = "scopes")]
+    pub(crate) group: Option<String>,
+    /// Ask for a token for this audience
+    #[arg(long, value_name = "AUDIENCE")]
+    pub(crate) audience: Option<String>,
+    /// The user whose entry of the profile is meant
+    #[arg(long, value_name = "USER")]
+    pub(crate) user: Option<String>,
+}
+
+/// An entry and the profile that goes with it, if there is one.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    /// The entry's name.
+    pub(crate) name: EntryName,
+    /// The profile.
+    pub(crate) profile: Option<Profile>,
+}
+
+impl Target {
+    /// Finds out which entry is meant.
+    pub(crate) fn of(cx: &Context, name: Option<&EntryName>, user: Option<&str>) -> Result<Self, Failure> {
+        let named = cx.name_or_default(name)?;
+        let name = match user {
+            Some(user) if named.user().is_some_and(|other| other != user) => {
+                return Err(Failure::new(Kind::Usage, format!("`{named}` already names a user"))
+                    .hint(format!("leave out --user, or name the profile `{}`", named.profile())));
+            }
+            Some(user) => named.with_user(user).map_err(|fault| {
+                Failure::from_error(Kind::Usage, &fault).hint("give --user a name like ada or ada@example.org")
+            })?,
+            None => named,
+        };
+        let profile = match cx.settings()?.profile(&name.profile()) {
+            Ok(profile) => Some(profile),
+            Err(SettingsError::UnknownProfile { .. }) => None,
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Self { name, profile })
+    }
+
+    /// Refuses a name that stands for nothing: neither a profile nor an entry. An unknown name comes before a locked vault.
+    pub(crate) fn must_exist(&self, cx: &Context) -> Result<(), Failure> {
+        if self.profile.is_some() {
+            return Ok(());
+        }
+        let shelf = crate::vault::shelf::Shelf::of(&cx.vault_folder()?);
+        match shelf.generations(&self.name) {
+            Ok(generations) if generations.is_empty() => {
+                let unknown = cx.settings()?.profile(&self.name.profile()).err();
+                Err(unknown.map_or_else(|| Failure::new(Kind::NotFound, "nothing of that name"), Failure::from))
+            }
+            // whatever else is wrong with the vault, opening it says it better
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Puts together what is asked for.
+    pub(crate) fn wanted(
+        &self,
+        cx: &Context,
+        args: &TokenArgs,
+        min_ttl: Option<Lifetime>,
+        fetch: Fetch,
+    ) -> Result<Wanted, Failure> {
+        let scopes = match &args.group {
+            Some(group) => self.group(group)?,
+            None => Scopes::parse(&args.scopes)
+                .map_err(|fault| Failure::from_error(Kind::Usage, &fault).hint("repeat --scope for each scope"))?,
+        };
+        let audience = args.audience.clone().or_else(|| plain_request(self.profile.as_ref()).audience);
+        Ok(Wanted {
+            asked: Asked { scopes, audience },
+            min_ttl: cx.settings()?.min_ttl(min_ttl),
+            fetch,
+            insistence: Insistence::None,
+        })
+    }
+
+    /// Returns the scopes of a group.
+    fn group(&self, group: &str) -> Result<Scopes, Failure> {
+        let groups = self.profile.as_ref().map(|profile| &profile.groups);
+        groups.and_then(|groups| groups.get(group)).cloned().ok_or_else(|| {
+            let known: Vec<&str> = groups.into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+            let failure = Failure::new(Kind::Config, format!("`{}` has no group of that name", self.name));
+            if known.is_empty() {
+                failure.hint(format!("write one into [profiles.{}.groups] in config.toml", self.name.profile()))
+            } else {
+                failure.hint(format!("its groups: {}", known.join(", ")))
+            }
+        })
+    }
+
+    /// Returns an access token, and passes the keeper's notice on.
+    pub(crate) fn fetch(&self, keeper: &Keeper<'_>, wanted: &Wanted) -> Result<Handed, Failure> {
+        keeper.fetch(&self.name, self.profile.as_ref(), wanted).map_err(|error| self.failure(error))
+    }
+
+    /// Returns what an entry of any kind has to give: an access token that is good, or the stored text.
+    pub(crate) fn hand_out(&self, keeper: &Keeper<'_>, wanted: &Wanted) -> Result<Handout, Failure> {
+        let handout = match keeper.fetch(&self.name, self.profile.as_ref(), wanted) {
+            Ok(handed) => return Ok(Handout::Token(handed)),
+            Err(KeeperError::NotATokenSet { .. }) => self.stored(keeper)?,
+            Err(error) => return Err(self.failure(error)),
+        };
+        if !wanted.asked.scopes.is_empty() {
+            let message = format!("`{}` was stored as it is, so no scopes can be asked for", self.name);
+            return Err(Failure::new(Kind::Usage, message).hint("leave out --scope and --group"));
+        }
+        let now = (keeper.now)().into();
+        match handout.expires_at() {
+            Some(end) if !is_enough(end, wanted.min_ttl, now) => Err(self.ended(&handout, end, now)),
+            Some(_) | None => Ok(handout),
+        }
+    }
+
+    /// Reads what somebody stored.
+    fn stored(&self, keeper: &Keeper<'_>) -> Result<Handout, Failure> {
+        let body = keeper.vault.newest(&self.name)?.map(|entry| entry.body);
+        let kind = body.as_ref().map_or("", Body::kind);
+        match body {
+            Some(Body::AccessToken(token)) => Ok(Handout::Fixed(token)),
+            Some(Body::ClientSecret(stored) | Body::AdminKey(stored) | Body::Secret(stored)) => {
+                Ok(Handout::Stored { kind, stored })
+            }
+            // somebody logged in, or deleted it, between two looks
+            Some(Body::RefreshToken(_)) | None => {
+                Err(Failure::new(Kind::Later, format!("`{}` was changed just now", self.name)).hint("try again"))
+            }
+        }
+    }
+
+    /// Describes a stored text that is of no use any more.
+    fn ended(&self, handout: &Handout, end: Timestamp, now: Timestamp) -> Failure {
+        let message = if end > now {
+            format!("`{}` lives only {} more, and cannot be refreshed", self.name, end.since(now))
+        } else {
+            format!("`{}` expired at {end}, and cannot be refreshed", self.name)
+        };
+        let kind = handout.kind();
+        Failure::new(Kind::Login, message)
+            .hint(format!("store a new one: `tokenkeep store {} --kind {kind}`", self.name))
+    }
+
+    /// Returns the environment variable that `env` and `exec` set.
+    pub(crate) fn variable(&self, handout: &Handout) -> String {
+        let suffix = match handout {
+            Handout::Token(_) | Handout::Fixed(_) => "_ACCESS_TOKEN",
+            Handout::Stored { .. } => "",
+        };
+        let own = self.profile.as_ref().and_then(|profile| profile.var.clone());
+        own.unwrap_or_else(|| variable_of(&self.name, suffix))
+    }
+
+    /// Describes what the keeper could not do, with the name that the person knows.
+    pub(crate) fn failure(&self, error: KeeperError) -> Failure {
+        crate::error::keeper_failure(&self.name, self.profile.is_some(), error)
+    }
+}
+
+/// What an entry hands out.
+#[derive(Debug)]
+pub(crate) enum Handout {
+    /// An access token that the keeper holds fresh.
+    Token(Handed),
+    /// An access token that somebody stored.
+    Fixed(FixedToken),
+    /// A secret that somebody stored: a client secret, an admin key or any other.
+    Stored {
+        /// Which of these.
+        kind: &'static str,
+        /// What was stored.
+        stored: Stored,
+    },
+}
+
+impl Handout {
+    /// Shows the text itself.
+    pub(crate) fn text(&self) -> &str {
+        match self {
+            Self::Token(handed) => handed.token.token.expose(),
+            Self::Fixed(fixed) => fixed.token.expose(),
+            Self::Stored { stored, .. } => stored.secret.expose(),
+        }
+    }
+
+    /// Returns when it ends, if that is known.
+    pub(crate) const fn expires_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::Token(handed) => Some(handed.token.expires_at),
+            Self::Fixed(fixed) => fixed.expires_at,
+            Self::Stored { stored, .. } => stored.expires_at,
+        }
+    }
+
+    /// Returns what the keeper wants the person to know.
+    pub(crate) fn notice(&self) -> Option<&str> {
+        match self {
+            Self::Token(handed) => handed.notice.as_deref(),
+            Self::Fixed(_) | Self::Stored { .. } => None,
+        }
+    }
+
+    /// Returns the kind that a stored text is replaced as.
+    const fn kind(&self) -> &'static str {
+        match self {
+            Self::Token(_) => "refresh-token",
+            Self::Fixed(_) => "access-token",
+            Self::Stored { kind, .. } => kind,
+        }
+    }
+}
+
+/// Tells whether something that cannot be refreshed lives long enough; any life will do unless somebody asked for more.
+fn is_enough(end: Timestamp, min_ttl: MinTtl, now: Timestamp) -> bool {
+    let left = end.since(now);
+    let least = match min_ttl {
+        MinTtl::Explicit(least) => least,
+        MinTtl::Default(_) => Lifetime::default(),
+    };
+    left > Lifetime::default() && left >= least
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_refreshed_is_good_to_its_last_second_unless_more_was_asked_for() {
+        let is_enough = |left: i64, min_ttl| is_enough(Timestamp::from_epoch(left), min_ttl, Timestamp::from_epoch(0));
+        let (default, explicit) = (MinTtl::Default(Lifetime::seconds(60)), MinTtl::Explicit(Lifetime::seconds(60)));
+        assert!(is_enough(1, default) && !is_enough(0, default));
+        assert!(is_enough(60, explicit) && !is_enough(59, explicit));
+        assert!(!is_enough(0, MinTtl::Explicit(Lifetime::default())));
+    }
+}
