@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use toml_edit::{DocumentMut, Item, Table, Value};
+use toml_edit::{DocumentMut, Item, Table, TableLike, Value};
 
 use super::SettingsError;
 use crate::host::files;
@@ -59,6 +59,19 @@ impl Edit {
             }
         }
         Ok(())
+    }
+
+    /// Removes all keys but these from a table like `profiles.prod`, if it is there.
+    pub(crate) fn retain(&mut self, table: &[&str], keys: &[&str]) {
+        let mut current: &mut dyn TableLike = self.document.as_table_mut();
+        for name in table {
+            let Some(inner) = current.get_mut(name).and_then(Item::as_table_like_mut) else { return };
+            current = inner;
+        }
+        let others = current.iter().map(|(key, _)| key.to_owned()).filter(|key| !keys.contains(&key.as_str()));
+        for key in others.collect::<Vec<_>>() {
+            current.remove(&key);
+        }
     }
 
     /// Removes a table; tells whether it was there.
