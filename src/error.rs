@@ -8,7 +8,14 @@ use serde_json::json;
 
 use crate::host::files::FileFault;
 use crate::host::folders::NoHome;
+use crate::idp::IdpError;
+use crate::keeper::KeeperError;
+use crate::keeper::note::Refused;
+use crate::profile::EntryName;
 use crate::settings::SettingsError;
+use crate::token::time::Timestamp;
+use crate::vault::VaultError;
+use crate::vault::header::SlotKind;
 
 /// Why the program ends; the number is its exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -191,4 +198,160 @@ pub(crate) fn file_failure(kind: Kind, fault: &FileFault) -> Failure {
         Some(command) => failure.hint(format!("type `{command}`")),
         None => failure,
     }
+}
+
+impl From<VaultError> for Failure {
+    fn from(error: VaultError) -> Self {
+        use VaultError as E;
+        let (kind, hint) = match &error {
+            E::Missing { .. } => (Kind::Locked, Some("make one with `tokenkeep init`".to_owned())),
+            E::Exists { .. } => (Kind::Usage, Some("see what it holds with `tokenkeep list`".to_owned())),
+            E::Locked { slots } if slots.contains(&SlotKind::Passphrase) => {
+                (Kind::Locked, Some("give the passphrase on a descriptor: `--passphrase-fd 3 3<FILE`".to_owned()))
+            }
+            E::Locked { .. } => {
+                (Kind::Locked, Some("name the identity file: `export TOKENKEEP_IDENTITY_FILE=/path/to/identity.txt`".to_owned()))
+            }
+            E::Source { fault, .. } | E::File(fault) => {
+                let kind = if is_write_fault(fault) { Kind::Failed } else { Kind::Locked };
+                (kind, fault.mend().map(|command| format!("type `{command}`")))
+            }
+            E::Descriptor { flag, .. } => (Kind::Usage, Some(format!("open it for the command: `{flag} 3 3<FILE`"))),
+            E::NoIdentity { .. } => (Kind::Locked, Some("show what opens the vault with `tokenkeep status`".to_owned())),
+            E::NotThisVault { .. } => {
+                (Kind::Locked, Some("use the identity this vault was made with; `tokenkeep status` shows both".to_owned()))
+            }
+            E::WrongPassphrase { .. } => {
+                (Kind::Locked, Some("try again, or unlock with `--identity-fd 3 3<FILE`".to_owned()))
+            }
+            E::NotAnswered(source) if source.kind() == std::io::ErrorKind::Interrupted => (Kind::Interrupted, None),
+            E::NotAnswered(_) => (Kind::Locked, Some("give it on a descriptor: `--passphrase-fd 3 3<FILE`".to_owned())),
+            E::Header { .. } => (Kind::Locked, Some("restore vault.toml from a backup".to_owned())),
+            E::AnotherVault { .. } => (
+                Kind::Locked,
+                Some("if you know that it is right, say so with `tokenkeep vault verify --trust`".to_owned()),
+            ),
+            E::SlotReplaced { .. } => (
+                Kind::Locked,
+                Some("open the vault another way, then `tokenkeep vault slot remove` it and add it again".to_owned()),
+            ),
+            E::SlotExists { name } => (Kind::Usage, Some(format!("remove it first: `tokenkeep vault slot remove {name}`"))),
+            E::NoSuchSlot { .. } => (Kind::NotFound, Some("see them with `tokenkeep vault slot list`".to_owned())),
+            E::LastSlot { .. } => (Kind::Usage, Some("add another one first: `tokenkeep vault slot add NAME`".to_owned())),
+            E::NotARecipient => (Kind::Usage, Some("`age-keygen` prints one: age1...".to_owned())),
+            E::Entry { path, .. } => (
+                Kind::Locked,
+                Some(format!("check the vault with `tokenkeep vault verify`; restore {} from a backup", path.display())),
+            ),
+            E::Busy { .. } => (Kind::Later, Some("try again in a minute".to_owned())),
+            E::CaseClash { existing, .. } => (Kind::Usage, Some(format!("use `{existing}`, or a name that differs more"))),
+            E::Unsuitable { .. } => (
+                Kind::Failed,
+                Some("put the vault on a local disk: `export TOKENKEEP_HOME=/path/on/that/disk`".to_owned()),
+            ),
+            E::Wrapping(_) | E::Sealing { .. } => (Kind::Failed, None),
+        };
+        let mut failure = Self::from_error(kind, &error);
+        if let E::AnotherVault { pinned, found, .. } = &error {
+            failure = failure.because(format!("pinned {pinned}, found {found}"));
+        }
+        failure.hint = hint;
+        failure
+    }
+}
+
+/// Tells whether a fault is about writing: then nothing is locked, and the disk is what must be mended.
+fn is_write_fault(fault: &FileFault) -> bool {
+    const READING: [&str; 4] = ["open", "read", "look at", "list"];
+    matches!(fault, FileFault::Io { doing, .. } if !READING.contains(doing))
+}
+
+impl From<IdpError> for Failure {
+    fn from(error: IdpError) -> Self {
+        let kind = if error.is_temporary() { Kind::Later } else { Kind::Config };
+        Self::from_error(kind, &error).or_hint(|| match kind {
+            Kind::Later => "try again later".to_owned(),
+            _ => "compare the profile with what the provider says: `tokenkeep profile discover ISSUER`".to_owned(),
+        })
+    }
+}
+
+/// Describes what the keeper could not do for an entry.
+pub(crate) fn keeper_failure(name: &EntryName, has_profile: bool, error: KeeperError) -> Failure {
+    use KeeperError as E;
+    let generate = || format!("log in again with `tokenkeep generate {name}`");
+    let login = |failure: Failure| failure.hint(generate());
+    let cannot = || format!("cannot refresh {name}");
+    match error {
+        E::Vault(error) => error.into(),
+        E::Provider(error) => Failure::from(error).while_doing(cannot()),
+        E::NoEntry { .. } if has_profile => Failure::new(Kind::Login, format!("nobody has logged in to `{name}` yet"))
+            .hint(format!("log in with `tokenkeep generate {name}`")),
+        error @ E::NoEntry { .. } => {
+            Failure::from_error(Kind::NotFound, &error).hint("see what there is with `tokenkeep list`")
+        }
+        error @ E::NotATokenSet { .. } => Failure::from_error(Kind::Usage, &error)
+            .hint(format!("print it with `tokenkeep get {name}`")),
+        error @ E::NothingCached { .. } => {
+            Failure::from_error(Kind::Later, &error).hint(format!("refresh it with `tokenkeep refresh {name}`"))
+        }
+        error @ E::Moved { .. } => Failure::from_error(Kind::Login, &error)
+            .while_doing(format!("{}: its token is not sent to another place", cannot()))
+            .hint(format!("log in there with `tokenkeep generate {name}`, or change the profile back")),
+        E::NoClientSecret { secret, .. } => {
+            Failure::new(Kind::Config, format!("there is no client secret in the entry `{secret}`"))
+                .hint(format!("store it with `tokenkeep store {secret} --kind client-secret`"))
+        }
+        error @ E::Spent { .. } => Failure::from_error(Kind::Login, &error)
+            .because("presenting it again could make the provider revoke the newest token, too")
+            .hint(format!(
+                "{}; if it is the newest after all, `tokenkeep refresh {name} --present-spent`",
+                generate()
+            )),
+        E::Refused { refused, retry_at, .. } => login(refusal_failure(name, &refused, retry_at)),
+        error @ (E::ClientRefused { .. } | E::AskedTooMuch { .. } | E::Unexpected { .. }) => {
+            Failure::from_error(Kind::Config, &error)
+                .while_doing(format!("{}; its token is untouched", cannot()))
+                .hint(format!("check the profile: `tokenkeep profile show {}`", name.profile()))
+        }
+        E::Unavailable { why, until } => {
+            let failure = Failure::new(Kind::Later, cannot()).because(format!("the provider is not available: {why}"));
+            match until {
+                Some(until) => failure.hint(format!("try again after {until}, or at once with `tokenkeep refresh {name} --force`")),
+                None => failure.hint("try again later; the token is kept".to_owned()),
+            }
+        }
+        error @ E::AnswerLost { .. } => Failure::from_error(Kind::Later, &error)
+            .while_doing(cannot())
+            .hint(format!("try again later, or at once with `tokenkeep refresh {name} --force`")),
+        error @ (E::NotSent { .. } | E::Detached(_)) => Failure::from_error(Kind::Failed, &error)
+            .while_doing(cannot())
+            .hint("nothing was sent and nothing is lost: mend the cause, then try again"),
+        error @ E::NotKept { .. } => Failure::from_error(Kind::Failed, &error)
+            .while_doing(cannot())
+            .hint(format!("mend the cause, then {}", generate())),
+        error @ E::NoRefreshToken => Failure::from_error(Kind::Config, &error)
+            .hint(format!("ask for it: add \"offline_access\" to the scopes of [profiles.{}]", name.profile())),
+        error @ E::Unusable => Failure::from_error(Kind::Failed, &error)
+            .hint("report it to who runs the provider; the refresh token is kept"),
+    }
+}
+
+/// Describes a refused refresh token.
+fn refusal_failure(name: &EntryName, refused: &Refused, retry_at: Timestamp) -> Failure {
+    let failure = Failure::new(Kind::Login, format!("cannot refresh {name}: the provider refused the offline token"));
+    let failure = failure.because(refused.words.clone());
+    let failure = match refused.lost_since {
+        Some(since) => failure.because(format!(
+            "response lost: the answer to the refresh of {since} never arrived, and the provider had rotated the token"
+        )),
+        None => failure,
+    };
+    failure.because(format!("it is kept, and tried again by itself after {retry_at}"))
+}
+
+/// Writes an error and its sources on one line.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let failure = Failure::from_error(Kind::Failed, error);
+    std::iter::once(failure.message).chain(failure.causes).collect::<Vec<_>>().join(": ")
 }

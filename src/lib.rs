@@ -1,10 +1,128 @@
 //! tokenkeep keeps tokens so that programs can use them with nobody at the keyboard.
+//!
+//! The crate is a library and a thin binary. A folder is a room; what is in it says what it may touch.
+//!
+//! | room | what it owns |
+//! |---|---|
+//! | [`host`] | the outside world as one plain struct: arguments, environment, streams, clock; files, processes, the terminal |
+//! | `secret` | secrets: redacted, wiped, opened by `expose` alone |
+//! | `token` | pure: the text of tokens, claims, signatures, scopes, times |
+//! | `profile` | how we log in at a provider; http refused except on loopback |
+//! | `settings` | `config.toml`, environment and flags, parsed once |
+//! | `idp` | everything that speaks to a provider; the only sockets |
+//! | `vault` | entries at rest, and how they are unlocked |
+//! | `keeper` | one entry's life: good, plan, lock, exchange, put to rest, hand out |
+//! | `cli`, `commands` | the command line; one file for each command |
+//! | `output` | data on standard output, everything else on standard error |
+//! | `error` | every room's errors, as exit codes and as what people read |
+//!
+//! Who may use whom: `main -> lib, host`; `lib -> cli -> commands`; `commands -> keeper, vault, idp, settings, output,
+//! error` and the pure rooms; `keeper -> idp, vault`; `settings, idp, vault -> profile, token, secret, host`; `profile ->
+//! token -> secret`. No room knows `error`. `now` is always an argument. `tests/architecture` holds the tree to this.
+
+mod cli;
+mod commands;
+mod error;
 pub mod host;
-pub(crate) mod secret;
-pub(crate) mod token;
-pub(crate) mod profile;
-pub(crate) mod settings;
-pub(crate) mod vault;
-pub(crate) mod error;
-/// Runs.
-pub fn run(_host: host::Host) -> std::process::ExitCode { std::process::ExitCode::SUCCESS }
+mod idp;
+mod keeper;
+mod output;
+mod profile;
+mod secret;
+mod settings;
+mod token;
+mod vault;
+
+use std::io;
+use std::process::ExitCode;
+
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use cli::{Asked, Globals};
+use commands::{Context, Outcome};
+use error::{Failure, Kind};
+use host::Host;
+use output::{Form, Notices, Printer};
+
+/// Runs tokenkeep in a world, and returns the exit code.
+pub fn run(mut host: Host) -> ExitCode {
+    die_with_70_on_panic();
+    if let Some(code) = hidden(&mut host) {
+        return code;
+    }
+    let stdout = std::mem::replace(&mut host.stdout, Box::new(io::sink()));
+    let stderr = std::mem::replace(&mut host.stderr, Box::new(io::sink()));
+    let mut printer = Printer::new(stdout, stderr);
+    match cli::parse(&host.args) {
+        Ok(Asked::Run(globals, command)) => {
+            configure(&mut printer, &host, &globals);
+            let mut cx = Context::new(host, globals, printer);
+            let outcome = cli::dispatch(*command, &mut cx);
+            exit(outcome, &mut cx.printer)
+        }
+        Ok(Asked::Print(text)) => exit(printer.raw(&text).map(|()| Outcome::Done), &mut printer),
+        Ok(Asked::Nothing) => {
+            exit(printer.raw(commands::help::SHORT).map(|()| Outcome::Done), &mut printer)
+        }
+        Err(failure) => {
+            if host.args.iter().any(|arg| arg == "--json") {
+                printer.form = Form::Json;
+            }
+            exit(Err(failure), &mut printer)
+        }
+    }
+}
+
+/// Answers what is not for people: the detached exchange, and a shell that completes a command line.
+fn hidden(host: &mut Host) -> Option<ExitCode> {
+    let first = host.args.get(1).and_then(|arg| arg.to_str());
+    if first == Some(host::process::EXCHANGE_COMMAND) {
+        let lock = host.args.get(2).and_then(|arg| arg.to_str()).and_then(|number| number.parse().ok())?;
+        let served = keeper::exchange::serve(lock, &mut host.stdin, &mut host.stdout, host.now);
+        return Some(if served.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
+    if host.env.raw("COMPLETE").is_some() { commands::completions::complete(host) } else { None }
+}
+
+/// Sets how things are shown.
+fn configure(printer: &mut Printer, host: &Host, globals: &Globals) {
+    let form = if globals.json { Form::Json } else { Form::Text };
+    let notices = if globals.quiet { Notices::Silenced } else { Notices::Shown };
+    printer.configure(form, notices, globals.color.on(&host.env, host.terminals.stderr));
+    let level = match globals.verbose {
+        0 => return,
+        1 => tracing::Level::INFO,
+        2 => tracing::Level::DEBUG,
+        _ => tracing::Level::TRACE,
+    };
+    let ansi = globals.color.on(&host.env, host.terminals.stderr);
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_target(false).with_ansi(ansi);
+    // ours alone: what libraries trace may hold headers and bodies
+    let ours = tracing_subscriber::filter::Targets::new().with_target("tokenkeep", level);
+    // only a test that runs twice in one process finds one set already
+    drop(tracing_subscriber::registry().with(lines).with(ours).try_init());
+}
+
+/// Shows a failure and returns the exit code.
+fn exit(outcome: Result<Outcome, Failure>, printer: &mut Printer) -> ExitCode {
+    match outcome {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Child(code)) => ExitCode::from(code),
+        Err(failure) => {
+            printer.failure(&failure);
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+/// Makes a panic print where it happened and leave with 70.
+#[expect(clippy::exit, clippy::print_stderr, clippy::disallowed_methods, reason = "a panic has no other way out")]
+fn die_with_70_on_panic() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        // not the message: it may quote what must not be shown
+        eprintln!("error: this is a bug in tokenkeep, at {place}\n  hint: please report this line");
+        std::process::exit(i32::from(Kind::Bug as u8));
+    }));
+}

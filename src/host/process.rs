@@ -5,7 +5,7 @@ use std::io::{self, Read as _, Write as _};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
 use std::time::Duration;
 
@@ -128,11 +128,18 @@ pub(crate) fn detach() -> io::Result<()> {
 /// Process 1 of a container is left as it is: the kernel shields it from signals without a handler, and its end would
 /// take the child of an exchange with it.
 pub(crate) fn leave_on_signals() -> io::Result<()> {
-    if std::process::id() == 1 {
+    static ONCE: AtomicBool = AtomicBool::new(false);
+    if std::process::id() == 1 || ONCE.swap(true, Ordering::Relaxed) {
         return Ok(());
     }
     for signal in [SIGINT, SIGTERM, SIGHUP] {
         signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, Arc::new(AtomicBool::new(true)))?;
     }
     Ok(())
+}
+
+/// Lets some time pass, as a protocol wants it between two questions.
+pub(crate) fn pause(time: Duration) {
+    let (_never_sends, receiver) = mpsc::channel::<()>();
+    drop(receiver.recv_timeout(time));
 }

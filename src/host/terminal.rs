@@ -76,3 +76,8 @@ impl Drop for Restore<'_> {
 pub(crate) fn is_present() -> bool {
     File::options().read(true).write(true).open("/dev/tty").is_ok()
 }
+
+/// Returns how wide the terminal behind standard error is.
+pub(crate) fn columns() -> Option<u16> {
+    rustix::termios::tcgetwinsize(rustix::stdio::stderr()).ok().map(|size| size.ws_col)
+}

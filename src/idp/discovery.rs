@@ -5,7 +5,7 @@ use url::Url;
 
 use super::error::IdpError;
 use super::http::{Answer, Wire, bare};
-use crate::profile::{Endpoints, SecureUrl, UrlFault};
+use crate::profile::{Profile, Endpoints, SecureUrl, UrlFault};
 use crate::token::text;
 
 /// What a provider says about itself.
@@ -49,6 +49,15 @@ pub(crate) enum Endpoint {
 }
 
 impl Wire {
+    /// Returns the endpoints of a profile: its own, and what discovery says only where one that is needed is missing.
+    pub(crate) fn locate(&self, profile: &Profile, needed: &[Endpoint]) -> Result<Metadata, IdpError> {
+        let own = Metadata::unasked(&profile.issuer).with(&profile.endpoints);
+        if needed.iter().all(|endpoint| own.need(*endpoint).is_ok()) {
+            return Ok(own);
+        }
+        Ok(self.discover(&profile.issuer)?.with(&profile.endpoints))
+    }
+
     /// Asks an issuer what it publishes about itself.
     pub(crate) fn discover(&self, issuer: &SecureUrl) -> Result<Metadata, IdpError> {
         let (first, second) = addresses(issuer)?;

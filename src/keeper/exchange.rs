@@ -121,6 +121,8 @@ pub(super) enum Answer {
         /// Why.
         why: String,
     },
+    /// The provider granted a login without a refresh token.
+    NoRefreshToken,
     /// The provider granted it, and it could not be written anywhere.
     NotKept {
         /// Why.
@@ -210,8 +212,7 @@ fn keep(request: &Request, lock: &EntryLock, reserved: Reserved, granted: (Token
     };
     let Some(tokens) = succeed(request, previous, answer, sent_at) else {
         reserved.release();
-        let why = "the provider gave no refresh token; ask for the scope offline_access".to_owned();
-        return Answer::NotKept { why };
+        return Answer::NoRefreshToken;
     };
     let token = tokens.access.iter().find(|cached| cached.asked == request.asked && cached.received_at == sent_at);
     let token = token.filter(|cached| text::is_usable(cached.token.expose())).cloned();

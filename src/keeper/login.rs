@@ -85,6 +85,7 @@ impl Keeper<'_> {
             Answer::Unavailable { why } | Answer::Lost { why } => Ok(Poll::Retry { why }),
             Answer::NotSent { why } => Err(KeeperError::NotSent { why }),
             Answer::NotKept { why } => Err(KeeperError::NotKept { why }),
+            Answer::NoRefreshToken => Err(KeeperError::NoRefreshToken),
             Answer::Refused(refusal) => {
                 let words = words_of(&refusal);
                 match refusal.kind {

@@ -142,6 +142,9 @@ pub(crate) enum KeeperError {
         /// Why.
         why: String,
     },
+    /// The provider granted a login, and keeps the refresh token to itself.
+    #[error("the provider granted the login without a refresh token")]
+    NoRefreshToken,
     /// The child that carries out an exchange could not be run.
     #[error("the exchange could not be carried out")]
     Detached(#[from] io::Error),
@@ -359,6 +362,7 @@ impl Keeper<'_> {
             Answer::Lost { why } => Err(KeeperError::AnswerLost { since: self.now(), why }),
             Answer::NotSent { why } => Err(KeeperError::NotSent { why }),
             Answer::NotKept { why } => Err(KeeperError::NotKept { why }),
+            Answer::NoRefreshToken => Err(KeeperError::NoRefreshToken),
         }
     }
 
@@ -421,6 +425,7 @@ impl Keeper<'_> {
             | KeeperError::Unexpected { .. }
             | KeeperError::NotSent { .. }
             | KeeperError::NotKept { .. }
+            | KeeperError::NoRefreshToken
             | KeeperError::Detached(_)
             | KeeperError::Unusable => false,
         };

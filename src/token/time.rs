@@ -84,6 +84,11 @@ impl Lifetime {
         self.0
     }
 
+    /// Returns the sum; the longest time is the longest there is.
+    pub(crate) const fn plus(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+
     /// Returns half of it, rounded down.
     pub(crate) const fn half(self) -> Self {
         Self(self.0 / 2)

@@ -1,0 +1,145 @@
+//! What every command works with: the host, the global flags, the printer, and the parts that are built when first used.
+
+use std::cell::OnceCell;
+use std::path::PathBuf;
+
+use crate::cli::Globals;
+use crate::error::{Failure, Kind};
+use crate::host::terminal::{self, Echo};
+use crate::host::folders::Folders;
+use crate::host::Host;
+use crate::keeper::Keeper;
+use crate::output::Printer;
+use crate::profile::EntryName;
+use crate::secret::{Passphrase, Secret};
+use crate::settings::Settings;
+use crate::token::time::Timestamp;
+use crate::vault::pin::Pin;
+use crate::vault::unlock::{self, Sources};
+use crate::vault::{Vault, VaultError};
+
+/// What every command works with.
+pub(crate) struct Context {
+    /// The world outside.
+    pub(crate) host: Host,
+    /// The global flags.
+    pub(crate) globals: Globals,
+    /// The way out.
+    pub(crate) printer: Printer,
+    /// The settings, once they were read.
+    settings: OnceCell<Settings>,
+}
+
+impl Context {
+    /// Takes the world, the flags and the way out.
+    pub(crate) const fn new(host: Host, globals: Globals, printer: Printer) -> Self {
+        Self { host, globals, printer, settings: OnceCell::new() }
+    }
+
+    /// Returns the time.
+    pub(crate) fn now(&self) -> Timestamp {
+        (self.host.now)().into()
+    }
+
+    /// Returns the settings, reading them at the first call.
+    pub(crate) fn settings(&self) -> Result<&Settings, Failure> {
+        if let Some(settings) = self.settings.get() {
+            return Ok(settings);
+        }
+        let folders = Folders::of(&self.host)?;
+        let config = self.globals.config.as_deref();
+        let settings = Settings::load(&self.host, folders, config, &self.globals.parameters)?;
+        Ok(self.settings.get_or_init(|| settings))
+    }
+
+    /// Returns the vault's folder.
+    pub(crate) fn vault_folder(&self) -> Result<PathBuf, Failure> {
+        Ok(self.settings()?.folders.data.join("vault"))
+    }
+
+    /// Returns the vault's pin.
+    pub(crate) fn pin(&self) -> Result<Pin, Failure> {
+        Ok(Pin::of(&self.settings()?.folders.state, &self.vault_folder()?))
+    }
+
+    /// Returns everything that could unlock the vault.
+    pub(crate) fn sources(&self) -> Result<Sources, Failure> {
+        let env = &self.host.env;
+        let path = |variable: &str| env.raw(variable).map(PathBuf::from);
+        Ok(Sources {
+            identity_fd: self.globals.identity_fd,
+            passphrase_fd: self.globals.passphrase_fd,
+            identity_file_variable: path("TOKENKEEP_IDENTITY_FILE"),
+            credentials: path("CREDENTIALS_DIRECTORY"),
+            identity_variable: env.text("TOKENKEEP_IDENTITY").map(|text| Secret::new(text.to_owned())),
+            identity_file: self.settings()?.identity_file(),
+        })
+    }
+
+    /// Opens the vault.
+    pub(crate) fn open_vault(&self) -> Result<Vault, Failure> {
+        Ok(Vault::open(&self.vault_folder()?, &self.pin()?, &self.sources()?, self.asker().as_deref())?)
+    }
+
+    /// Returns what asks for the passphrase, if a person sits there.
+    pub(crate) fn asker(&self) -> Option<Box<unlock::AskPassphrase>> {
+        let ask = |question: &str| -> Result<Passphrase, VaultError> {
+            let line = terminal::ask(question, Echo::Hidden).map_err(VaultError::NotAnswered)?;
+            Ok(Passphrase::new(line.as_str().to_owned()))
+        };
+        if self.may_ask() { Some(Box::new(ask)) } else { None }
+    }
+
+    /// Returns the keeper of an open vault.
+    pub(crate) fn keeper<'a>(&'a self, vault: &'a Vault) -> Result<Keeper<'a>, Failure> {
+        let state = &self.settings()?.folders.state;
+        Ok(Keeper { vault, state, env: &self.host.env, now: self.host.now })
+    }
+
+    /// Tells whether a person sits there who can be asked.
+    pub(crate) fn may_ask(&self) -> bool {
+        !self.globals.no_input
+            && self.host.env.raw("CI").is_none()
+            && self.host.terminals.stderr
+            && terminal::is_present()
+    }
+
+    /// Asks a question that is answered with yes or no; the default is no.
+    pub(crate) fn confirm(&self, question: &str) -> Result<bool, Failure> {
+        let answer = terminal::ask(&format!("{question} [y/N] "), Echo::Shown).map_err(unanswered)?;
+        Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+    }
+
+    /// Asks for a new passphrase, twice.
+    pub(crate) fn new_passphrase(&self) -> Result<Passphrase, Failure> {
+        if !self.may_ask() {
+            return Err(Failure::new(Kind::Locked, "a new passphrase is needed, and there is nobody to ask")
+                .hint("give it on a descriptor: `--passphrase-fd 3 3<FILE`"));
+        }
+        let first = terminal::ask("New passphrase: ", Echo::Hidden).map_err(unanswered)?;
+        let second = terminal::ask("The same once more: ", Echo::Hidden).map_err(unanswered)?;
+        if first != second {
+            return Err(Failure::new(Kind::Usage, "the two passphrases differ").hint("type the command again"));
+        }
+        Ok(Passphrase::new(first.as_str().to_owned()))
+    }
+
+    /// Returns the name that was typed, or that of the default profile.
+    pub(crate) fn name_or_default(&self, name: Option<&EntryName>) -> Result<EntryName, Failure> {
+        if let Some(name) = name {
+            return Ok(name.clone());
+        }
+        self.settings()?.default_profile().cloned().ok_or_else(|| {
+            Failure::new(Kind::Usage, "no profile is named, and there is no default")
+                .hint("name one, or set `defaults.profile` in config.toml or TOKENKEEP_PROFILE")
+        })
+    }
+}
+
+/// Describes a question that was not answered.
+pub(crate) fn unanswered(error: std::io::Error) -> Failure {
+    if error.kind() == std::io::ErrorKind::Interrupted {
+        return Failure::new(Kind::Interrupted, "interrupted");
+    }
+    Failure::new(Kind::Failed, "nobody answered").because(error.to_string())
+}

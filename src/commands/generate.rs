@@ -1,0 +1,297 @@
+//! `generate`: a person logs in once, and the offline token goes into the vault.
+
+use serde_json::json;
+
+use super::init;
+use super::profile::flags::{ProfileFlags, write_profile};
+use super::target::{Target, TokenArgs};
+use super::{Context, Outcome};
+use crate::error::{Failure, Kind};
+use crate::host::process;
+use crate::idp::{Client, DeviceLogin, Endpoint, TokenTypeHint, Wire};
+use crate::keeper::login::{Login, Poll};
+use crate::keeper::plan::Fetch;
+use crate::keeper::{Keeper, dies_at};
+use crate::output::link::{self, Qr};
+use crate::output::{Form, put_time};
+use crate::profile::{EntryName, Profile};
+use crate::secret::RefreshToken;
+use crate::settings::ProfileTable;
+use crate::token::scopes::Scopes;
+use crate::token::time::Lifetime;
+use crate::vault::entry::Born;
+use crate::vault::{Vault, header};
+
+/// Examples of the command.
+const EXAMPLES: &str = "Examples:
+  tokenkeep generate prod
+  tokenkeep generate prod --issuer https://auth.example.org/realms/main --client-id automated-access
+  tokenkeep generate prod --user ada --force
+";
+
+/// RFC 8628 section 3.5: what `slow_down` adds to the interval.
+const SLOW_DOWN: Lifetime = Lifetime::seconds(5);
+
+/// Log in once at a provider and keep the offline token
+///
+/// Shows a link and a code on standard error; the login itself happens in a browser, on this machine or another. With
+/// `--issuer` and `--client-id` the profile is made, too, once the login has succeeded.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The profile, or PROFILE@USER
+    #[arg(value_name = "PROFILE", add = clap_complete::ArgValueCompleter::new(super::completions::profile_names))]
+    name: Option<EntryName>,
+    /// Keep the login under this user's name
+    #[arg(long, value_name = "USER")]
+    user: Option<String>,
+    /// Log in again although the present token is good
+    #[arg(long)]
+    force: bool,
+    /// Revoke the token of the login before, then prove that the new one lives
+    #[arg(long)]
+    revoke_old: bool,
+    /// Open no browser
+    #[arg(long)]
+    no_browser: bool,
+    /// When to show a QR code
+    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
+    qr: Qr,
+    #[command(flatten)]
+    profile: ProfileFlags,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: Args, cx: &mut Context) -> Result<Outcome, Failure> {
+    process::leave_on_signals().map_err(|error| Failure::from_error(Kind::Failed, &error))?;
+    let (target, new_profile) = target(&args, cx)?;
+    let profile = login_profile(&args, &target)?;
+    let vault = open_or_make_vault(cx)?;
+    if !args.force && is_good(cx, &target, &vault)? {
+        cx.printer.notice(&format!("the token of `{}` is good; log in all the same with --force", target.name));
+        return report(cx, &target, &vault);
+    }
+    let before = present_token(&target, &vault);
+    log_in(&args, cx, &target, &profile, &vault)?;
+    if let Some(table) = new_profile {
+        write_profile(cx, &target.name.profile(), &table)?;
+    }
+    if let Some(before) = before.filter(|_| args.revoke_old) {
+        revoke_old(cx, &target, &vault, &before)?;
+    }
+    report(cx, &target, &vault)
+}
+
+/// Finds the profile, or makes one out of flags; it is written only when the login has succeeded.
+fn target(args: &Args, cx: &Context) -> Result<(Target, Option<ProfileTable>), Failure> {
+    let mut target = Target::of(cx, args.name.as_ref(), args.user.as_deref())?;
+    let name = target.name.profile();
+    let settings = cx.settings()?;
+    if let Some(existing) = settings.config.profiles.get(&name) {
+        if let Some(key) = args.profile.contradiction(existing) {
+            return Err(Failure::new(Kind::Usage, format!("the profile `{name}` says otherwise: {key}"))
+                .hint(format!("leave the flag out, or change the profile: `tokenkeep profile add {name} --replace ...`")));
+        }
+        return Ok((target, None));
+    }
+    if args.profile.issuer.is_none() || args.profile.client_id.is_none() {
+        return Err(Failure::from(settings.profile(&name).err().unwrap_or_else(|| unreachable_profile(&name)))
+            .hint(format!("name the provider: `tokenkeep generate {name} --issuer URL --client-id ID`")));
+    }
+    let table = args.profile.table();
+    super::profile::flags::check_profile(cx, &name, &table)?;
+    target.profile = Some(settings.build(&name, &table)?);
+    Ok((target, Some(table)))
+}
+
+/// The error of a profile that is not there.
+fn unreachable_profile(name: &EntryName) -> crate::settings::SettingsError {
+    crate::settings::SettingsError::UnknownProfile { name: name.clone(), nearest: None }
+}
+
+/// Returns the profile with what the flags ask for in this login.
+fn login_profile(args: &Args, target: &Target) -> Result<Profile, Failure> {
+    let missing = || Failure::from(unreachable_profile(&target.name.profile()));
+    let mut profile = target.profile.clone().ok_or_else(missing)?;
+    if !args.profile.scopes.is_empty() {
+        profile.scopes = Scopes::parse(&args.profile.scopes)
+            .map_err(|fault| Failure::from_error(Kind::Usage, &fault).hint("repeat --scope for each scope"))?;
+    }
+    if let Some(audience) = &args.profile.audience {
+        profile.audience = Some(audience.clone());
+    }
+    Ok(profile)
+}
+
+/// Opens the vault; where there is none and a person sits there, makes one after one question.
+fn open_or_make_vault(cx: &mut Context) -> Result<Vault, Failure> {
+    let folder = cx.vault_folder()?;
+    if header::path(&folder).exists() || !cx.may_ask() {
+        return cx.open_vault();
+    }
+    let file = init::default_identity_file(cx)?;
+    let question =
+        format!("There is no vault yet. Make one in {}, opened by the key file {}?", folder.display(), file.display());
+    if !cx.confirm(&question)? {
+        return Err(Failure::new(Kind::Locked, "there is no vault").hint("make one with `tokenkeep init`"));
+    }
+    let vault = init::make_with_file(cx, &file)?;
+    cx.printer.notice(&format!("made a vault; keep a copy of {} in a safe place", file.display()));
+    Ok(vault)
+}
+
+/// Tells whether the present login still gives access tokens.
+fn is_good(cx: &Context, target: &Target, vault: &Vault) -> Result<bool, Failure> {
+    let wanted = target.wanted(cx, &TokenArgs::default(), None, Fetch::IfDue)?;
+    Ok(cx.keeper(vault)?.fetch(&target.name, target.profile.as_ref(), &wanted).is_ok())
+}
+
+/// Returns the refresh token of the login before.
+fn present_token(target: &Target, vault: &Vault) -> Option<RefreshToken> {
+    let entry = vault.newest(&target.name).ok()??;
+    entry.body.tokens().map(|tokens| tokens.refresh_token.clone())
+}
+
+/// Begins the device flow, shows the link, and asks until the person has decided (RFC 8628).
+fn log_in(args: &Args, cx: &mut Context, target: &Target, profile: &Profile, vault: &Vault) -> Result<(), Failure> {
+    let keeper = cx.keeper(vault)?;
+    keeper.rehearse(&target.name).map_err(|error| target.failure(error))?;
+    let mut born = Born {
+        issuer: profile.issuer.clone(),
+        client_id: profile.client_id.clone(),
+        token_endpoint: None,
+        client_auth: profile.client_auth,
+        client_secret: profile.client_secret.clone(),
+    };
+    let client_secret = keeper.client_secret(&target.name, &born).map_err(|error| target.failure(error))?;
+    let wire = Wire::open(profile.ca_file.as_deref())?;
+    let endpoints = wire.locate(profile, &[Endpoint::DeviceAuthorization, Endpoint::Token])?;
+    born.token_endpoint = Some(endpoints.need(Endpoint::Token)?.clone());
+    let client = Client { id: born.client_id.clone(), auth: born.client_auth, secret: client_secret.clone() };
+    let audience = profile.audience.as_deref().map(|audience| (profile.audience_as, audience));
+    let device = wire.begin_device(
+        endpoints.need(Endpoint::DeviceAuthorization)?,
+        &client,
+        &profile.scopes,
+        audience,
+    )?;
+    show(args, cx, &device);
+    let login =
+        Login { name: &target.name, profile, born, client_secret, code: device.device_code.clone() };
+    let notice = wait(&cx.keeper(vault)?, cx, target, &login, &device)?;
+    if let Some(notice) = notice {
+        cx.printer.notice(&notice);
+    }
+    Ok(())
+}
+
+/// Shows the link and the code, even when notices are silenced: without them nobody can log in.
+fn show(args: &Args, cx: &mut Context, device: &DeviceLogin) {
+    let link = device.verification_uri_complete.as_ref().unwrap_or(&device.verification_uri);
+    let columns = if cx.host.terminals.stderr { crate::host::terminal::columns() } else { None };
+    if let Some(code) = link::qr_code(link, args.qr, columns) {
+        cx.printer.say(&code);
+    }
+    cx.printer.say(&format!("To log in, open {link}"));
+    if device.verification_uri_complete.is_some() {
+        cx.printer.say(&format!("and check that it shows the code {}", device.user_code));
+        cx.printer.say(&format!("(or open {} and type the code)", device.verification_uri));
+    } else {
+        cx.printer.say(&format!("and type the code {}", device.user_code));
+    }
+    let until = cx.now().after(device.expires_in);
+    cx.printer.notice(&format!("waiting for the login until {until}; Ctrl-C ends it"));
+    if !args.no_browser && cx.may_ask() && !link::open_browser(link, &cx.host.env) {
+        tracing::info!("no browser was opened");
+    }
+}
+
+/// Asks in the provider's rhythm until the person has decided or the code is too old.
+fn wait(
+    keeper: &Keeper<'_>,
+    cx: &Context,
+    target: &Target,
+    login: &Login<'_>,
+    device: &DeviceLogin,
+) -> Result<Option<String>, Failure> {
+    let again = format!("type `tokenkeep generate {}` again", target.name);
+    let end = cx.now().after(device.expires_in);
+    let mut interval = device.interval;
+    while cx.now() < end {
+        process::pause(interval.into());
+        match keeper.poll(login).map_err(|error| login_failure(target, error))? {
+            Poll::Pending => {}
+            Poll::SlowDown => interval = interval.plus(SLOW_DOWN),
+            // RFC 8628 section 3.5: after a connection timeout, ask less often
+            Poll::Retry { why } => {
+                interval = interval.plus(interval);
+                tracing::warn!(%why, "the provider did not answer");
+            }
+            Poll::Done { token: None, .. } => {
+                return Ok(Some("the offline token is kept, but the provider's first access token is unusable".to_owned()));
+            }
+            Poll::Done { unpublished, .. } => {
+                return Ok(unpublished.map(|why| format!("the login is kept, and waits to be published: {why}")));
+            }
+            Poll::Denied { words } => {
+                return Err(Failure::new(Kind::Login, "the login was refused").because(words).hint(again));
+            }
+            Poll::Expired => break,
+        }
+    }
+    Err(Failure::new(Kind::Login, "nobody logged in before the code expired").hint(again))
+}
+
+/// Describes a poll that failed.
+fn login_failure(target: &Target, error: crate::keeper::KeeperError) -> Failure {
+    let mut failure = target.failure(error);
+    let cannot = format!("cannot refresh {}", target.name);
+    if failure.message.starts_with(&cannot) {
+        failure.message = format!("cannot log in to {}", target.name);
+    }
+    failure
+}
+
+/// Revokes the token of the login before, then proves that the new one lives: a provider may count both as one grant.
+fn revoke_old(cx: &mut Context, target: &Target, vault: &Vault, before: &RefreshToken) -> Result<(), Failure> {
+    let Some(profile) = &target.profile else { return Ok(()) };
+    let keeper = cx.keeper(vault)?;
+    let entry = vault.newest(&target.name)?;
+    let Some(tokens) = entry.as_ref().and_then(|entry| entry.body.tokens()) else { return Ok(()) };
+    let secret = keeper.client_secret(&target.name, &tokens.born).map_err(|error| target.failure(error))?;
+    let client = Client { id: profile.client_id.clone(), auth: profile.client_auth, secret };
+    let wire = Wire::open(profile.ca_file.as_deref())?;
+    let endpoints = wire.locate(profile, &[Endpoint::Revocation])?;
+    wire.revoke(endpoints.need(Endpoint::Revocation)?, &client, before.expose(), TokenTypeHint::RefreshToken)
+        .map_err(|error| Failure::from(error).while_doing("the new login is kept; the old token could not be revoked"))?;
+    let wanted = target.wanted(cx, &TokenArgs::default(), None, Fetch::Always)?;
+    target.fetch(&keeper, &wanted).map_err(|failure| failure.while_doing("revoking the old token killed the new login"))?;
+    cx.printer.notice("revoked the old token; the new one lives");
+    Ok(())
+}
+
+/// Says what the vault holds now.
+fn report(cx: &mut Context, target: &Target, vault: &Vault) -> Result<Outcome, Failure> {
+    let entry = vault.newest(&target.name)?;
+    let tokens = entry.as_ref().and_then(|entry| entry.body.tokens());
+    let idle = target.profile.as_ref().and_then(|profile| profile.offline_idle);
+    let dies = tokens.and_then(|tokens| dies_at(tokens, idle));
+    let access = tokens.and_then(|tokens| tokens.access.first());
+    if cx.printer.form == Form::Json {
+        let mut object = json!({
+            "profile": target.name.profile(),
+            "name": target.name,
+            "user": target.name.user(),
+            "issuer": tokens.map(|tokens| tokens.born.issuer.as_str()),
+            "scope": access.and_then(|access| access.scopes.as_ref()).map(ToString::to_string),
+        });
+        put_time(&mut object, "access_expires", access.map(|access| access.expires_at));
+        put_time(&mut object, "dies", dies);
+        cx.printer.object(object)?;
+    } else {
+        let end = dies.map_or_else(String::new, |dies| format!("; it dies on {dies} if it is not used"));
+        cx.printer.notice(&format!("the offline token of `{}` is in the vault{end}", target.name));
+        cx.printer.notice(&format!("next: `tokenkeep get {}`", target.name));
+    }
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,32 @@
+//! `vault`: the vault's slots, and its health.
+
+mod slot;
+mod verify;
+
+use super::{Context, Outcome};
+use crate::error::Failure;
+
+/// Manage the vault's slots, and verify it
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// What to do
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What to do with the vault.
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Add, list and remove ways to unlock
+    Slot(slot::Args),
+    /// Open every file and check it
+    Verify(verify::Args),
+}
+
+/// Runs the command.
+pub(crate) fn run(args: Args, cx: &mut Context) -> Result<Outcome, Failure> {
+    match args.command {
+        Command::Slot(args) => slot::run(args, cx),
+        Command::Verify(args) => verify::run(args, cx),
+    }
+}

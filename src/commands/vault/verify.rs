@@ -1,0 +1,67 @@
+//! `vault verify`: opens every file of the vault and checks it.
+
+use serde_json::json;
+
+use super::super::{Context, Outcome};
+use crate::error::{Failure, Kind};
+use crate::output::Form;
+use crate::vault::Vault;
+use crate::vault::sealing::digest_hex;
+
+/// Examples of the command.
+const EXAMPLES: &str = "Examples:
+  tokenkeep vault verify
+  tokenkeep vault verify --trust
+";
+
+/// Open every file of the vault and check it
+///
+/// With `--trust` the vault that is there becomes the one this machine expects; both digests are shown.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// Expect this vault from now on, whatever was here before
+    #[arg(long)]
+    trust: bool,
+}
+
+/// Runs the command.
+pub(super) fn run(args: Args, cx: &mut Context) -> Result<Outcome, Failure> {
+    if args.trust {
+        trust(cx)?;
+    }
+    let vault = cx.open_vault()?;
+    let faults = vault.verify()?;
+    let names = vault.shelf().names().map_err(crate::vault::VaultError::from)?;
+    for path in &names.foreign {
+        cx.printer.notice(&format!("{} does not belong into a vault; it is left alone", path.display()));
+    }
+    for name in &names.entries {
+        for path in vault.shelf().foreign_files(name).map_err(crate::vault::VaultError::from)? {
+            cx.printer.notice(&format!("{} does not belong into a vault; it is left alone", path.display()));
+        }
+    }
+    let count = names.entries.len();
+    if !faults.is_empty() {
+        let failure = Failure::new(Kind::Locked, format!("{} of the vault's files cannot be trusted", faults.len()));
+        let failure = faults.iter().fold(failure, |failure, fault| failure.because(crate::error::chain(fault)));
+        return Err(failure.hint("restore them from a backup; the other entries are not affected"));
+    }
+    if cx.printer.form == Form::Json {
+        cx.printer.object(json!({"entries": count, "recipient": vault.recipient()}))?;
+    } else {
+        cx.printer.line(&format!("good: {count} entries, recipient {}", vault.recipient()))?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// Pins the vault that is there, and shows both digests.
+fn trust(cx: &mut Context) -> Result<(), Failure> {
+    let (folder, pin) = (cx.vault_folder()?, cx.pin()?);
+    let vault = Vault::open_unpinned(&folder, &cx.sources()?, cx.asker().as_deref())?;
+    let before = pin.read()?.unwrap_or_else(|| "nothing".to_owned());
+    let now = digest_hex(vault.recipient());
+    pin.renew(vault.recipient())?;
+    cx.printer.notice(&format!("expected before: {before}\nexpected now:    {now}"));
+    Ok(())
+}

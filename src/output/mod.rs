@@ -1,0 +1,189 @@
+//! The one way out: data to standard output, everything for people to standard error.
+
+pub(crate) mod assignments;
+pub(crate) mod link;
+
+use std::io::{self, Write};
+
+use serde_json::{Value, json};
+
+use crate::error::{Failure, Kind};
+use crate::host::Environment;
+use crate::token::time::Timestamp;
+
+/// The version of every JSON object that is printed.
+const SCHEMA: u32 = 1;
+
+/// Whether output is for people or for programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// Text.
+    Text,
+    /// JSON.
+    Json,
+}
+
+/// When colour is used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal, unless the environment says otherwise.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl Color {
+    /// Decides for one stream (<https://no-color.org>, `CLICOLOR`, `CLICOLOR_FORCE`, `TERM=dumb`).
+    pub(crate) fn on(self, env: &Environment, terminal: bool) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Never => false,
+            Self::Auto if env.text("NO_COLOR").is_some() => false,
+            Self::Auto if env.text("CLICOLOR_FORCE").is_some_and(|force| force != "0") => true,
+            Self::Auto => terminal && env.text("TERM") != Some("dumb") && env.text("CLICOLOR") != Some("0"),
+        }
+    }
+}
+
+/// How loud notices are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Notices {
+    /// They are shown.
+    Shown,
+    /// They are not.
+    Silenced,
+}
+
+/// Writes what a command has to say.
+pub(crate) struct Printer {
+    /// Standard output.
+    stdout: Box<dyn Write>,
+    /// Standard error.
+    stderr: Box<dyn Write>,
+    /// Text or JSON.
+    pub(crate) form: Form,
+    /// Whether notices are shown.
+    notices: Notices,
+    /// Whether standard error is coloured.
+    colored: bool,
+}
+
+impl Printer {
+    /// Takes the streams.
+    pub(crate) fn new(stdout: Box<dyn Write>, stderr: Box<dyn Write>) -> Self {
+        Self { stdout, stderr, form: Form::Text, notices: Notices::Shown, colored: false }
+    }
+
+    /// Sets how things are shown, once the command line is known.
+    pub(crate) fn configure(&mut self, form: Form, notices: Notices, colored: bool) {
+        (self.form, self.notices, self.colored) = (form, notices, colored);
+    }
+
+    /// Writes a line of data.
+    pub(crate) fn line(&mut self, text: &str) -> Result<(), Failure> {
+        self.data(format_args!("{text}\n"))
+    }
+
+    /// Writes data that brings its own line ends.
+    pub(crate) fn raw(&mut self, text: &str) -> Result<(), Failure> {
+        self.data(format_args!("{text}"))
+    }
+
+    /// Writes one JSON object, with the schema's number in front.
+    pub(crate) fn object(&mut self, object: Value) -> Result<(), Failure> {
+        let text = pretty(&with_schema(object))?;
+        self.line(&text)
+    }
+
+    /// Writes a JSON array of objects, each with the schema's number.
+    pub(crate) fn objects(&mut self, objects: Vec<Value>) -> Result<(), Failure> {
+        let text = pretty(&Value::Array(objects.into_iter().map(with_schema).collect()))?;
+        self.line(&text)
+    }
+
+    /// Writes a table with a heading.
+    pub(crate) fn table(&mut self, heading: &[&str], rows: &[Vec<String>]) -> Result<(), Failure> {
+        let width = |column: usize| {
+            let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
+            cells.chain(heading.get(column).map(|cell| cell.chars().count())).max().unwrap_or(0)
+        };
+        let widths: Vec<usize> = (0..heading.len()).map(width).collect();
+        let write = |cells: &mut dyn Iterator<Item = &str>| {
+            let padded = cells.zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+            padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+        };
+        self.line(&write(&mut heading.iter().copied()))?;
+        for row in rows {
+            self.line(&write(&mut row.iter().map(String::as_str)))?;
+        }
+        Ok(())
+    }
+
+    /// Tells a person something, unless notices are silenced.
+    pub(crate) fn notice(&mut self, text: &str) {
+        if self.notices == Notices::Shown {
+            self.say(text);
+        }
+    }
+
+    /// Tells a person what they cannot do without.
+    pub(crate) fn say(&mut self, text: &str) {
+        // when standard error is gone there is nobody left to tell
+        drop(writeln!(self.stderr, "{text}"));
+    }
+
+    /// Shows how a command failed.
+    pub(crate) fn failure(&mut self, failure: &Failure) {
+        let text = match self.form {
+            Form::Json => format!("{}\n", failure.json()),
+            Form::Text => failure.text(|heading| self.heading(heading)),
+        };
+        drop(self.stderr.write_all(text.as_bytes()));
+    }
+
+    /// Colours a heading.
+    fn heading(&self, heading: &str) -> String {
+        match (self.colored, heading) {
+            (false, _) => heading.to_owned(),
+            (true, "error:") => format!("\u{1b}[1;31m{heading}\u{1b}[0m"),
+            (true, _) => format!("\u{1b}[1m{heading}\u{1b}[0m"),
+        }
+    }
+
+    /// Writes to standard output at once; a reader that has gone away is no error.
+    fn data(&mut self, text: std::fmt::Arguments<'_>) -> Result<(), Failure> {
+        // formatted first: a token must reach the system in one write
+        let text = zeroize::Zeroizing::new(text.to_string());
+        match self.stdout.write_all(text.as_bytes()).and_then(|()| self.stdout.flush()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                Err(Failure::new(Kind::Failed, "cannot write to standard output").because(error.to_string()))
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+}
+
+/// Writes JSON for people and programs alike.
+fn pretty(value: &Value) -> Result<String, Failure> {
+    serde_json::to_string_pretty(value)
+        .map_err(|error| Failure::new(Kind::Bug, "cannot write JSON").because(error.to_string()))
+}
+
+/// Puts the schema's number into an object.
+fn with_schema(mut object: Value) -> Value {
+    if let Some(fields) = object.as_object_mut() {
+        fields.insert("schema".to_owned(), json!(SCHEMA));
+    }
+    object
+}
+
+/// Adds a time to a JSON object twice: `NAME_at` for people, `NAME_epoch` for arithmetic; null where unknown.
+pub(crate) fn put_time(object: &mut Value, name: &str, time: Option<Timestamp>) {
+    if let Some(fields) = object.as_object_mut() {
+        fields.insert(format!("{name}_at"), json!(time.map(|time| time.to_string())));
+        fields.insert(format!("{name}_epoch"), json!(time.map(Timestamp::epoch)));
+    }
+}

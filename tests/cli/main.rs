@@ -1,0 +1,10 @@
+//! Process tests: the real binary in a sealed environment, against a real provider on loopback.
+//!
+//! One file for each command or promise. `harness.rs` has the world they run in.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::missing_docs_in_private_items, reason = "the names of tests say what they claim")]
+
+mod harness;
+
+mod get;
