@@ -1,5 +1,5 @@
 //! Starts Keycloak with an empty database in memory and makes realms of it from `keycloak/realm.json`, one for every
-//! step, so that no step sees another's settings, users or events.
+//! step, so that none sees another's settings, users or events.
 
 use std::net::TcpListener;
 use std::process::Stdio;
@@ -34,6 +34,16 @@ pub(crate) enum Rotation {
     On,
 }
 
+impl Rotation {
+    /// As it stands in the name of a step and its realm.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Off => "rotation off",
+            Self::On => "rotation on",
+        }
+    }
+}
+
 /// The running server.
 pub(crate) struct Keycloak {
     _server: Server,
@@ -55,7 +65,6 @@ impl Keycloak {
                 .env("KC_BOOTSTRAP_ADMIN_USERNAME", ADMIN.0)
                 .env("KC_BOOTSTRAP_ADMIN_PASSWORD", ADMIN.1)
                 .env("JAVA_OPTS_KC_HEAP", "-Xms128m -Xmx640m")
-                .env("JAVA_OPTS_APPEND", "-XX:TieredStopAtLevel=1")
                 .stdout(Stdio::null())
                 .stderr(Stdio::null())
         });
