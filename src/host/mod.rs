@@ -3,10 +3,12 @@
 //! Nothing else in the crate reads the environment or asks for the time. What differs between
 //! operating systems (files, descriptors, processes, signals, the terminal) has its place here.
 
+pub(crate) mod child;
 pub(crate) mod descriptor;
 pub(crate) mod files;
 pub(crate) mod folders;
 pub(crate) mod process;
+pub(crate) mod temporary;
 pub(crate) mod terminal;
 
 use std::collections::BTreeMap;

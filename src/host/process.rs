@@ -30,13 +30,18 @@ static CORE_LIMIT: OnceLock<Rlimit> = OnceLock::new();
 
 /// Makes the process not dumpable and sets its soft limit for core files to zero.
 pub(super) fn harden() {
-    let limit = rustix::process::getrlimit(Resource::Core);
-    let none = Rlimit { current: Some(0), maximum: limit.maximum };
-    CORE_LIMIT.get_or_init(|| limit);
-    // neither can fail for oneself; were it otherwise, there would be nothing better to do
-    drop(rustix::process::setrlimit(Resource::Core, none));
+    CORE_LIMIT.get_or_init(|| rustix::process::getrlimit(Resource::Core));
+    forbid_core_files();
+    // it cannot fail for oneself; were it otherwise, there would be nothing better to do
     #[cfg(target_os = "linux")]
     drop(rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable));
+}
+
+/// Sets the soft limit for core files to zero.
+pub(super) fn forbid_core_files() {
+    let none = Rlimit { current: Some(0), ..rustix::process::getrlimit(Resource::Core) };
+    // lowering a soft limit is always allowed
+    drop(rustix::process::setrlimit(Resource::Core, none));
 }
 
 /// Gives the limit on core files back, for a command that is about to be started.
@@ -123,23 +128,38 @@ pub(crate) fn detach() -> io::Result<()> {
     Ok(())
 }
 
+/// Whether INT, TERM and HUP end the program; `None` until somebody has decided.
+static LEAVING: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+
 /// From now on INT, TERM and HUP end the program at once with 128 and the signal's number.
 ///
 /// Process 1 of a container is left as it is: the kernel shields it from signals without a handler, and its end would
-/// take the child of an exchange with it.
+/// take the child of an exchange with it. So is a signal that whoever started us wants ignored (`nohup`).
 pub(crate) fn leave_on_signals() -> io::Result<()> {
-    static ONCE: AtomicBool = AtomicBool::new(false);
-    if std::process::id() == 1 || ONCE.swap(true, Ordering::Relaxed) {
+    let mut first = false;
+    let leaving = LEAVING.get_or_init(|| {
+        first = true;
+        Arc::new(AtomicBool::new(true))
+    });
+    if std::process::id() == 1 || !first {
         return Ok(());
     }
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
-        signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, Arc::new(AtomicBool::new(true)))?;
+    let ignored = ignored_signals();
+    for signal in [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !ignored.contains(signal)) {
+        signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(leaving))?;
     }
     Ok(())
 }
 
-/// Lets some time pass, as a protocol wants it between two questions.
-pub(crate) fn pause(time: Duration) {
-    let (_never_sends, receiver) = mpsc::channel::<()>();
-    drop(receiver.recv_timeout(time));
+/// Takes [`leave_on_signals`] back for good: signals belong to a child from now on.
+pub(super) fn stay_on_signals() {
+    LEAVING.get_or_init(Arc::default).store(false, Ordering::SeqCst);
+}
+
+/// Returns the signals that are ignored in this process; where the system does not say, none.
+pub(super) fn ignored_signals() -> Vec<i32> {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    (1..=64).filter(|signal| mask >> (signal - 1) & 1 == 1).collect()
 }

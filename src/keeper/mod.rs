@@ -10,7 +10,9 @@ pub(crate) mod exchange;
 pub(crate) mod login;
 pub(crate) mod note;
 pub(crate) mod plan;
+mod revocation;
 mod spent;
+pub(crate) mod standing;
 
 use std::io;
 use std::path::Path;

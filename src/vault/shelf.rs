@@ -71,6 +71,11 @@ impl Shelf {
         self.entry_folder(name).join(format!("{generation}.age"))
     }
 
+    /// Returns the path of an entry's lock, whose file holds the keeper's note.
+    pub(crate) fn lock_path(&self, name: &EntryName) -> PathBuf {
+        self.entry_folder(name).join("lock")
+    }
+
     /// Lists the entries; nothing is opened.
     pub(crate) fn names(&self) -> Result<Names, FileFault> {
         let mut names = Names::default();
@@ -131,7 +136,7 @@ impl Shelf {
             }
             Err(fault) => return Err(fault.into()),
         }
-        let path = folder.join("lock");
+        let path = self.lock_path(name);
         let file = files::open_private(&path, OFlags::empty())?;
         match process::lock_within(file, patience).map_err(fault("lock", &path))? {
             Some(locked) => Ok(EntryLock { file: locked.file, folder, waiting: locked.waiting }),

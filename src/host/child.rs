@@ -1,0 +1,125 @@
+//! A command that runs as our child: what it inherits, what we wait for meanwhile, and how its end becomes ours.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Child, Command, ExitStatus};
+use std::sync::mpsc::Sender;
+
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::iterator::Signals;
+
+use super::{Environment, process};
+
+/// What we are sent and the child is meant to get.
+const PASSED_ON: [i32; 6] = [SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGQUIT, SIGINT];
+
+/// What opens the vault, and is nobody else's business.
+const OURS_ALONE: &str = "TOKENKEEP_IDENTITY";
+
+/// What happens to a child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ChildEvent {
+    /// It has ended, and waits to be asked how.
+    Ended,
+    /// We got a signal that is meant for it.
+    Signal(i32),
+}
+
+/// A command that runs.
+#[derive(Debug)]
+pub(crate) struct Running {
+    /// The process.
+    child: Child,
+    /// Its number, which is its own until it has been asked how it ended.
+    pid: Pid,
+}
+
+impl Running {
+    /// Starts a command with our environment and some variables more. From now on signals do not end us: they come as
+    /// events, with the child's end.
+    pub(crate) fn start<E: From<ChildEvent> + Send + 'static>(
+        (program, arguments): (&OsString, &[OsString]),
+        env: &Environment,
+        variables: &[(&str, &OsStr)],
+        events: &Sender<E>,
+    ) -> io::Result<Self> {
+        let ignored = process::ignored_signals();
+        let signals = Signals::new(PASSED_ON.iter().filter(|signal| !ignored.contains(signal)))?;
+        process::stay_on_signals();
+        let mut command = Command::new(program);
+        command.args(arguments).env_clear().envs(env.iter().filter(|(name, _)| *name != OURS_ALONE));
+        command.envs(variables.iter().copied());
+        process::restore_core_limit();
+        let child = command.spawn();
+        process::forbid_core_files();
+        let child = child?;
+        let pid = Pid::from_child(&child);
+        tell_signals(signals, events.clone())?;
+        tell_end(pid, events.clone())?;
+        Ok(Self { child, pid })
+    }
+
+    /// Passes a signal on, unless the terminal has sent it to the child as well.
+    pub(crate) fn pass_on(&self, signal: i32) {
+        if matches!(signal, SIGINT | SIGQUIT) && is_foreground() {
+            return;
+        }
+        if let Some(signal) = Signal::from_named_raw(signal) {
+            // it fails for a child that has ended, or that became somebody else's (a set-user-ID program)
+            drop(rustix::process::kill_process(self.pid, signal));
+        }
+    }
+
+    /// Asks a child that has ended how, as an exit code: its own, or 128 and the number of the signal that killed it.
+    pub(crate) fn exit_code(mut self) -> io::Result<u8> {
+        self.child.wait().map(code_of)
+    }
+}
+
+/// Returns the exit code for an end.
+fn code_of(status: ExitStatus) -> u8 {
+    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
+    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
+}
+
+/// Tells of every signal that arrives, also of those that came before the child did.
+fn tell_signals<E: From<ChildEvent> + Send + 'static>(mut signals: Signals, events: Sender<E>) -> io::Result<()> {
+    let tell = move || {
+        for signal in signals.forever() {
+            if events.send(ChildEvent::Signal(signal).into()).is_err() {
+                break;
+            }
+        }
+    };
+    std::thread::Builder::new().spawn(tell).map(drop)
+}
+
+/// Tells when a child has ended. It stays a zombie, so that no signal of ours can meet another process of its number.
+fn tell_end<E: From<ChildEvent> + Send + 'static>(pid: Pid, events: Sender<E>) -> io::Result<()> {
+    let tell = move || {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        while rustix::process::waitid(WaitId::Pid(pid), options) == Err(rustix::io::Errno::INTR) {}
+        drop(events.send(ChildEvent::Ended.into()));
+    };
+    std::thread::Builder::new().spawn(tell).map(drop)
+}
+
+/// Tells whether our process group is the one that the terminal sends its signals to; the child is in it, too.
+fn is_foreground() -> bool {
+    let Ok(terminal) = File::options().read(true).write(true).open("/dev/tty") else { return false };
+    rustix::termios::tcgetpgrp(&terminal).is_ok_and(|foreground| foreground == rustix::process::getpgrp())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_childs_end_becomes_an_exit_code() {
+        let codes = [0, 3 << 8, 9, 15].map(|raw| code_of(ExitStatus::from_raw(raw)));
+        assert_eq!(codes, [0, 3, 137, 143]);
+    }
+}

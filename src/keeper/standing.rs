@@ -1,0 +1,207 @@
+//! How an entry stands, as far as that can be told without asking anybody: for those who look.
+
+use std::fs::File;
+use std::io;
+
+use super::note::{Event, Note, Refused};
+use super::{dies_at, plain_request};
+use crate::profile::{EntryName, Profile};
+use crate::token::time::{Lifetime, MinTtl, Timestamp};
+use crate::vault::entry::{Body, CachedToken, TokenSet};
+use crate::vault::shelf::Shelf;
+
+/// An exchange has ended after this long, one way or another.
+const LONGEST_EXCHANGE: Lifetime = Lifetime::seconds(60);
+
+/// How an entry stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It can be handed out at once.
+    Good,
+    /// The access token is used up, or soon will be; the next one who asks brings a new one.
+    Due,
+    /// A new access token is on its way.
+    Refreshing,
+    /// The provider could not be reached.
+    Unavailable {
+        /// Why.
+        why: String,
+        /// When it is tried again at the earliest.
+        retry_at: Timestamp,
+    },
+    /// The refresh token was presented, and the answer never arrived.
+    ResponseLost {
+        /// When.
+        since: Timestamp,
+    },
+    /// The provider refused the refresh token.
+    Refused {
+        /// What is remembered of it.
+        refused: Refused,
+        /// When it is tried again by itself.
+        retry_at: Timestamp,
+    },
+    /// It is too old to be of use.
+    Expired {
+        /// Since when.
+        at: Timestamp,
+    },
+    /// Nobody knows how long it lives.
+    Unknown,
+}
+
+impl Standing {
+    /// Returns the word for it.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Due => "due",
+            Self::Refreshing => "refreshing",
+            Self::Unavailable { .. } => "unavailable",
+            Self::ResponseLost { .. } => "response lost",
+            Self::Refused { .. } => "refused",
+            Self::Expired { .. } => "expired",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// Reads the note about a generation without taking the entry's lock: good enough to look at, not to act on.
+pub(crate) fn noted(shelf: &Shelf, name: &EntryName, generation: u64) -> io::Result<Option<Note>> {
+    match File::open(shelf.lock_path(name)) {
+        Ok(file) => Note::read(&file, generation),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Returns the access token that a plain `get` would look at.
+pub(crate) fn plain_token<'a>(tokens: &'a TokenSet, profile: Option<&Profile>) -> Option<&'a CachedToken> {
+    let plain = plain_request(profile);
+    tokens.access.iter().find(|cached| cached.asked == plain)
+}
+
+/// Says how an entry stands.
+pub(crate) fn standing(
+    body: &Body,
+    note: Option<&Note>,
+    (profile, min_ttl): (Option<&Profile>, MinTtl),
+    now: Timestamp,
+) -> Standing {
+    let expiry = match body {
+        Body::RefreshToken(tokens) => return of_tokens(tokens, note, (profile, min_ttl), now),
+        Body::AccessToken(fixed) if fixed.expires_at.is_none() => return Standing::Unknown,
+        Body::AccessToken(fixed) => fixed.expires_at,
+        Body::ClientSecret(stored) | Body::AdminKey(stored) | Body::Secret(stored) => stored.expires_at,
+    };
+    match expiry {
+        Some(at) if at <= now => Standing::Expired { at },
+        Some(_) | None => Standing::Good,
+    }
+}
+
+/// Says how a token set stands; what the last holder of the lock noted comes first.
+fn of_tokens(
+    tokens: &TokenSet,
+    note: Option<&Note>,
+    (profile, min_ttl): (Option<&Profile>, MinTtl),
+    now: Timestamp,
+) -> Standing {
+    let good = plain_token(tokens, profile).is_some_and(|cached| {
+        let left = cached.left(now);
+        left > Lifetime::default() && left >= min_ttl.for_token_of(cached.lifetime())
+    });
+    match note.map(|note| (&note.event, note)) {
+        Some((Event::Refused(refused), note)) => {
+            return Standing::Refused { refused: refused.clone(), retry_at: refused.retry_at(note.tries) };
+        }
+        Some((Event::Lost { .. }, note)) => return Standing::ResponseLost { since: note.since },
+        Some((Event::Intent, note)) if now.since(note.since) < LONGEST_EXCHANGE => {
+            return if good { Standing::Good } else { Standing::Refreshing };
+        }
+        Some((Event::Intent, note)) => return Standing::ResponseLost { since: note.since },
+        Some((Event::Unavailable { retry_at, why }, _)) if !good => {
+            return Standing::Unavailable { why: why.clone(), retry_at: *retry_at };
+        }
+        Some((Event::Unavailable { .. }, _)) | None => {}
+    }
+    match dies_at(tokens, profile.and_then(|profile| profile.offline_idle)) {
+        _ if good => Standing::Good,
+        Some(at) if at <= now => Standing::Expired { at },
+        Some(_) | None => Standing::Due,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::ClientAuth;
+    use crate::secret::{AccessToken, RefreshToken, StoredSecret};
+    use crate::vault::entry::{Asked, Born, FixedToken, Stored};
+
+    const fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_epoch(seconds)
+    }
+
+    fn token_set(refresh_expires: Option<i64>) -> Body {
+        Body::RefreshToken(TokenSet {
+            born: Born {
+                issuer: "https://a.example".parse().unwrap(),
+                client_id: "c".into(),
+                token_endpoint: None,
+                client_auth: ClientAuth::None,
+                client_secret: None,
+            },
+            refresh_token: RefreshToken::new("r".into()),
+            refresh_expires_at: refresh_expires.map(at),
+            login_at: at(0),
+            used_at: None,
+            id_token: None,
+            access: vec![CachedToken {
+                asked: Asked::default(),
+                token: AccessToken::new("a".into()),
+                token_type: "Bearer".into(),
+                scopes: None,
+                received_at: at(0),
+                expires_at: at(300),
+            }],
+        })
+    }
+
+    fn stand(body: &Body, event: Option<Event>, now: i64) -> &'static str {
+        let note = event.map(|event| Note { generation: 1, since: at(100), tries: 1, event });
+        standing(body, note.as_ref(), (None, MinTtl::Default(Lifetime::seconds(60))), at(now)).name()
+    }
+
+    #[test]
+    fn a_token_set_is_good_then_due_then_expired() {
+        let body = token_set(Some(1_000));
+        assert_eq!([240, 241, 999, 1_000].map(|now| stand(&body, None, now)), ["good", "due", "due", "expired"]);
+        assert_eq!(stand(&token_set(None), None, 1_000_000), "due");
+    }
+
+    #[test]
+    fn what_was_noted_comes_first() {
+        let body = token_set(None);
+        let refused = || {
+            Event::Refused(Refused { at: at(100), words: String::new(), fingerprint: String::new(), lost_since: None })
+        };
+        assert_eq!(stand(&body, Some(refused()), 110), "refused");
+        assert_eq!(stand(&body, Some(Event::Lost { retry_at: at(0) }), 110), "response lost");
+        assert_eq!(stand(&body, Some(Event::Intent), 110), "good");
+        assert_eq!(stand(&body, Some(Event::Intent), 160), "response lost");
+        let unavailable = || Event::Unavailable { retry_at: at(0), why: String::new() };
+        assert_eq!(stand(&body, Some(unavailable()), 110), "good");
+        assert_eq!(stand(&body, Some(unavailable()), 299), "unavailable");
+    }
+
+    #[test]
+    fn what_was_stored_is_good_to_its_end() {
+        let stored =
+            |end: Option<i64>| Stored { secret: StoredSecret::new("s".into()), expires_at: end.map(at), stored_at: at(0) };
+        assert_eq!(stand(&Body::Secret(stored(None)), None, 5), "good");
+        assert_eq!([9, 10].map(|now| stand(&Body::Secret(stored(Some(10))), None, now)), ["good", "expired"]);
+        let fixed = FixedToken { token: AccessToken::new("a".into()), expires_at: None, stored_at: at(0) };
+        assert_eq!(stand(&Body::AccessToken(fixed), None, 5), "unknown");
+    }
+}
