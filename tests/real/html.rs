@@ -18,7 +18,8 @@ impl Form {
     /// Finds the first form of a page that is posted.
     pub(crate) fn find(page: &str) -> Option<Self> {
         let mut tags = Tags(page);
-        let action = tags.by_ref().find(|tag| tag.is("form") && tag.attribute("method").is_some())?.attribute("action")?;
+        let action =
+            tags.by_ref().find(|tag| tag.is("form") && tag.attribute("method").is_some())?.attribute("action")?;
         let fields = tags
             .take_while(|tag| !tag.is("/form"))
             .filter(|tag| tag.is("input") || tag.is("button"))
@@ -43,7 +44,8 @@ impl Tag<'_> {
     }
 
     fn field(self) -> Option<Field> {
-        let kind = if self.is("button") { "submit".into() } else { self.attribute("type").unwrap_or_else(|| "text".into()) };
+        let kind =
+            if self.is("button") { "submit".into() } else { self.attribute("type").unwrap_or_else(|| "text".into()) };
         Some(Field { name: self.attribute("name")?, value: self.attribute("value").unwrap_or_default(), kind })
     }
 
@@ -75,7 +77,16 @@ impl<'a> Iterator for Tags<'a> {
 
 /// The entities that the providers' templates write.
 fn resolve(text: &str) -> String {
-    [("&#x2F;", "/"), ("&#x27;", "'"), ("&#39;", "'"), ("&#34;", "\""), ("&quot;", "\""), ("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&")]
-        .iter()
-        .fold(text.to_owned(), |text, (entity, plain)| text.replace(entity, plain))
+    [
+        ("&#x2F;", "/"),
+        ("&#x27;", "'"),
+        ("&#39;", "'"),
+        ("&#34;", "\""),
+        ("&quot;", "\""),
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&amp;", "&"),
+    ]
+    .iter()
+    .fold(text.to_owned(), |text, (entity, plain)| text.replace(entity, plain))
 }

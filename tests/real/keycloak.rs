@@ -90,8 +90,10 @@ impl Keycloak {
 
     /// One request to the administrator's interface; its token lives a minute only, so each brings its own.
     fn admin(&self, method: Method, path: &str, body: Option<&Value>) -> Answer {
-        let login = [("client_id", "admin-cli"), ("grant_type", "password"), ("username", ADMIN.0), ("password", ADMIN.1)];
-        let token = self.wire.post(&format!("{}/protocol/openid-connect/token", self.issuer_of("master")), &login).json();
+        let login =
+            [("client_id", "admin-cli"), ("grant_type", "password"), ("username", ADMIN.0), ("password", ADMIN.1)];
+        let token =
+            self.wire.post(&format!("{}/protocol/openid-connect/token", self.issuer_of("master")), &login).json();
         let bearer = token["access_token"].as_str().expect("an administrator's token");
         self.wire.call(method, &format!("{}/admin/realms{path}", self.base), bearer, body)
     }

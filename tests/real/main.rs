@@ -50,8 +50,9 @@ const MAIN_JOB: &[Showing] = &[
 #[test]
 #[ignore = "needs tests/real/install"]
 fn oidc_provider_serves_the_main_job() {
-    let steps = MAIN_JOB.iter().map(|(name, show)| Step::new(name, || show(&OidcProvider::start())));
-    run("oidc-provider", steps.collect());
+    let opaque: Showing = ("opaque tokens", main_job::opaque_token_is_kept_like_any_other);
+    let shown = MAIN_JOB.iter().chain([&opaque]);
+    run("oidc-provider", shown.map(|(name, show)| Step::new(name, || show(&OidcProvider::start()))).collect());
 }
 
 #[test]

@@ -87,6 +87,23 @@ pub(crate) fn online_check_of_a_public_clients_entry_asks_the_provider(provider:
     nothing_in_clear(&home, &token);
 }
 
+/// A token that says nothing about itself is cached, replaced and checked like a JWT.
+pub(crate) fn opaque_token_is_kept_like_any_other(provider: &dyn Provider) {
+    provider.set_token_life(SHORT);
+    let home = Home::new();
+    add_plain_profile(&home, provider, &["--client-id", PUBLIC_CLIENT]);
+    log_in(&home, provider, &["generate", "prod"]).exits(0);
+    let (old, end) = held(&home);
+    assert!(!old.0.contains('.'), "no JWT was asked for");
+    provider.set_token_life(LONG);
+    wait_until(end);
+    let new = home.run(&["get", "prod"]).exits(0).token();
+    assert_ne!(new, old);
+    assert_eq!(home.run(&["get", "prod"]).exits(0).token(), new);
+    home.run(&["validate", "--entry", "prod", "--online"]).exits(0);
+    nothing_in_clear(&home, &new);
+}
+
 /// A revoked login is gone at the provider and here, and the next `get` says how to log in again.
 pub(crate) fn revoked_login_asks_for_another(provider: &dyn Provider) {
     provider.set_token_life(LONG);
@@ -107,12 +124,17 @@ pub(crate) fn logged_in(provider: &dyn Provider) -> Home {
     home
 }
 
-/// Adds the profile `prod`.
+/// Adds the profile `prod`, whose access tokens are JWTs.
 pub(crate) fn add_profile(home: &Home, provider: &dyn Provider, client: &[&str]) {
+    add_plain_profile(home, provider, &[client, provider.jwt_flags()].concat());
+}
+
+/// Adds the profile `prod` with what every login needs.
+fn add_plain_profile(home: &Home, provider: &dyn Provider, more: &[&str]) {
     let issuer = provider.issuer();
     let common = ["profile", "add", "prod", "--flow", "device", "--issuer", &issuer];
     let scopes: Vec<&str> = provider.scopes().iter().flat_map(|scope| ["--scope", scope]).collect();
-    home.run(&[&common, client, &scopes, provider.jwt_flags()].concat()).exits(0);
+    home.run(&[&common, &scopes[..], more].concat()).exits(0);
 }
 
 /// Runs a `generate` while a person agrees at the browser.

@@ -17,7 +17,7 @@ use tempfile::TempDir;
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// From this length on a run of token characters is redacted.
-const TELLING: usize = 20;
+const TELLING: usize = 32;
 
 /// A token's text: compared, passed on, never shown.
 #[derive(Clone, PartialEq, Eq)]

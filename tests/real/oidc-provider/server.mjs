@@ -10,6 +10,9 @@ import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { createServer } from 'node:http';
 import Provider from 'oidc-provider';
 
+// Nodes before 22.1 may lack it; the library uses it.
+URL.parse ??= (text, base) => (URL.canParse(text, base) ? new URL(text, base) : null);
+
 const DEVICE = 'urn:ietf:params:oauth:grant-type:device_code';
 
 const state = {
