@@ -1,0 +1,210 @@
+//! Holds the source tree to its design: who may use whom, where secrets are opened, and how large things grow.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::missing_docs_in_private_items, reason = "the names of tests say what they claim")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use syn::visit::Visit;
+
+/// The rooms, and which rooms each may use.
+const MAY_USE: [(&str, &[&str]); 13] = [
+    ("lib", &["cli", "commands", "error", "host", "keeper", "output"]),
+    ("main", &[]),
+    ("cli", &["commands", "error", "output", "token"]),
+    (
+        "commands",
+        &["cli", "error", "host", "idp", "keeper", "output", "profile", "secret", "settings", "token", "vault"],
+    ),
+    ("error", &["host", "idp", "keeper", "profile", "settings", "token", "vault"]),
+    ("output", &["error", "host", "profile", "token"]),
+    ("keeper", &["host", "idp", "profile", "secret", "token", "vault"]),
+    ("vault", &["host", "profile", "secret", "token"]),
+    ("idp", &["host", "profile", "secret", "token"]),
+    ("settings", &["host", "profile", "token"]),
+    ("profile", &["token"]),
+    ("token", &["secret"]),
+    ("host", &[]),
+];
+
+/// Where secrets are opened, and how often at most. A new place is a decision, made here.
+const EXPOSES: [(&str, usize); 18] = [
+    ("commands/env.rs", 3),
+    ("commands/exec.rs", 3),
+    ("commands/generate.rs", 1),
+    ("commands/get.rs", 1),
+    ("commands/init.rs", 1),
+    ("commands/refresh.rs", 1),
+    ("commands/revoke.rs", 1),
+    ("commands/show.rs", 4),
+    ("commands/store.rs", 6),
+    ("commands/target.rs", 3),
+    ("commands/validate.rs", 4),
+    ("commands/whoami.rs", 2),
+    ("host", 0),
+    ("idp", 20),
+    ("keeper", 14),
+    ("secret.rs", 2),
+    ("token", 4),
+    ("vault", 18),
+];
+
+/// Names that say nothing about what may be inside.
+const NAMELESS: [&str; 6] = ["utils", "util", "helpers", "common", "types", "models"];
+
+/// The longest a file may grow, without its tests.
+const LONGEST_FILE: usize = 600;
+
+fn sources() -> Vec<(PathBuf, String)> {
+    fn walk(folder: &Path, found: &mut Vec<(PathBuf, String)>) {
+        for item in std::fs::read_dir(folder).unwrap() {
+            let path = item.unwrap().path();
+            if path.is_dir() {
+                walk(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push((path.clone(), std::fs::read_to_string(path).unwrap()));
+            }
+        }
+    }
+    let mut found = Vec::new();
+    walk(&root(), &mut found);
+    found.sort();
+    assert!(found.len() > 30, "only {} source files were found", found.len());
+    found
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+/// The room of a file: the first part of its path.
+fn room_of(path: &Path) -> String {
+    let below = path.strip_prefix(root()).unwrap();
+    below.iter().next().unwrap().to_str().unwrap().trim_end_matches(".rs").to_owned()
+}
+
+/// How deep a file's module lies: `a.rs` and `a/mod.rs` are 1, `a/b.rs` is 2.
+fn depth_of(path: &Path) -> usize {
+    let below = path.strip_prefix(root()).unwrap();
+    below.iter().count() - usize::from(path.ends_with("mod.rs"))
+}
+
+/// Collects the rooms that a file's paths lead to, in `use` and in code.
+struct Paths {
+    depth: usize,
+    rooms: BTreeSet<String>,
+}
+
+impl Paths {
+    fn see(&mut self, segments: &[String]) {
+        let supers = segments.iter().take_while(|segment| *segment == "super").count();
+        let room = match segments.first().map(String::as_str) {
+            Some("crate") => segments.get(1),
+            Some("super") if supers >= self.depth => segments.get(supers),
+            _ => None,
+        };
+        self.rooms.extend(room.cloned());
+    }
+
+    fn see_tree(&mut self, tree: &syn::UseTree, before: &[String]) {
+        match tree {
+            syn::UseTree::Path(path) => {
+                let segments = [before, &[path.ident.to_string()]].concat();
+                self.see_tree(&path.tree, &segments);
+            }
+            syn::UseTree::Group(group) => group.items.iter().for_each(|item| self.see_tree(item, before)),
+            syn::UseTree::Name(name) => self.see(&[before, &[name.ident.to_string()]].concat()),
+            syn::UseTree::Rename(name) => self.see(&[before, &[name.ident.to_string()]].concat()),
+            syn::UseTree::Glob(_) => self.see(before),
+        }
+    }
+}
+
+impl<'ast> Visit<'ast> for Paths {
+    fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
+        self.see_tree(&item.tree, &[]);
+    }
+
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        self.see(&path.segments.iter().map(|segment| segment.ident.to_string()).collect::<Vec<_>>());
+        syn::visit::visit_path(self, path);
+    }
+
+    fn visit_item_mod(&mut self, module: &'ast syn::ItemMod) {
+        // a module of tests inside a file lies one deeper
+        self.depth += 1;
+        syn::visit::visit_item_mod(self, module);
+        self.depth -= 1;
+    }
+}
+
+#[test]
+fn every_room_uses_only_the_rooms_it_may() {
+    let may_use: BTreeMap<&str, BTreeSet<&str>> =
+        MAY_USE.iter().map(|(room, rooms)| (*room, rooms.iter().copied().collect())).collect();
+    let mut wrong = Vec::new();
+    let mut used = BTreeSet::new();
+    for (path, text) in sources() {
+        let room = room_of(&path);
+        if room == "secret" {
+            continue;
+        }
+        let mut paths = Paths { depth: depth_of(&path), rooms: BTreeSet::new() };
+        paths.visit_file(&syn::parse_file(&text).unwrap());
+        let allowed = may_use.get(room.as_str()).unwrap_or_else(|| panic!("{room} is no room of the design"));
+        for other in paths.rooms.into_iter().filter(|other| may_use.contains_key(other.as_str()) && *other != room) {
+            if !allowed.contains(other.as_str()) {
+                wrong.push(format!("{}: {room} may not use {other}", path.display()));
+            }
+            used.insert((room.clone(), other));
+        }
+    }
+    assert_eq!(wrong, [String::new(); 0]);
+    assert!(used.contains(&("keeper".to_owned(), "vault".to_owned())), "the test sees no paths: {used:?}");
+}
+
+#[test]
+fn secrets_are_opened_in_few_places() {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut elsewhere = Vec::new();
+    for (path, text) in sources() {
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        let count = code.matches(".expose()").count() + code.matches("::expose)").count();
+        let below = path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
+        match EXPOSES.iter().find(|(place, _)| below.starts_with(place)) {
+            Some((place, _)) => *counts.entry(place).or_default() += count,
+            None if count > 0 => elsewhere.push(below),
+            None => {}
+        }
+    }
+    assert_eq!(elsewhere, [String::new(); 0]);
+    for (place, most) in EXPOSES {
+        let count = counts.get(place).copied().unwrap_or(0);
+        assert!(count <= most, "{place} opens secrets in {count} places, more than the {most} it may");
+    }
+}
+
+#[test]
+fn no_module_has_a_name_without_a_bound() {
+    for (path, _) in sources() {
+        let stem = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        assert!(!NAMELESS.contains(&stem.as_str()), "{}", path.display());
+    }
+}
+
+#[test]
+fn no_file_holds_two_concepts() {
+    for (path, text) in sources() {
+        let lines = text.split("#[cfg(test)]\nmod tests").next().unwrap().lines().count();
+        assert!(lines <= LONGEST_FILE, "{} has {lines} lines", path.display());
+    }
+}
+
+#[test]
+fn every_file_opens_with_what_it_owns() {
+    for (path, text) in sources() {
+        assert!(text.starts_with("//! "), "{} does not say what it owns", path.display());
+        assert!(!text.starts_with("//! STUB"), "{}", path.display());
+    }
+}
