@@ -101,7 +101,7 @@ fn tell_signals<E: From<ChildEvent> + Send + 'static>(mut signals: Signals, even
 fn tell_end<E: From<ChildEvent> + Send + 'static>(pid: Pid, events: Sender<E>) -> io::Result<()> {
     let tell = move || {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-        while rustix::process::waitid(WaitId::Pid(pid), options) == Err(rustix::io::Errno::INTR) {}
+        while matches!(rustix::process::waitid(WaitId::Pid(pid), options), Err(rustix::io::Errno::INTR)) {}
         drop(events.send(ChildEvent::Ended.into()));
     };
     std::thread::Builder::new().spawn(tell).map(drop)

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{SettingsError, nearest};
 use crate::profile::{AudienceAs, ClientAuth, EntryName, Flow};
@@ -39,11 +39,11 @@ pub(crate) struct Defaults {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct VaultTable {
     /// What entries rest in.
-    pub(crate) backend: Backend,
+    pub(crate) backend: Option<Backend>,
 }
 
 /// What entries rest in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Backend {
     /// One age file for each generation.

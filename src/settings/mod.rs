@@ -2,6 +2,7 @@
 
 pub(crate) mod edit;
 mod file;
+pub(crate) mod report;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -89,6 +89,12 @@ impl Lifetime {
         Self(self.0.saturating_add(other.0))
     }
 
+    /// Writes it so that reading gives the same again; what people read may be rounded.
+    pub(crate) fn exact(self) -> String {
+        let short = self.to_string();
+        if short.parse().is_ok_and(|read: Self| read == self) { short } else { format!("{}s", self.0) }
+    }
+
     /// Returns half of it, rounded down.
     pub(crate) const fn half(self) -> Self {
         Self(self.0 / 2)
@@ -146,6 +152,13 @@ pub(crate) enum MinTtl {
 }
 
 impl MinTtl {
+    /// Returns what was asked for, however long a token lives.
+    pub(crate) const fn stated(self) -> Lifetime {
+        match self {
+            Self::Explicit(lifetime) | Self::Default(lifetime) => lifetime,
+        }
+    }
+
     /// Returns how much life a token of this whole lifetime must have left.
     pub(crate) fn for_token_of(self, whole: Lifetime) -> Lifetime {
         match self {
