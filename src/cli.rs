@@ -1,0 +1,173 @@
+//! The command line: global flags, the commands, and one match that dispatches them.
+//!
+//! The arguments of a command are built only when that command was typed ([`clap::Command::defer`]): the whole tree would
+//! cost more than handing out a token.
+
+use clap::error::ErrorKind;
+use clap::{Arg, ArgAction, ArgMatches, Args as _, FromArgMatches as _};
+
+use crate::commands::{self, Context, Outcome};
+use crate::error::{Failure, Kind};
+use crate::output::Color;
+use crate::token::text::{self, Look};
+
+/// Flags that every command has.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Everywhere")]
+#[expect(clippy::struct_excessive_bools, reason = "flags of the command line")]
+pub(crate) struct Globals {
+    /// Read this configuration file
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<std::path::PathBuf>,
+    /// Give a `{name}` in a profile its value
+    #[arg(long = "param", global = true, value_name = "NAME=VALUE", value_parser = parameter)]
+    pub(crate) parameters: Vec<(String, String)>,
+    /// Print JSON, errors included
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Print no notices, only errors
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+    /// Say more of what happens: up to -vvv
+    #[arg(long, short, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// When to use colour
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN", hide_possible_values = true)]
+    pub(crate) color: Color,
+    /// Never ask anything
+    #[arg(long, global = true)]
+    pub(crate) no_input: bool,
+    /// Read the vault identity from this descriptor
+    #[arg(long, global = true, value_name = "N", conflicts_with = "passphrase_fd")]
+    pub(crate) identity_fd: Option<i32>,
+    /// Read the vault's passphrase from this descriptor
+    #[arg(long, global = true, value_name = "N")]
+    pub(crate) passphrase_fd: Option<i32>,
+}
+
+/// Reads `name=value`; Provena's `name:value` is understood, too.
+fn parameter(text: &str) -> Result<(String, String), String> {
+    let cut = text.split_once('=').or_else(|| text.split_once(':'));
+    match cut.filter(|(name, _)| !name.is_empty()) {
+        Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
+        None => Err("not of the form NAME=VALUE".to_owned()),
+    }
+}
+
+/// Declares the commands: the enum, how each is described and parsed, and what runs it.
+macro_rules! commands {
+    ($($variant:ident $module:ident $name:literal $about:literal;)*) => {
+        /// A command with its arguments.
+        pub(crate) enum Command {
+            $(#[doc = $about] $variant(commands::$module::Args),)*
+        }
+
+        /// Adds the commands to the tree, their arguments only when they are needed.
+        fn add_commands(tree: clap::Command) -> clap::Command {
+            tree.subcommands([
+                $(clap::Command::new($name).about($about).defer(|command| {
+                    commands::$module::Args::augment_args(command).about($about)
+                }),)*
+            ])
+        }
+
+        /// Reads the command that was typed.
+        fn command_of(matches: &ArgMatches) -> Result<Option<Command>, clap::Error> {
+            match matches.subcommand() {
+                $(Some(($name, matches)) => commands::$module::Args::from_arg_matches(matches).map(Command::$variant).map(Some),)*
+                _ => Ok(None),
+            }
+        }
+
+        /// Runs a command.
+        pub(crate) fn dispatch(command: Command, cx: &mut Context) -> Result<Outcome, Failure> {
+            match command {
+                $(Command::$variant(args) => commands::$module::run(args, cx),)*
+            }
+        }
+    };
+}
+
+commands! {
+    Generate generate "generate" "Log in once at a provider and keep the offline token";
+    Store store "store" "Put a token or secret you already hold into the vault";
+    Get get "get" "Print an access token that is good, or a stored secret";
+    Refresh refresh "refresh" "Bring access tokens up to date; for cron";
+    Env env "env" "Print assignments of environment variables";
+    Exec exec "exec" "Run a command with tokens in its environment";
+    Validate validate "validate" "Tell whether a token is good, and why not";
+    Revoke revoke "revoke" "Revoke a token at its provider, then forget it";
+    List list "list" "List the entries of the vault";
+    Show show "show" "Show one entry, without its secrets";
+    Status status "status" "Show the vault, how it is unlocked, what is due and what is wrong";
+    Whoami whoami "whoami" "Show who a token says we are";
+    Init init "init" "Make a vault";
+    Profile profile "profile" "Add, list, show, remove and discover profiles";
+    Vault vault "vault" "Manage the vault's slots, and verify it";
+    Config config "config" "Show settings as they are in force";
+    Delete delete "delete" "Delete an entry from the vault";
+    Completions completions "completions" "Print the completion script of a shell";
+    Man man "man" "Print or install the manual pages";
+    Help help "help" "Explain a topic or a command";
+}
+
+/// Returns the whole tree.
+pub(crate) fn tree() -> clap::Command {
+    let tree = clap::Command::new("tokenkeep")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Keeps tokens so that programs can use them with nobody at the keyboard")
+        .after_help(commands::help::AFTER_HELP)
+        .disable_help_subcommand(true)
+        .subcommand_required(false)
+        .arg(Arg::new("version").short('V').long("version").action(ArgAction::Version).help("Print the version"))
+        .disable_version_flag(true);
+    add_commands(Globals::augment_args(tree))
+}
+
+/// What the command line asks for.
+pub(crate) enum Asked {
+    /// A command.
+    Run(Globals, Box<Command>),
+    /// Text that clap has ready: help or the version.
+    Print(String),
+    /// Nothing: a short help.
+    Nothing,
+}
+
+/// Parses the command line.
+pub(crate) fn parse(args: &[std::ffi::OsString]) -> Result<Asked, Failure> {
+    let parsed = tree().try_get_matches_from(args).and_then(|matches| {
+        let globals = Globals::from_arg_matches(&matches)?;
+        Ok((globals, command_of(&matches)?))
+    });
+    match parsed {
+        Ok((globals, Some(command))) => Ok(Asked::Run(globals, Box::new(command))),
+        Ok((_, None)) => Ok(Asked::Nothing),
+        Err(error) => match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Ok(Asked::Print(error.render().to_string())),
+            _ => Err(usage_failure(&error, args)),
+        },
+    }
+}
+
+/// Describes a command line that makes no sense. A token in it is not repeated.
+fn usage_failure(error: &clap::Error, args: &[std::ffi::OsString]) -> Failure {
+    let is_secret = |arg: &&str| {
+        let value = arg.split_once('=').map_or(*arg, |(_, value)| value);
+        text::classify(value) != Look::Plain
+    };
+    if args.iter().skip(1).filter_map(|arg| arg.to_str()).any(|arg| is_secret(&arg)) {
+        return Failure::new(Kind::Usage, "something like a token stands on the command line, where every process can read it")
+            .hint("give it on standard input: `tokenkeep store NAME --stdin` or `tokenkeep validate --stdin`");
+    }
+    let rendered = error.render().to_string();
+    let mut paragraphs = rendered.trim().trim_start_matches("error: ").split("\n\n");
+    let message = paragraphs.next().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
+    let tip = rendered.lines().find_map(|line| line.trim().strip_prefix("tip: "));
+    let usage = rendered.lines().find_map(|line| line.strip_prefix("Usage: "));
+    Failure::new(Kind::Usage, message).hint(match (tip, usage) {
+        (Some(tip), _) => tip.to_owned(),
+        (None, Some(usage)) => format!("usage: {usage}"),
+        (None, None) => "see `tokenkeep --help`".to_owned(),
+    })
+}

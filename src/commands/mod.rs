@@ -1,0 +1,36 @@
+//! The commands: one file each, with its arguments, its examples and its `run`. No protocol, no cryptography.
+
+pub(crate) mod completions;
+pub(crate) mod config;
+mod context;
+pub(crate) mod delete;
+pub(crate) mod env;
+pub(crate) mod exec;
+pub(crate) mod generate;
+pub(crate) mod get;
+pub(crate) mod help;
+pub(crate) mod init;
+pub(crate) mod list;
+pub(crate) mod man;
+pub(crate) mod profile;
+pub(crate) mod refresh;
+pub(crate) mod revoke;
+pub(crate) mod show;
+pub(crate) mod status;
+pub(crate) mod store;
+mod target;
+pub(crate) mod validate;
+mod variables;
+pub(crate) mod vault;
+pub(crate) mod whoami;
+
+pub(crate) use context::Context;
+
+/// How a command that did its work ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// With 0.
+    Done,
+    /// With the exit code of the command that was run.
+    Child(u8),
+}
