@@ -1,0 +1,162 @@
+//! `exec`: runs a command with tokens in its environment, and ends as the command does.
+
+mod fresh;
+
+use std::ffi::{OsStr, OsString};
+use std::io::ErrorKind;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::time::Duration;
+
+use super::target::Handout;
+use super::variables::{Filled, VariableArgs};
+use super::{Context, Outcome};
+use crate::error::{Failure, Kind};
+use crate::host::child::{ChildEvent, Running};
+use crate::token::text::shown;
+use crate::vault::Vault;
+use fresh::FreshFiles;
+
+/// Our own failure, before the command was started.
+const OURS: u8 = 125;
+
+/// The command was found, and cannot be run.
+const NOT_EXECUTABLE: u8 = 126;
+
+/// The command was not found.
+const NOT_FOUND: u8 = 127;
+
+/// How long is waited for an event where nothing else is to do; it only bounds the wait.
+const IDLE: Duration = Duration::from_secs(3_600);
+
+/// Examples of the command.
+const EXAMPLES: &str = "Examples:
+  tokenkeep exec prod -- sh -c 'curl -H \"Authorization: Bearer $PROD_ACCESS_TOKEN\" \"$API\"'
+  tokenkeep exec prod --var API_TOKEN -- ./job
+  tokenkeep exec prod --file -- sh -c './job --token-file \"$PROD_ACCESS_TOKEN_FILE\"'
+";
+
+/// Run a command with tokens in its environment
+///
+/// The variable is the profile's `var`, else the name in upper case with _ACCESS_TOKEN behind it; a secret's has nothing
+/// behind it. Signals are passed on. The exit code is the command's, or 128+N if signal N killed it; 127 if it was not
+/// found, 126 if it cannot be run, 125 if it was never started.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    variables: VariableArgs,
+    /// Give the variable, with _FILE behind its name, the path of a private file that is kept fresh
+    #[arg(long)]
+    file: bool,
+    /// The command and its arguments, behind `--`
+    #[arg(last = true, required = true, value_name = "CMD")]
+    command: Vec<OsString>,
+}
+
+/// What happens while the command runs.
+enum Event {
+    /// Something that concerns the child.
+    Child(ChildEvent),
+    /// An entry was asked again.
+    Fetched {
+        /// Which of the files it is for.
+        index: usize,
+        /// What it has.
+        outcome: Result<Handout, Failure>,
+    },
+}
+
+impl From<ChildEvent> for Event {
+    fn from(event: ChildEvent) -> Self {
+        Self::Child(event)
+    }
+}
+
+/// Runs the command.
+pub(crate) fn run(args: Args, cx: &mut Context) -> Result<Outcome, Failure> {
+    let (filled, vault) = obtain(&args, cx).map_err(|failure| failure.with_code(OURS))?;
+    for notice in filled.iter().filter_map(|one| one.handout.notice()) {
+        cx.printer.notice(notice);
+    }
+    let (sender, events) = mpsc::channel();
+    if args.file {
+        let files = FreshFiles::write(cx, filled, vault, &args.variables.var, sender.clone());
+        let files = files.map_err(|failure| failure.with_code(OURS))?;
+        let child = start(&args.command, cx, &files.variables(), &sender)?;
+        attend(cx, child, &events, Some(files))
+    } else {
+        // nothing more is asked of the vault: the key need not stay in memory
+        drop(vault);
+        let child = start(&args.command, cx, &texts(&filled), &sender)?;
+        drop(filled);
+        attend(cx, child, &events, None)
+    }
+}
+
+/// Gets all that the command is to have.
+fn obtain(args: &Args, cx: &Context) -> Result<(Vec<Filled>, Vault), Failure> {
+    let requests = args.variables.requests(cx)?;
+    let vault = cx.open_vault()?;
+    let filled = args.variables.fill(&cx.keeper(&vault)?, requests)?;
+    let impossible = |one: &&Filled| !args.file && one.handout.text().contains('\0');
+    if let Some(one) = filled.iter().find(impossible) {
+        let message = format!("`{}` has a zero byte, which no environment variable can carry", one.request.target.name);
+        return Err(Failure::new(Kind::Usage, message).hint("give the command a file: add --file"));
+    }
+    Ok((filled, vault))
+}
+
+/// Returns the variables with the texts themselves.
+fn texts(filled: &[Filled]) -> Vec<(&str, &OsStr)> {
+    filled.iter().map(|one| (one.variable.as_str(), OsStr::new(one.handout.text()))).collect()
+}
+
+/// Starts the command.
+fn start(
+    command: &[OsString],
+    cx: &Context,
+    variables: &[(&str, &OsStr)],
+    events: &Sender<Event>,
+) -> Result<Running, Failure> {
+    let Some((program, arguments)) = command.split_first() else {
+        return Err(Failure::new(Kind::Usage, "there is no command to run").hint("put it behind `--`").with_code(OURS));
+    };
+    Running::start((program, arguments), &cx.host.env, variables, events).map_err(|error| {
+        let code = match error.kind() {
+            ErrorKind::NotFound => NOT_FOUND,
+            ErrorKind::WouldBlock | ErrorKind::OutOfMemory => OURS,
+            _ => NOT_EXECUTABLE,
+        };
+        Failure::new(Kind::Failed, format!("cannot run `{}`", shown(&program.to_string_lossy())))
+            .because(error.to_string())
+            .with_code(code)
+    })
+}
+
+/// Waits for the command's end, passes signals on and keeps the files fresh meanwhile.
+fn attend(
+    cx: &mut Context,
+    child: Running,
+    events: &Receiver<Event>,
+    mut files: Option<FreshFiles>,
+) -> Result<Outcome, Failure> {
+    loop {
+        let now = cx.now();
+        let patience = files.as_mut().map_or(IDLE, |files| files.ask_for_due(now));
+        match events.recv_timeout(patience) {
+            Ok(Event::Child(ChildEvent::Ended)) | Err(RecvTimeoutError::Disconnected) => break,
+            Ok(Event::Child(ChildEvent::Signal(signal))) => child.pass_on(signal),
+            Ok(Event::Fetched { index, outcome }) => {
+                let now = cx.now();
+                if let Some(trouble) = files.as_mut().and_then(|files| files.renew(index, outcome, now)) {
+                    cx.printer.notice(&trouble);
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+    }
+    let code = child.exit_code();
+    code.map(Outcome::Child).map_err(|error| {
+        Failure::new(Kind::Failed, "cannot tell how the command ended").because(error.to_string()).with_code(OURS)
+    })
+}
