@@ -337,6 +337,31 @@ pub(crate) fn keeper_failure(name: &EntryName, has_profile: bool, error: KeeperE
     }
 }
 
+/// Describes why a refresh token could not be revoked at its provider.
+pub(crate) fn revocation_failure(error: KeeperError) -> Failure {
+    use KeeperError as E;
+    match error {
+        E::Vault(error) => error.into(),
+        E::Provider(error) => error.into(),
+        error @ (E::Unavailable { .. } | E::AnswerLost { .. }) => Failure::from_error(Kind::Later, &error),
+        error @ (E::NoEntry { .. }
+        | E::NotATokenSet { .. }
+        | E::NothingCached { .. }
+        | E::Moved { .. }
+        | E::NoClientSecret { .. }
+        | E::Spent { .. }
+        | E::Refused { .. }
+        | E::ClientRefused { .. }
+        | E::AskedTooMuch { .. }
+        | E::Unexpected { .. }
+        | E::NotSent { .. }
+        | E::NotKept { .. }
+        | E::NoRefreshToken
+        | E::Detached(_)
+        | E::Unusable) => Failure::from_error(Kind::Config, &error),
+    }
+}
+
 /// Describes a refused refresh token.
 fn refusal_failure(name: &EntryName, refused: &Refused, retry_at: Timestamp) -> Failure {
     let failure = Failure::new(Kind::Login, format!("cannot refresh {name}: the provider refused the offline token"));

@@ -16,6 +16,7 @@ pub(crate) mod profile;
 pub(crate) mod refresh;
 pub(crate) mod revoke;
 pub(crate) mod show;
+mod source;
 pub(crate) mod status;
 pub(crate) mod store;
 mod target;

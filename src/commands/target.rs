@@ -1,14 +1,15 @@
 //! Which entry a command means, under which profile, and what is asked for: shared by all commands that hand tokens out.
 
 use crate::commands::Context;
+use crate::commands::profile::flags::{ProfileFlags, check_profile};
 use crate::error::{Failure, Kind};
 use crate::keeper::plan::{Fetch, Insistence, Wanted};
 use crate::keeper::{Handed, Keeper, KeeperError, plain_request};
 use crate::profile::{EntryName, Profile, variable_of};
-use crate::settings::SettingsError;
+use crate::settings::{ProfileTable, SettingsError};
 use crate::token::scopes::Scopes;
 use crate::token::time::{Lifetime, MinTtl, Timestamp};
-use crate::vault::entry::{Asked, Body, FixedToken, Stored};
+use crate::vault::entry::{CachedToken, Asked, Body, FixedToken, Stored};
 
 /// Flags that say which token of an entry is meant.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -72,6 +73,32 @@ impl Target {
             // whatever else is wrong with the vault, opening it says it better
             Ok(_) | Err(_) => Ok(()),
         }
+    }
+
+    /// Takes flags that describe a profile: they may make one, which is returned to be written once all else has
+    /// succeeded, and may not contradict one that is there. `command` is what needs the profile.
+    pub(crate) fn complete(
+        &mut self,
+        cx: &Context,
+        flags: &ProfileFlags,
+        command: &str,
+    ) -> Result<Option<ProfileTable>, Failure> {
+        let (name, settings) = (self.name.profile(), cx.settings()?);
+        if let Some(existing) = settings.config.profiles.get(&name) {
+            return match flags.contradiction(existing) {
+                Some(key) => Err(Failure::new(Kind::Usage, format!("the profile `{name}` says otherwise: {key}"))
+                    .hint(format!("leave the flag out, or change the profile: `tokenkeep profile add {name} --replace ...`"))),
+                None => Ok(None),
+            };
+        }
+        if flags.issuer.is_none() || flags.client_id.is_none() {
+            return Err(Failure::new(Kind::Usage, format!("there is no profile `{name}` that says whose token this is"))
+                .hint(format!("name the provider: `tokenkeep {command} {name} --issuer URL --client-id ID`")));
+        }
+        let table = flags.table();
+        check_profile(cx, &name, &table)?;
+        self.profile = Some(settings.build(&name, &table)?);
+        Ok(Some(table))
     }
 
     /// Puts together what is asked for.
@@ -200,6 +227,14 @@ impl Handout {
             Self::Token(handed) => handed.token.token.expose(),
             Self::Fixed(fixed) => fixed.token.expose(),
             Self::Stored { stored, .. } => stored.secret.expose(),
+        }
+    }
+
+    /// Returns the token of a provider, with what is known of it.
+    pub(crate) const fn token(&self) -> Option<&CachedToken> {
+        match self {
+            Self::Token(handed) => Some(&handed.token),
+            Self::Fixed(_) | Self::Stored { .. } => None,
         }
     }
 

@@ -1,0 +1,90 @@
+//! `delete`: removes an entry from the vault, which need not be open for that.
+
+use serde_json::json;
+
+use super::completions::entry_names;
+use super::{Context, Outcome};
+use crate::error::{Failure, Kind, file_failure};
+use crate::keeper::LOCK_PATIENCE;
+use crate::keeper::note::Note;
+use crate::output::Form;
+use crate::profile::EntryName;
+use crate::settings::nearest;
+use crate::vault::VaultError;
+use crate::vault::shelf::Shelf;
+
+/// Examples of the command.
+const EXAMPLES: &str = "Examples:
+  tokenkeep delete prod-client
+  tokenkeep delete prod@ada --yes
+";
+
+/// Delete an entry from the vault
+///
+/// The provider hears nothing of it: a refresh token stays good there. `tokenkeep revoke` ends it there, too.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The entry
+    #[arg(value_name = "NAME", add = clap_complete::ArgValueCompleter::new(entry_names))]
+    name: EntryName,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: Args, cx: &mut Context) -> Result<Outcome, Failure> {
+    let Args { name, yes } = args;
+    let shelf = Shelf::of(&cx.vault_folder()?);
+    if generations(&shelf, &name)?.is_empty() {
+        return Err(unknown(&shelf, &name));
+    }
+    let warning = if is_login(cx, &name) {
+        format!("its token stays good at the provider; `tokenkeep revoke {name}` ends it there, too")
+    } else {
+        String::new()
+    };
+    if !yes && cx.may_ask() {
+        let question = if warning.is_empty() { format!("Delete `{name}`?") } else { format!("Delete `{name}`? ({warning})") };
+        if !cx.confirm(&question)? {
+            return Err(Failure::new(Kind::Failed, "nothing was deleted"));
+        }
+    }
+    let lock = shelf.lock(&name, LOCK_PATIENCE)?;
+    shelf.delete(&name, &lock).map_err(VaultError::from)?;
+    forget(&lock.file);
+    if cx.printer.form == Form::Json {
+        cx.printer.object(json!({"name": name, "deleted": true}))?;
+    }
+    let end = if warning.is_empty() { warning } else { format!("; {warning}") };
+    cx.printer.notice(&format!("deleted `{name}`{end}"));
+    Ok(Outcome::Done)
+}
+
+/// Clears the keeper's note, since the next generation under this name has nothing to do with it.
+pub(super) fn forget(lock: &std::fs::File) {
+    if let Err(error) = Note::write(None, lock) {
+        tracing::warn!(%error, "the note of a deleted entry stays");
+    }
+}
+
+/// Lists the generations of an entry; without a vault there are none.
+fn generations(shelf: &Shelf, name: &EntryName) -> Result<Vec<u64>, Failure> {
+    shelf.generations(name).map_err(|fault| file_failure(Kind::Locked, &fault))
+}
+
+/// Tells whether an entry is likely to hold a refresh token: the vault, which knows, may be locked.
+fn is_login(cx: &Context, name: &EntryName) -> bool {
+    cx.settings().is_ok_and(|settings| settings.config.profiles.contains_key(&name.profile()))
+}
+
+/// Describes a name that stands for nothing.
+fn unknown(shelf: &Shelf, name: &EntryName) -> Failure {
+    let known = shelf.names().map(|names| names.entries).unwrap_or_default();
+    let failure = Failure::new(Kind::NotFound, format!("there is no entry `{name}`"));
+    match nearest(name.as_str(), known.iter().map(EntryName::as_str)) {
+        Some(near) => failure.hint(format!("did you mean `{near}`? `tokenkeep list` shows all")),
+        None => failure.hint("see what there is with `tokenkeep list`"),
+    }
+}

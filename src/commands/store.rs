@@ -1,0 +1,251 @@
+//! `store`: puts a token or secret into the vault that somebody already holds.
+
+use std::str::FromStr;
+
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use super::context::unanswered;
+use super::profile::flags::{ProfileFlags, write_profile};
+use super::source::{SourceArgs, trimmed};
+use super::target::Target;
+use super::{Context, Outcome};
+use crate::error::{Failure, Kind, revocation_failure};
+use crate::host::terminal::{self, Echo};
+use crate::idp::Revocation;
+use crate::keeper::LOCK_PATIENCE;
+use crate::output::Form;
+use crate::profile::{EntryName, Profile};
+use crate::secret::{AccessToken, RefreshToken, StoredSecret};
+use crate::token::claims::Claims;
+use crate::token::text::is_usable;
+use crate::token::time::{Lifetime, Timestamp};
+use crate::vault::Vault;
+use crate::vault::entry::{Body, Born, FixedToken, Stored, TokenSet};
+
+/// Examples of the command.
+const EXAMPLES: &str = "Examples:
+  tokenkeep store prod --from-file ~/offline-token.txt
+  tokenkeep store prod --stdin --issuer https://auth.example.org/realms/main \\
+      --client-id automated-access < token.txt
+  tokenkeep store prod-client --kind client-secret
+";
+
+/// Put a token or secret you already hold into the vault
+///
+/// It is asked for on the terminal, or read from one of the sources below: never from the command line, where every
+/// process can read it. A refresh token needs a profile that says whose it is, or --issuer and --client-id, which make the
+/// profile, too.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// What to call it: the profile's name for a refresh token
+    #[arg(value_name = "NAME")]
+    name: EntryName,
+    /// What it is [default: refresh-token if there is a profile NAME or an --issuer, else secret]
+    #[arg(long, value_enum)]
+    kind: Option<StoreKind>,
+    #[command(flatten)]
+    source: SourceArgs,
+    /// Keep it under this user's name
+    #[arg(long, value_name = "USER")]
+    user: Option<String>,
+    /// When it ends: 2026-12-31T23:59:59Z, or 90d from now
+    #[arg(long, value_name = "TIME")]
+    expires: Option<Expires>,
+    /// Revoke the refresh token that was there before
+    #[arg(long)]
+    revoke_old: bool,
+    #[command(flatten)]
+    profile: ProfileFlags,
+}
+
+/// What can be stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum StoreKind {
+    /// A refresh or offline token of a provider
+    RefreshToken,
+    /// An access token, which cannot be refreshed
+    AccessToken,
+    /// The secret of a client, for a profile's client_secret
+    ClientSecret,
+    /// The signing key of an administrator
+    AdminKey,
+    /// Any other text
+    Secret,
+}
+
+/// When something ends.
+#[derive(Clone, Copy, Debug)]
+enum Expires {
+    /// At a time.
+    At(Timestamp),
+    /// Some time from now.
+    In(Lifetime),
+}
+
+impl FromStr for Expires {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let at = || text.parse().map(Self::At);
+        text.parse().map(Self::In).or_else(|_| at()).map_err(|_| "not a time like 2026-12-31T23:59:59Z or 90d")
+    }
+}
+
+/// Runs the command.
+pub(crate) fn run(args: Args, cx: &mut Context) -> Result<Outcome, Failure> {
+    let mut target = Target::of(cx, Some(&args.name), args.user.as_deref())?;
+    let kind = kind(&args, &target)?;
+    let new_profile = match kind {
+        StoreKind::RefreshToken => target.complete(cx, &args.profile, "store")?,
+        StoreKind::AccessToken | StoreKind::ClientSecret | StoreKind::AdminKey | StoreKind::Secret => None,
+    };
+    let expires_at = expiry(&args, cx)?;
+    args.source.check(cx)?;
+    let vault = cx.open_vault()?;
+    let text = read(&args, cx, &target)?;
+    let body = body(kind, (&text, expires_at), &target, cx.now())?;
+    let (generation, before) = put(cx, &target, &vault, body.clone())?;
+    if let Some(table) = new_profile {
+        write_profile(cx, &target.name.profile(), &table)?;
+    }
+    report(cx, &target, &body, generation)?;
+    match before.filter(|before| args.revoke_old && before.refresh_token.expose() != text.as_str()) {
+        Some(before) => revoke(cx, &target, &vault, &before)?,
+        None if args.revoke_old => cx.printer.notice("there was no other refresh token to revoke"),
+        None => {}
+    }
+    Ok(Outcome::Done)
+}
+
+/// Decides what is stored, and refuses flags that do not go with it.
+fn kind(args: &Args, target: &Target) -> Result<StoreKind, Failure> {
+    let is_login = target.profile.is_some() || args.profile.issuer.is_some();
+    let kind = args.kind.unwrap_or(if is_login { StoreKind::RefreshToken } else { StoreKind::Secret });
+    if kind == StoreKind::RefreshToken {
+        return Ok(kind);
+    }
+    if !args.profile.is_empty() || args.revoke_old {
+        return Err(Failure::new(Kind::Usage, "only a refresh token has a provider")
+            .hint("leave the provider's flags and --revoke-old out, or add --kind refresh-token"));
+    }
+    Ok(kind)
+}
+
+/// Returns when it ends, as far as the command line says.
+fn expiry(args: &Args, cx: &Context) -> Result<Option<Timestamp>, Failure> {
+    let now = cx.now();
+    let end = args.expires.map(|expires| match expires {
+        Expires::At(time) => time,
+        Expires::In(lifetime) => now.after(lifetime),
+    });
+    match end {
+        Some(end) if end <= now => Err(Failure::new(Kind::Usage, format!("--expires {end} is in the past"))
+            .hint("give a time that is still to come, or leave it out")),
+        Some(_) | None => Ok(end),
+    }
+}
+
+/// Reads the text from the source that is named, or asks for it.
+fn read(args: &Args, cx: &mut Context, target: &Target) -> Result<Zeroizing<String>, Failure> {
+    if let Some(text) = args.source.read(cx)? {
+        return Ok(text);
+    }
+    if !cx.may_ask() {
+        return Err(Failure::new(Kind::Usage, "there is nothing to store, and nobody to ask for it")
+            .hint(format!("name a source: `tokenkeep store {} --stdin < FILE`", target.name)));
+    }
+    let line = terminal::ask(&format!("Text for `{}` (not shown): ", target.name), Echo::Hidden);
+    trimmed(&line.map_err(unanswered)?, "the terminal")
+}
+
+/// Makes the body of the entry.
+fn body(
+    kind: StoreKind,
+    (text, expires_at): (&str, Option<Timestamp>),
+    target: &Target,
+    now: Timestamp,
+) -> Result<Body, Failure> {
+    let stored = || Stored { secret: StoredSecret::new(text.to_owned()), expires_at, stored_at: now };
+    let refuse_unusable = || match is_usable(text) {
+        true => Ok(()),
+        false => Err(Failure::new(Kind::Usage, "a token is printable ASCII without spaces, and this text is not")
+            .hint("give the token alone, or store it with --kind secret")),
+    };
+    match kind {
+        StoreKind::RefreshToken => {
+            refuse_unusable()?;
+            let profile = target.profile.as_ref().ok_or_else(|| Failure::new(Kind::Usage, "there is no profile"))?;
+            Ok(Body::RefreshToken(tokens(profile, RefreshToken::new(text.to_owned()), (expires_at, now))))
+        }
+        StoreKind::AccessToken => {
+            refuse_unusable()?;
+            let claimed = || Claims::unverified(text).and_then(|claims| claims.expires_at());
+            let expires_at = expires_at.or_else(claimed);
+            Ok(Body::AccessToken(FixedToken { token: AccessToken::new(text.to_owned()), expires_at, stored_at: now }))
+        }
+        StoreKind::ClientSecret => Ok(Body::ClientSecret(stored())),
+        StoreKind::AdminKey => Ok(Body::AdminKey(stored())),
+        StoreKind::Secret => Ok(Body::Secret(stored())),
+    }
+}
+
+/// Makes the token set of a refresh token that brought nothing yet.
+fn tokens(profile: &Profile, token: RefreshToken, (expires_at, now): (Option<Timestamp>, Timestamp)) -> TokenSet {
+    TokenSet {
+        born: Born {
+            issuer: profile.issuer.clone(),
+            client_id: profile.client_id.clone(),
+            token_endpoint: profile.endpoints.token.clone(),
+            client_auth: profile.client_auth,
+            client_secret: profile.client_secret.clone(),
+        },
+        refresh_token: token,
+        refresh_expires_at: expires_at,
+        login_at: now,
+        used_at: None,
+        id_token: None,
+        access: Vec::new(),
+    }
+}
+
+/// Puts the next generation into the vault; returns its number and the tokens that were there before.
+fn put(cx: &Context, target: &Target, vault: &Vault, body: Body) -> Result<(u64, Option<TokenSet>), Failure> {
+    let name = &target.name;
+    let lock = vault.shelf().lock(name, LOCK_PATIENCE)?;
+    cx.keeper(vault)?.adopt_unpublished(name, &lock).map_err(|error| target.failure(error))?;
+    // one that does not open is replaced all the same: that may be why somebody stores a new one
+    let before = vault.newest(name).ok().flatten().and_then(|entry| entry.body.tokens().cloned());
+    let generation = vault.put(name, body, &lock, cx.now())?;
+    super::delete::forget(&lock.file);
+    Ok((generation, before))
+}
+
+/// Says what was stored.
+fn report(cx: &mut Context, target: &Target, body: &Body, generation: u64) -> Result<(), Failure> {
+    let (name, kind) = (&target.name, body.kind());
+    if cx.printer.form == Form::Json {
+        cx.printer.object(json!({"name": name, "kind": kind, "generation": generation}))?;
+    }
+    cx.printer.notice(&format!("stored `{name}`: {kind}, generation {generation}"));
+    if let Body::AccessToken(FixedToken { expires_at: Some(end), .. }) = body
+        && *end <= cx.now()
+    {
+        cx.printer.notice(&format!("it expired at {end}"));
+    }
+    Ok(())
+}
+
+/// Revokes the refresh token that was there before.
+fn revoke(cx: &mut Context, target: &Target, vault: &Vault, before: &TokenSet) -> Result<(), Failure> {
+    let outcome = cx.keeper(vault)?.revoke(&target.name, before, target.profile.as_ref());
+    let said = outcome.map_err(|error| {
+        revocation_failure(error).while_doing("the new token is stored; the old one could not be revoked")
+    })?;
+    cx.printer.notice(match said {
+        Revocation::Revoked => "the provider revoked the old token",
+        Revocation::Unknown => "the provider does not know the old token, which is worth nothing",
+    });
+    Ok(())
+}
