@@ -74,10 +74,20 @@ impl Edit {
         }
     }
 
-    /// Removes a table; tells whether it was there.
+    /// Removes a table; tells whether it was there. The comment right above it goes, too; what stands above that stays.
     pub(crate) fn remove(&mut self, parent: &str, name: &str) -> bool {
+        let before = self.document.to_string();
         let table = self.document.get_mut(parent).and_then(Item::as_table_like_mut);
-        table.is_some_and(|table| table.remove(name).is_some())
+        let Some(removed) = table.and_then(|table| table.remove(name)) else { return false };
+        let above = removed.as_table().and_then(|table| table.decor().prefix()?.as_str()).unwrap_or_default();
+        let stays = above.rfind("\n\n").and_then(|end| above.get(..=end)).unwrap_or_default();
+        let mut after = self.document.to_string();
+        if let Some(at) = before.find(above).filter(|&at| !stays.is_empty() && after.is_char_boundary(at)) {
+            after.insert_str(at, stays);
+            // what cannot be read any more was put into the wrong place, and then the comment is the smaller loss
+            self.document = after.parse().unwrap_or_else(|_| std::mem::take(&mut self.document));
+        }
+        true
     }
 
     /// Replaces the file. Its mode stays; a new one is for its owner alone.
@@ -88,5 +98,41 @@ impl Edit {
             files::make_folder(folder)?;
         }
         Ok(files::replace(&self.path, self.document.to_string().as_bytes(), mode)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Changes a text as if it stood in a file.
+    fn changed(text: &str, change: impl FnOnce(&mut Edit)) -> String {
+        let mut edit = Edit { path: PathBuf::new(), document: text.parse().unwrap() };
+        change(&mut edit);
+        edit.document.to_string()
+    }
+
+    const FILE: &str = "# mine\n\n# the first\n[profiles.a]\nissuer = \"x\" # why\n\n[profiles.b]\nissuer = \"y\"\n";
+
+    #[test]
+    fn a_changed_value_keeps_the_comments_around_it() {
+        let text = changed(FILE, |edit| edit.set(&["profiles", "a"], "issuer", "z").unwrap());
+        assert_eq!(text, FILE.replace("\"x\"", "\"z\""));
+    }
+
+    #[test]
+    fn a_removed_table_takes_only_its_own_comment_along() {
+        let text = changed(FILE, |edit| assert!(edit.remove("profiles", "a")));
+        assert_eq!(text, "# mine\n\n[profiles.b]\nissuer = \"y\"\n");
+        let text = changed(FILE, |edit| assert!(edit.remove("profiles", "b")));
+        assert_eq!(text, "# mine\n\n# the first\n[profiles.a]\nissuer = \"x\" # why\n");
+        assert_eq!(changed(FILE, |edit| assert!(!edit.remove("profiles", "c"))), FILE);
+    }
+
+    #[test]
+    fn only_named_keys_are_retained() {
+        let text = "[profiles.a]\nissuer = \"x\"\nvar = \"V\" # why\n[profiles.a.groups]\ng = []\n";
+        let text = changed(text, |edit| edit.retain(&["profiles", "a"], &["issuer"]));
+        assert_eq!(text, "[profiles.a]\nissuer = \"x\"\n");
     }
 }

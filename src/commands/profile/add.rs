@@ -4,6 +4,7 @@ use super::flags::{ProfileFlags, write_profile};
 use crate::commands::{Context, Outcome};
 use crate::error::{Failure, Kind};
 use crate::profile::EntryName;
+use crate::settings::SettingsError;
 
 /// Examples.
 const EXAMPLES: &str = "Examples:
@@ -41,8 +42,15 @@ pub(crate) fn run(args: Args, cx: &mut Context) -> Result<Outcome, Failure> {
             "type `tokenkeep profile add {name} --issuer URL --client-id ID`; `tokenkeep profile discover URL` asks a provider"
         )));
     }
-    write_profile(cx, &name, &profile.table())?;
-    let path = cx.settings()?.path.display().to_string();
-    cx.printer.notice(&format!("profile `{name}` is in {path}; log in with `tokenkeep generate {name}`"));
+    let table = profile.table();
+    write_profile(cx, &name, &table)?;
+    let settings = cx.settings()?;
+    let parameter = match settings.build(&name, &table) {
+        Err(SettingsError::MissingParameter { parameter, .. }) => format!(" --param {parameter}=VALUE"),
+        _ => String::new(),
+    };
+    let path = settings.path.display();
+    let notice = format!("the profile `{name}` is in {path}; log in with `tokenkeep generate {name}{parameter}`");
+    cx.printer.notice(&notice);
     Ok(Outcome::Done)
 }

@@ -216,13 +216,13 @@ pub(super) fn keys(table: &ProfileTable) -> Vec<(&'static str, Value)> {
     let all = [
         ("issuer", text(&table.issuer)),
         ("client_id", text(&table.client_id)),
-        ("flow", table.flow.and_then(word)),
+        ("flow", table.flow.and_then(word_value)),
         ("scopes", scopes.map(|scopes| list(scopes).into())),
         ("audience", text(&table.audience)),
-        ("audience_as", table.audience_as.and_then(word)),
+        ("audience_as", table.audience_as.and_then(word_value)),
         ("offline_idle", time(table.offline_idle)),
         ("reuse_grace", time(table.reuse_grace)),
-        ("client_auth", table.client_auth.and_then(word)),
+        ("client_auth", table.client_auth.and_then(word_value)),
         ("client_secret", text(&table.client_secret)),
         ("ca_file", text(&table.ca_file)),
         ("var", text(&table.var)),
@@ -241,8 +241,13 @@ fn list(texts: &[String]) -> Array {
 }
 
 /// Returns the word by which the file calls one of our values.
-fn word(value: impl Serialize) -> Option<Value> {
-    serde_json::to_value(value).ok()?.as_str().map(Value::from)
+pub(super) fn word(value: impl Serialize) -> Option<String> {
+    serde_json::to_value(value).ok()?.as_str().map(str::to_owned)
+}
+
+/// Returns that word as a value of the file.
+fn word_value(value: impl Serialize) -> Option<Value> {
+    word(value).map(Value::from)
 }
 
 /// Writes a length of time so that reading it gives the same one.

@@ -1,13 +1,116 @@
-//! STUB
+//! `tokenkeep profile show`: a profile as it is in force, with its parameters filled in and its defaults named.
 
+use clap_complete::ArgValueCompleter;
+use serde_json::{Value, json};
+
+use super::flags::{exact, keys};
+use crate::commands::completions::profile_names;
 use crate::commands::{Context, Outcome};
 use crate::error::Failure;
+use crate::output::Form;
+use crate::profile::{EntryName, Profile, SecureUrl};
+use crate::settings::ProfileTable;
+use crate::token::scopes::Scopes;
+
+/// Examples.
+const EXAMPLES: &str = "Examples:
+  tokenkeep profile show prod
+  tokenkeep profile show stage --param realm=dev --json
+";
 
 /// Arguments.
 #[derive(clap::Args)]
-pub(crate) struct Args {}
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The profile [default: the default profile]
+    #[arg(value_name = "PROFILE", add = ArgValueCompleter::new(profile_names))]
+    name: Option<EntryName>,
+}
 
 /// Runs the command.
-pub(crate) fn run(_args: Args, _cx: &mut Context) -> Result<Outcome, Failure> {
+pub(crate) fn run(args: Args, cx: &mut Context) -> Result<Outcome, Failure> {
+    let name = cx.name_or_default(args.name.as_ref())?.profile();
+    let profile = cx.settings()?.profile(&name)?;
+    match cx.printer.form {
+        Form::Json => cx.printer.object(object(&profile))?,
+        Form::Text => cx.printer.raw(&text(&profile))?,
+    }
     Ok(Outcome::Done)
+}
+
+/// Describes a profile to people, in the words of `config.toml`.
+fn text(profile: &Profile) -> String {
+    let quoted = |name: &str| {
+        let bare = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+        if bare { name.to_owned() } else { toml_edit::Value::from(name).to_string() }
+    };
+    let name = quoted(profile.name.as_str());
+    let mut text = format!("[profiles.{name}]\n");
+    for (key, value) in keys(&in_force(profile)) {
+        text += &format!("{key} = {value}\n");
+    }
+    if !profile.groups.is_empty() {
+        text += &format!("\n[profiles.{name}.groups]\n");
+    }
+    for (group, scopes) in &profile.groups {
+        let scopes: toml_edit::Array = scopes.iter().collect();
+        text += &format!("{} = {scopes}\n", quoted(group));
+    }
+    text
+}
+
+/// Describes a profile to programs: the same keys, and null for what is not set.
+fn object(profile: &Profile) -> Value {
+    let list = |scopes: &Scopes| scopes.iter().map(str::to_owned).collect::<Vec<_>>();
+    let groups: serde_json::Map<_, _> =
+        profile.groups.iter().map(|(group, scopes)| (group.clone(), json!(list(scopes)))).collect();
+    json!({
+        "name": profile.name,
+        "issuer": profile.issuer,
+        "client_id": profile.client_id,
+        "flow": profile.flow,
+        "scopes": list(&profile.scopes),
+        "audience": profile.audience,
+        "audience_as": profile.audience_as,
+        "offline_idle": profile.offline_idle.map(exact),
+        "offline_idle_seconds": profile.offline_idle,
+        "reuse_grace": exact(profile.reuse_grace),
+        "reuse_grace_seconds": profile.reuse_grace,
+        "client_auth": profile.client_auth,
+        "client_secret": profile.client_secret.as_ref().map(|name| format!("entry:{name}")),
+        "ca_file": profile.ca_file,
+        "var": profile.var,
+        "token_endpoint": profile.endpoints.token,
+        "device_authorization_endpoint": profile.endpoints.device_authorization,
+        "revocation_endpoint": profile.endpoints.revocation,
+        "introspection_endpoint": profile.endpoints.introspection,
+        "jwks_uri": profile.endpoints.jwks,
+        "groups": groups,
+    })
+}
+
+/// Writes a profile as a table in which nothing is left to defaults.
+fn in_force(profile: &Profile) -> ProfileTable {
+    let Profile { endpoints, .. } = profile;
+    let url = |url: &Option<SecureUrl>| url.as_ref().map(ToString::to_string);
+    ProfileTable {
+        issuer: Some(profile.issuer.to_string()),
+        client_id: Some(profile.client_id.clone()),
+        flow: Some(profile.flow),
+        scopes: profile.scopes.iter().map(str::to_owned).collect(),
+        audience: profile.audience.clone(),
+        audience_as: Some(profile.audience_as),
+        offline_idle: profile.offline_idle,
+        reuse_grace: Some(profile.reuse_grace),
+        client_auth: Some(profile.client_auth),
+        client_secret: profile.client_secret.as_ref().map(|name| format!("entry:{name}")),
+        ca_file: profile.ca_file.as_ref().map(|path| path.display().to_string()),
+        var: profile.var.clone(),
+        token_endpoint: url(&endpoints.token),
+        device_authorization_endpoint: url(&endpoints.device_authorization),
+        revocation_endpoint: url(&endpoints.revocation),
+        introspection_endpoint: url(&endpoints.introspection),
+        jwks_uri: url(&endpoints.jwks),
+        ..ProfileTable::default()
+    }
 }
