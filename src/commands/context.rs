@@ -81,6 +81,15 @@ impl Context {
         Ok(Vault::open(&self.vault_folder()?, &self.pin()?, &self.sources()?, self.asker().as_deref())?)
     }
 
+    /// Opens the vault if that needs nobody; `None` if it is locked.
+    pub(crate) fn open_vault_unasked(&self) -> Result<Option<Vault>, Failure> {
+        match Vault::open(&self.vault_folder()?, &self.pin()?, &self.sources()?, None) {
+            Ok(vault) => Ok(Some(vault)),
+            Err(VaultError::Locked { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Returns what asks for the passphrase, if a person sits there.
     pub(crate) fn asker(&self) -> Option<Box<unlock::AskPassphrase>> {
         let ask = |question: &str| -> Result<Passphrase, VaultError> {

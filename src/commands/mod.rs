@@ -19,6 +19,7 @@ pub(crate) mod show;
 mod source;
 pub(crate) mod status;
 pub(crate) mod store;
+mod survey;
 mod target;
 pub(crate) mod validate;
 mod variables;

@@ -122,6 +122,18 @@ impl Printer {
         Ok(())
     }
 
+    /// Writes facts, one a line, with their labels in front; a label that comes again is left blank.
+    pub(crate) fn facts(&mut self, facts: &[(&str, String)]) -> Result<(), Failure> {
+        let width = facts.iter().map(|(label, _)| label.chars().count()).max().unwrap_or(0);
+        let mut last = "";
+        for (label, fact) in facts {
+            let shown = if *label == last { "" } else { label };
+            self.line(format!("{shown:<width$}  {fact}").trim_end())?;
+            last = label;
+        }
+        Ok(())
+    }
+
     /// Tells a person something, unless notices are silenced.
     pub(crate) fn notice(&mut self, text: &str) {
         if self.notices == Notices::Shown {

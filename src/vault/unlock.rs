@@ -14,6 +14,9 @@ use crate::secret::{Passphrase, Secret};
 /// An identity file holds a key and some comments.
 const LARGEST_IDENTITY: usize = 64 * 1024;
 
+/// What systemd's own way of handing an identity over is called.
+const CREDENTIAL: &str = "the systemd credential";
+
 /// Everything that could open the vault, as the command line, the environment and the settings name it.
 #[derive(Debug, Default)]
 pub(crate) struct Sources {
@@ -31,8 +34,11 @@ pub(crate) struct Sources {
     pub(crate) identity_file: Option<PathBuf>,
 }
 
+/// Asks a person for a passphrase.
+pub(crate) type AskPassphrase = dyn Fn(&str) -> Result<Passphrase, VaultError>;
+
 /// How a passphrase is asked for; `None` where nobody can be asked.
-pub(crate) type Ask<'a> = Option<&'a dyn Fn(&str) -> Result<Passphrase, VaultError>>;
+pub(crate) type Ask<'a> = Option<&'a AskPassphrase>;
 
 /// An identity that was found, and how.
 pub(super) struct Unlocked {
@@ -65,6 +71,29 @@ impl Sources {
         }
     }
 
+    /// Names the source that would be used, without reading it; `None` if nobody but a person could open the vault.
+    pub(crate) fn present(&self) -> Option<String> {
+        let file = |name: &str, path: &Path| format!("{name} ({})", path.display());
+        if let Some(number) = self.identity_fd {
+            Some(format!("--identity-fd {number}"))
+        } else if let Some(number) = self.passphrase_fd {
+            Some(format!("--passphrase-fd {number}"))
+        } else if let Some(path) = &self.identity_file_variable {
+            Some(file("TOKENKEEP_IDENTITY_FILE", path))
+        } else if let Some(path) = self.credential() {
+            Some(file(CREDENTIAL, &path))
+        } else if self.identity_variable.is_some() {
+            Some("TOKENKEEP_IDENTITY".to_owned())
+        } else {
+            self.identity_file.as_ref().map(|path| file("unlock.identity_file", path))
+        }
+    }
+
+    /// Returns the file that systemd hands over, if it does.
+    fn credential(&self) -> Option<PathBuf> {
+        self.credentials.as_ref().map(|folder| folder.join("tokenkeep-identity")).filter(|path| path.exists())
+    }
+
     /// Returns what the first present source gives, and its name.
     fn first(&self, header: &Header, ask: Ask<'_>) -> Result<Option<(String, Given)>, VaultError> {
         if let Some(number) = self.identity_fd {
@@ -78,9 +107,8 @@ impl Sources {
         if let Some(path) = &self.identity_file_variable {
             return from_file("TOKENKEEP_IDENTITY_FILE", path).map(Some);
         }
-        let credential = self.credentials.as_ref().map(|folder| folder.join("tokenkeep-identity"));
-        if let Some(path) = credential.filter(|path| path.exists()) {
-            return from_file("the systemd credential", &path).map(Some);
+        if let Some(path) = self.credential() {
+            return from_file(CREDENTIAL, &path).map(Some);
         }
         if let Some(text) = &self.identity_variable {
             let text = Zeroizing::new(text.expose().clone());
@@ -147,8 +175,9 @@ fn open_with_identities(vault: &Path, header: &Header, text: &str, source: Strin
     if identity_lines(text).all(|line| Identity::parse(line).is_none()) {
         return Err(VaultError::NoIdentity { source_name: source });
     }
-    for line in identity_lines(text) {
-        if let Some(identity) = Identity::parse(line).filter(|own| own.recipient().to_string() == header.recipient) {
+    for identity in identity_lines(text).filter_map(Identity::parse) {
+        // its key authenticates the header: that is quicker than computing the recipient, and proves the same
+        if header.is_authentic(&identity) || identity.recipient().to_string() == header.recipient {
             return Ok(Unlocked { identity, by_slot: false });
         }
     }

@@ -1,0 +1,91 @@
+//! `list`: the entries of the vault, and how they stand.
+
+use super::survey::{self, Found, Seen};
+use super::{Context, Outcome};
+use crate::error::Failure;
+use crate::output::Form;
+use crate::token::time::Timestamp;
+use crate::vault::shelf::Shelf;
+use crate::vault::{VaultError, header};
+
+/// Examples of the command.
+const EXAMPLES: &str = "Examples:
+  tokenkeep list
+  tokenkeep list --user ada
+  tokenkeep list --json
+";
+
+/// What stands in a column where nothing is known.
+const NOTHING: &str = "-";
+
+/// List the entries of the vault
+///
+/// Of a locked vault the names are listed, and nothing else. The provider is not asked.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// List the entries of this user only (repeat for more)
+    #[arg(long = "user", value_name = "USER")]
+    users: Vec<String>,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: Args, cx: &mut Context) -> Result<Outcome, Failure> {
+    let folder = cx.vault_folder()?;
+    if !header::path(&folder).exists() {
+        cx.printer.notice("there is no vault yet; make one with `tokenkeep init`");
+        print(cx, &[])?;
+        return Ok(Outcome::Done);
+    }
+    let shelf = Shelf::of(&folder);
+    let names = shelf.names().map_err(VaultError::from)?;
+    let vault = cx.open_vault_unasked()?;
+    if vault.is_none() {
+        cx.printer.notice("the vault is locked: `tokenkeep status` shows what would open it");
+    }
+    let mut entries = Vec::new();
+    let mut foreign = names.foreign;
+    for name in names.entries {
+        if args.users.is_empty() || name.user().is_some_and(|user| args.users.iter().any(|wanted| wanted == user)) {
+            // it may have been deleted since its name was read
+            entries.extend(survey::look(cx, vault.as_ref(), &name)?);
+        }
+        foreign.extend(shelf.foreign_files(&name).unwrap_or_default());
+    }
+    print(cx, &entries)?;
+    for entry in &entries {
+        if let Found::Damaged(error) = &entry.found {
+            cx.printer.notice(&format!("`{}` is damaged: {error}; check with `tokenkeep vault verify`", entry.name));
+        }
+    }
+    for path in foreign {
+        cx.printer.notice(&format!("{} does not belong into a vault", path.display()));
+    }
+    Ok(Outcome::Done)
+}
+
+/// Prints the list.
+fn print(cx: &mut Context, entries: &[Seen]) -> Result<(), Failure> {
+    let now = cx.now();
+    if cx.printer.form == Form::Json {
+        return cx.printer.objects(entries.iter().map(|entry| entry.json(now)).collect());
+    }
+    if entries.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<Vec<String>> = entries.iter().map(|entry| row(entry, now)).collect();
+    cx.printer.table(&["NAME", "KIND", "USER", "ACCESS LEFT", "DIES", "STATE"], &rows)
+}
+
+/// Describes an entry in one line.
+fn row(entry: &Seen, now: Timestamp) -> Vec<String> {
+    let or_nothing = |cell: Option<String>| cell.unwrap_or_else(|| NOTHING.to_owned());
+    vec![
+        entry.name.to_string(),
+        or_nothing(entry.opened().map(|opened| opened.entry.body.kind().to_owned())),
+        or_nothing(entry.user().map(str::to_owned)),
+        or_nothing(entry.access_left(now).map(|left| left.to_string())),
+        or_nothing(entry.dies_at().map(|end| end.to_string())),
+        or_nothing(entry.state().map(str::to_owned)),
+    ]
+}

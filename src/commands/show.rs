@@ -1,0 +1,240 @@
+//! `show`: one entry, with its secrets only where somebody insists.
+
+use serde_json::{Value, json};
+
+use super::completions::entry_names;
+use super::survey::{self, Found, Opened, Seen};
+use super::target::Target;
+use super::{Context, Outcome};
+use crate::error::{Failure, Kind};
+use crate::keeper::KeeperError;
+use crate::keeper::note::{Event, Note};
+use crate::output::{Form, put_time};
+use crate::profile::EntryName;
+use crate::token::time::{Lifetime, Timestamp};
+use crate::vault::VaultError;
+use crate::vault::entry::{Body, CachedToken, FixedToken, Stored, TokenSet};
+
+/// Examples of the command.
+const EXAMPLES: &str = "Examples:
+  tokenkeep show prod
+  tokenkeep show prod --json
+  tokenkeep show prod-client --reveal --yes
+";
+
+/// Show one entry, without its secrets
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The entry
+    #[arg(value_name = "NAME", add = clap_complete::ArgValueCompleter::new(entry_names))]
+    name: Option<EntryName>,
+    /// The user whose entry of the profile is meant
+    #[arg(long, value_name = "USER")]
+    user: Option<String>,
+    /// Show the secrets, too; this asks, on a terminal only
+    #[arg(long)]
+    reveal: bool,
+    /// Do not ask
+    #[arg(long, short, requires = "reveal")]
+    yes: bool,
+}
+
+/// Whether secrets are shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Secrets {
+    /// They are.
+    Shown,
+    /// They are not.
+    Hidden,
+}
+
+impl Secrets {
+    /// Returns a secret's text, if it may be seen.
+    fn of(self, text: &str) -> Option<&str> {
+        (self == Self::Shown).then_some(text)
+    }
+}
+
+/// Runs the command.
+pub(crate) fn run(args: Args, cx: &mut Context) -> Result<Outcome, Failure> {
+    let target = Target::of(cx, args.name.as_ref(), args.user.as_deref())?;
+    target.must_exist(cx)?;
+    let vault = cx.open_vault()?;
+    let missing = || target.failure(KeeperError::NoEntry { name: target.name.clone() });
+    let seen = survey::look(cx, Some(&vault), &target.name)?.ok_or_else(missing)?;
+    let generations = vault.shelf().generations(&target.name).map_err(VaultError::from)?;
+    let secrets = secrets(&args, cx, &target)?;
+    match seen.found {
+        Found::Damaged(error) => Err(error.into()),
+        Found::Locked => Err(missing()),
+        Found::Open(ref opened) => {
+            if cx.printer.form == Form::Json {
+                let object = object(&seen, opened, (&generations, secrets), cx.now());
+                cx.printer.object(object)?;
+            } else {
+                let facts = facts(&seen, opened, (&generations, secrets), cx.now());
+                cx.printer.facts(&facts)?;
+            }
+            Ok(Outcome::Done)
+        }
+    }
+}
+
+/// Decides whether secrets are shown.
+fn secrets(args: &Args, cx: &Context, target: &Target) -> Result<Secrets, Failure> {
+    if !args.reveal {
+        return Ok(Secrets::Hidden);
+    }
+    if !args.yes && !cx.may_ask() {
+        return Err(Failure::new(Kind::Usage, "--reveal asks, and there is nobody to ask")
+            .hint(format!("say that it is meant: `tokenkeep show {} --reveal --yes`", target.name)));
+    }
+    if args.yes || cx.confirm(&format!("Show the secrets of `{}` in clear?", target.name))? {
+        return Ok(Secrets::Shown);
+    }
+    Ok(Secrets::Hidden)
+}
+
+/// Describes the entry to programs.
+fn object(seen: &Seen, opened: &Opened, (generations, secrets): (&[u64], Secrets), now: Timestamp) -> Value {
+    let mut object = seen.json(now);
+    let mut put = |name: &str, value: Value| {
+        if let Some(fields) = object.as_object_mut() {
+            fields.insert(name.to_owned(), value);
+        }
+    };
+    put("generations", json!(generations));
+    put("note", opened.note.as_ref().map(note_json).into());
+    let (begun, used, text) = match &opened.entry.body {
+        Body::RefreshToken(tokens) => {
+            let TokenSet { born, refresh_token, id_token, access, login_at, used_at, refresh_expires_at: _ } = tokens;
+            put("born", json!(born));
+            put("access", access.iter().map(|token| access_json(token, secrets, now)).collect());
+            if let Some(id_token) = id_token.as_ref().and_then(|token| secrets.of(token.expose())) {
+                put("id_token", json!(id_token));
+            }
+            (*login_at, *used_at, refresh_token.expose())
+        }
+        Body::AccessToken(FixedToken { token, stored_at, .. }) => (*stored_at, None, token.expose()),
+        Body::ClientSecret(stored) | Body::AdminKey(stored) | Body::Secret(stored) => {
+            let Stored { secret, stored_at, .. } = stored;
+            (*stored_at, None, secret.expose())
+        }
+    };
+    if let Some(text) = secrets.of(text) {
+        put("secret", json!(text));
+    }
+    put_time(&mut object, "login", Some(begun));
+    put_time(&mut object, "used", used);
+    put_time(&mut object, "written", Some(opened.entry.written_at));
+    object
+}
+
+/// Describes an access token to programs.
+fn access_json(token: &CachedToken, secrets: Secrets, now: Timestamp) -> Value {
+    let mut object = json!({
+        "asked_scope": token.asked.scopes.to_string(),
+        "asked_audience": token.asked.audience,
+        "scope": token.scopes.as_ref().map(ToString::to_string),
+        "token_type": token.token_type,
+        "left_seconds": token.left(now).as_seconds(),
+    });
+    put_time(&mut object, "received", Some(token.received_at));
+    put_time(&mut object, "expires", Some(token.expires_at));
+    if let (Some(text), Some(fields)) = (secrets.of(token.token.expose()), object.as_object_mut()) {
+        fields.insert("access_token".to_owned(), json!(text));
+    }
+    object
+}
+
+/// Describes the note in the lock's file to programs.
+fn note_json(note: &Note) -> Value {
+    let (event, words, retry_at) = match &note.event {
+        Event::Intent => ("intent", None, None),
+        Event::Lost { retry_at } => ("lost", None, Some(*retry_at)),
+        Event::Unavailable { retry_at, why } => ("unavailable", Some(why), Some(*retry_at)),
+        Event::Refused(refused) => ("refused", Some(&refused.words), Some(refused.retry_at(note.tries))),
+    };
+    let mut object = json!({"event": event, "words": words, "tries": note.tries});
+    put_time(&mut object, "since", Some(note.since));
+    put_time(&mut object, "retry", retry_at);
+    object
+}
+
+/// Describes the entry to people.
+fn facts(
+    seen: &Seen,
+    opened: &Opened,
+    (generations, secrets): (&[u64], Secrets),
+    now: Timestamp,
+) -> Vec<(&'static str, String)> {
+    let entry = &opened.entry;
+    let numbers: Vec<String> = generations.iter().map(u64::to_string).collect();
+    let mut facts = vec![
+        ("name", entry.name.to_string()),
+        ("kind", entry.body.kind().to_owned()),
+        ("state", opened.standing.name().to_owned()),
+    ];
+    let text = match &entry.body {
+        Body::RefreshToken(tokens) => {
+            facts.extend(of_tokens(tokens));
+            facts.extend(tokens.access.iter().map(|token| ("access token", access_line(token, secrets, now))));
+            tokens.refresh_token.expose()
+        }
+        Body::AccessToken(fixed) => {
+            facts.push(("stored", fixed.stored_at.to_string()));
+            fixed.token.expose()
+        }
+        Body::ClientSecret(stored) | Body::AdminKey(stored) | Body::Secret(stored) => {
+            facts.push(("stored", stored.stored_at.to_string()));
+            stored.secret.expose()
+        }
+    };
+    facts.push(("dies", seen.dies_at().map_or_else(|| "unknown".to_owned(), |end| end.to_string())));
+    facts.push(("generations", numbers.join(", ")));
+    facts.extend(opened.note.as_ref().map(|note| ("note", note_line(note))));
+    facts.extend(secrets.of(text).map(|text| ("secret", text.to_owned())));
+    facts
+}
+
+/// Describes where a token set came from.
+fn of_tokens(tokens: &TokenSet) -> Vec<(&'static str, String)> {
+    let born = &tokens.born;
+    let unknown = || "not known yet".to_owned();
+    let mut facts = vec![
+        ("issuer", born.issuer.to_string()),
+        ("client", born.client_id.clone()),
+        ("token endpoint", born.token_endpoint.as_ref().map_or_else(unknown, ToString::to_string)),
+    ];
+    facts.extend(born.client_secret.as_ref().map(|entry| ("client secret", format!("in the entry {entry}"))));
+    facts.push(("login", tokens.login_at.to_string()));
+    facts.extend(tokens.used_at.map(|at| ("last used", at.to_string())));
+    facts
+}
+
+/// Describes an access token in one line.
+fn access_line(token: &CachedToken, secrets: Secrets, now: Timestamp) -> String {
+    let asked = if token.asked.scopes.is_empty() { "the login's scopes".to_owned() } else { token.asked.scopes.to_string() };
+    let audience = token.asked.audience.as_ref().map(|audience| format!(", for {audience}")).unwrap_or_default();
+    let left = token.left(now);
+    let life = if left > Lifetime::default() { format!("{left} left") } else { "expired".to_owned() };
+    let text = secrets.of(token.token.expose()).map(|text| format!(": {text}")).unwrap_or_default();
+    format!("{asked}{audience}; until {} ({life}){text}", token.expires_at)
+}
+
+/// Describes the note in one line.
+fn note_line(note: &Note) -> String {
+    let since = note.since;
+    match &note.event {
+        Event::Intent => format!("being refreshed since {since}"),
+        Event::Lost { retry_at } => format!("the answer of {since} was lost; tried again after {retry_at} at the earliest"),
+        Event::Unavailable { retry_at, why } => {
+            format!("not available on {since}: {why}; tried again after {retry_at} at the earliest")
+        }
+        Event::Refused(refused) => {
+            let retry_at = refused.retry_at(note.tries);
+            format!("refused on {}: {}; tried again after {retry_at}", refused.at, refused.words)
+        }
+    }
+}
