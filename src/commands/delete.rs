@@ -46,7 +46,8 @@ pub(crate) fn run(args: Args, cx: &mut Context) -> Result<Outcome, Failure> {
         String::new()
     };
     if !yes && cx.may_ask() {
-        let question = if warning.is_empty() { format!("Delete `{name}`?") } else { format!("Delete `{name}`? ({warning})") };
+        let question =
+            if warning.is_empty() { format!("Delete `{name}`?") } else { format!("Delete `{name}`? ({warning})") };
         if !cx.confirm(&question)? {
             return Err(Failure::new(Kind::Failed, "nothing was deleted"));
         }

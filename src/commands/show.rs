@@ -215,7 +215,8 @@ fn of_tokens(tokens: &TokenSet) -> Vec<(&'static str, String)> {
 
 /// Describes an access token in one line.
 fn access_line(token: &CachedToken, secrets: Secrets, now: Timestamp) -> String {
-    let asked = if token.asked.scopes.is_empty() { "the login's scopes".to_owned() } else { token.asked.scopes.to_string() };
+    let asked =
+        if token.asked.scopes.is_empty() { "the login's scopes".to_owned() } else { token.asked.scopes.to_string() };
     let audience = token.asked.audience.as_ref().map(|audience| format!(", for {audience}")).unwrap_or_default();
     let left = token.left(now);
     let life = if left > Lifetime::default() { format!("{left} left") } else { "expired".to_owned() };
@@ -228,7 +229,9 @@ fn note_line(note: &Note) -> String {
     let since = note.since;
     match &note.event {
         Event::Intent => format!("being refreshed since {since}"),
-        Event::Lost { retry_at } => format!("the answer of {since} was lost; tried again after {retry_at} at the earliest"),
+        Event::Lost { retry_at } => {
+            format!("the answer of {since} was lost; tried again after {retry_at} at the earliest")
+        }
         Event::Unavailable { retry_at, why } => {
             format!("not available on {since}: {why}; tried again after {retry_at} at the earliest")
         }

@@ -92,7 +92,9 @@ impl Seen {
     /// Returns how much life the access token has left.
     pub(crate) fn access_left(&self, now: Timestamp) -> Option<Lifetime> {
         match &self.opened()?.entry.body {
-            Body::RefreshToken(tokens) => standing::plain_token(tokens, self.profile.as_ref()).map(|token| token.left(now)),
+            Body::RefreshToken(tokens) => {
+                standing::plain_token(tokens, self.profile.as_ref()).map(|token| token.left(now))
+            }
             Body::AccessToken(fixed) => fixed.expires_at.map(|end| end.since(now)),
             Body::ClientSecret(_) | Body::AdminKey(_) | Body::Secret(_) => None,
         }
@@ -101,7 +103,9 @@ impl Seen {
     /// Returns when the access token ends.
     pub(crate) fn access_expires_at(&self) -> Option<Timestamp> {
         match &self.opened()?.entry.body {
-            Body::RefreshToken(tokens) => standing::plain_token(tokens, self.profile.as_ref()).map(|token| token.expires_at),
+            Body::RefreshToken(tokens) => {
+                standing::plain_token(tokens, self.profile.as_ref()).map(|token| token.expires_at)
+            }
             Body::AccessToken(fixed) => fixed.expires_at,
             Body::ClientSecret(_) | Body::AdminKey(_) | Body::Secret(_) => None,
         }

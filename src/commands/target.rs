@@ -9,7 +9,7 @@ use crate::profile::{EntryName, Profile, variable_of};
 use crate::settings::{ProfileTable, SettingsError};
 use crate::token::scopes::Scopes;
 use crate::token::time::{Lifetime, MinTtl, Timestamp};
-use crate::vault::entry::{CachedToken, Asked, Body, FixedToken, Stored};
+use crate::vault::entry::{Asked, Body, CachedToken, FixedToken, Stored};
 
 /// Flags that say which token of an entry is meant.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -87,13 +87,18 @@ impl Target {
         if let Some(existing) = settings.config.profiles.get(&name) {
             return match flags.contradiction(existing) {
                 Some(key) => Err(Failure::new(Kind::Usage, format!("the profile `{name}` says otherwise: {key}"))
-                    .hint(format!("leave the flag out, or change the profile: `tokenkeep profile add {name} --replace ...`"))),
+                    .hint(format!(
+                        "leave the flag out, or change the profile: `tokenkeep profile add {name} --replace ...`"
+                    ))),
                 None => Ok(None),
             };
         }
         if flags.issuer.is_none() || flags.client_id.is_none() {
-            return Err(Failure::new(Kind::Usage, format!("there is no profile `{name}` that says whose token this is"))
-                .hint(format!("name the provider: `tokenkeep {command} {name} --issuer URL --client-id ID`")));
+            return Err(Failure::new(
+                Kind::Usage,
+                format!("there is no profile `{name}` that says whose token this is"),
+            )
+            .hint(format!("name the provider: `tokenkeep {command} {name} --issuer URL --client-id ID`")));
         }
         let table = flags.table();
         check_profile(cx, &name, &table)?;

@@ -163,3 +163,14 @@ pub(super) fn ignored_signals() -> Vec<i32> {
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
     (1..=64).filter(|signal| mask >> (signal - 1) & 1 == 1).collect()
 }
+
+/// Lets some time pass, as a protocol wants it between two questions.
+pub(crate) fn pause(time: Duration) {
+    let (_never_sends, receiver) = mpsc::channel::<()>();
+    drop(receiver.recv_timeout(time));
+}
+
+/// Returns the number of the user whose process this is.
+pub(crate) fn user_number() -> u32 {
+    rustix::process::getuid().as_raw()
+}

@@ -169,7 +169,7 @@ mod tests {
     }
 
     fn stand(body: &Body, event: Option<Event>, now: i64) -> &'static str {
-        let note = event.map(|event| Note { generation: 1, since: at(100), tries: 1, event });
+        let note = event.map(|event| Note { generation: 1, since: at(100), lost_since: None, tries: 1, event });
         standing(body, note.as_ref(), (None, MinTtl::Default(Lifetime::seconds(60))), at(now)).name()
     }
 
@@ -197,8 +197,11 @@ mod tests {
 
     #[test]
     fn what_was_stored_is_good_to_its_end() {
-        let stored =
-            |end: Option<i64>| Stored { secret: StoredSecret::new("s".into()), expires_at: end.map(at), stored_at: at(0) };
+        let stored = |end: Option<i64>| Stored {
+            secret: StoredSecret::new("s".into()),
+            expires_at: end.map(at),
+            stored_at: at(0),
+        };
         assert_eq!(stand(&Body::Secret(stored(None)), None, 5), "good");
         assert_eq!([9, 10].map(|now| stand(&Body::Secret(stored(Some(10))), None, now)), ["good", "expired"]);
         let fixed = FixedToken { token: AccessToken::new("a".into()), expires_at: None, stored_at: at(0) };

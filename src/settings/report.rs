@@ -143,9 +143,7 @@ impl Settings {
             Setting::new(&full(key), given.or_else(|| default.map(str::to_owned)), origin)
         };
         let time = |time: &Option<Lifetime>| time.map(Lifetime::exact);
-        let list = |key: &str, texts: &[String]| {
-            text(key, &Some(texts.join(" ")).filter(|joined| !joined.is_empty()))
-        };
+        let list = |key: &str, texts: &[String]| text(key, &Some(texts.join(" ")).filter(|joined| !joined.is_empty()));
         let implied = if client_secret.is_some() { "basic" } else { "none" };
         let mut settings = vec![
             text("issuer", issuer),
@@ -167,7 +165,8 @@ impl Settings {
             text("jwks_uri", jwks_uri),
         ];
         settings.extend(groups.iter().map(|(group, scopes)| list(&format!("groups.{group}"), scopes)));
-        settings.extend(params.iter().map(|(param, value)| plain(&format!("params.{param}"), Some(value.clone()), None)));
+        settings
+            .extend(params.iter().map(|(param, value)| plain(&format!("params.{param}"), Some(value.clone()), None)));
         settings
     }
 }

@@ -80,6 +80,12 @@ pub(crate) fn shown(text: &str) -> String {
     safe
 }
 
+/// Escapes control, bidirectional and format characters and leaves all else as it is: for what is shown because somebody
+/// asked for it, like the subject of a token.
+pub(crate) fn escaped(text: &str) -> String {
+    text.chars().map(|c| if is_deceptive(c) { c.escape_unicode().to_string() } else { c.to_string() }).collect()
+}
+
 /// Tells whether a character moves the cursor, changes the direction of writing or cannot be seen.
 fn is_deceptive(character: char) -> bool {
     character.is_control()
@@ -104,6 +110,7 @@ mod tests {
     fn control_and_bidirectional_characters_are_escaped() {
         assert_eq!(shown("a\u{1b}[31mb\u{202e}c"), "a\\u{1b}[31mb\\u{202e}c");
         assert_eq!(shown("zwei\nZeilen"), "zwei\\u{a}Zeilen");
+        assert_eq!(escaped("a\u{202e}b f81d4fae-7dec-11d0-a765-00a0c91e6bf6"), "a\\u{202e}b f81d4fae-7dec-11d0-a765-00a0c91e6bf6");
     }
 
     #[test]

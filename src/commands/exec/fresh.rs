@@ -106,9 +106,9 @@ impl FreshFiles {
             let keeper = Keeper { vault: &vault, state: &state, env: &env, now };
             answer(&keeper, &requests, &asked, &events);
         };
-        std::thread::Builder::new().spawn(ask).map_err(|error| {
-            Failure::new(Kind::Failed, "cannot keep the files fresh").because(error.to_string())
-        })?;
+        std::thread::Builder::new()
+            .spawn(ask)
+            .map_err(|error| Failure::new(Kind::Failed, "cannot keep the files fresh").because(error.to_string()))?;
         Ok(Self { files: written, asker, _folder: folder })
     }
 

@@ -1,0 +1,196 @@
+//! Finding out how everything stands: nothing is changed, and whatever is wrong is put down with what mends it.
+
+use std::path::PathBuf;
+
+use crate::commands::Context;
+use crate::commands::survey::{self, Found, Seen};
+use crate::error::Failure;
+use crate::keeper::standing::Standing;
+use crate::profile::EntryName;
+use crate::settings::SettingsError;
+use crate::vault::entry::Body;
+use crate::vault::header::{Header, Slot};
+use crate::vault::sealing::digest_hex;
+use crate::vault::shelf::Shelf;
+use crate::vault::{Vault, VaultError};
+
+/// How everything stands.
+pub(super) struct Health {
+    /// The vault's folder.
+    pub(super) vault: PathBuf,
+    /// The digest of the vault's recipient.
+    pub(super) recipient: Option<String>,
+    /// The digest that is pinned.
+    pub(super) pinned: Option<String>,
+    /// The vault's slots.
+    pub(super) slots: Vec<Slot>,
+    /// The source that would unlock the vault.
+    pub(super) source: Option<String>,
+    /// What came of opening it.
+    pub(super) opens: Lookup,
+    /// How many entries there are.
+    pub(super) entries: usize,
+    /// How many of them are in each state; nothing if nobody can look.
+    pub(super) counts: Vec<(&'static str, usize)>,
+    /// What is wrong.
+    pub(super) problems: Vec<Problem>,
+}
+
+/// What came of opening the vault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Lookup {
+    /// It is open.
+    Open,
+    /// Nothing is there that could open it without a person.
+    Locked,
+    /// It does not open.
+    Failed(Problem),
+    /// There is none.
+    Missing,
+}
+
+/// Something that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Problem {
+    /// What.
+    pub(super) what: String,
+    /// What mends it.
+    pub(super) mend: String,
+}
+
+impl Problem {
+    /// Puts something down.
+    fn new(what: String, mend: &str) -> Self {
+        Self { what, mend: mend.to_owned() }
+    }
+
+    /// Puts down what a command would have failed with.
+    fn of(failure: Failure) -> Self {
+        let what = [vec![failure.message], failure.causes].concat().join(": ");
+        Self { what, mend: failure.hint.unwrap_or_else(|| "see `tokenkeep help formats`".to_owned()) }
+    }
+}
+
+/// Every state that is counted, also if no entry is in it.
+const STATES: [&str; 9] =
+    ["good", "due", "refreshing", "unavailable", "response lost", "refused", "expired", "unknown", "damaged"];
+
+impl Health {
+    /// Looks at everything.
+    pub(super) fn examine(cx: &Context) -> Result<Self, Failure> {
+        let folder = cx.vault_folder()?;
+        let sources = cx.sources()?;
+        let (vault, opens) = match Vault::open(&folder, &cx.pin()?, &sources, None) {
+            Ok(vault) => (Some(vault), Lookup::Open),
+            Err(VaultError::Missing { .. }) => (None, Lookup::Missing),
+            Err(VaultError::Locked { .. }) => (None, Lookup::Locked),
+            Err(error) => (None, Lookup::Failed(Problem::of(error.into()))),
+        };
+        // what is wrong with them was said when the vault was opened
+        let header = Header::read(&folder).ok();
+        let pinned = cx.pin()?.read().ok().flatten();
+        let names = Shelf::of(&folder).names().unwrap_or_default().entries;
+        let seen = look_at_all(cx, vault.as_ref(), &names)?;
+        let mut problems = of_vault(cx, &opens)?;
+        problems.extend(seen.iter().filter_map(of_entry));
+        problems.extend(of_profiles(cx, &names)?);
+        let count = |state: &'static str| (state, seen.iter().filter(|one| one.state() == Some(state)).count());
+        Ok(Self {
+            recipient: header.as_ref().map(|header| digest_hex(&header.recipient)),
+            slots: header.map(|header| header.slots).unwrap_or_default(),
+            pinned,
+            source: sources.present(),
+            entries: names.len(),
+            counts: if vault.is_some() { STATES.map(count).to_vec() } else { Vec::new() },
+            vault: folder,
+            opens,
+            problems,
+        })
+    }
+}
+
+/// Looks at every entry.
+fn look_at_all(cx: &Context, vault: Option<&Vault>, names: &[EntryName]) -> Result<Vec<Seen>, Failure> {
+    names.iter().filter_map(|name| survey::look(cx, vault, name).transpose()).collect()
+}
+
+/// Says what is wrong with the vault. A locked one is as it should be where a person types a passphrase.
+fn of_vault(cx: &Context, opens: &Lookup) -> Result<Vec<Problem>, Failure> {
+    Ok(match opens {
+        Lookup::Open => Vec::new(),
+        Lookup::Missing => {
+            let what = format!("there is no vault in {}", cx.vault_folder()?.display());
+            vec![Problem::new(what, "make one with `tokenkeep init`")]
+        }
+        Lookup::Locked if cx.asker().is_some() => Vec::new(),
+        Lookup::Locked => {
+            let locked = VaultError::Locked { slots: slot_kinds(cx)? };
+            vec![Problem::of(locked.into())]
+        }
+        Lookup::Failed(problem) => vec![problem.clone()],
+    })
+}
+
+/// Returns the kinds of the vault's slots.
+fn slot_kinds(cx: &Context) -> Result<Vec<crate::vault::header::SlotKind>, Failure> {
+    let header = Header::read(&cx.vault_folder()?).ok();
+    Ok(header.into_iter().flat_map(|header| header.slots).map(|slot| slot.kind).collect())
+}
+
+/// Says what is wrong with an entry.
+fn of_entry(seen: &Seen) -> Option<Problem> {
+    let name = &seen.name;
+    let opened = match &seen.found {
+        Found::Locked => return None,
+        Found::Damaged(error) => {
+            return Some(Problem::new(format!("`{name}` is damaged: {error}"), "check with `tokenkeep vault verify`"));
+        }
+        Found::Open(opened) => opened,
+    };
+    let generate = format!("log in again with `tokenkeep generate {name}`");
+    match &opened.standing {
+        Standing::Good | Standing::Due | Standing::Refreshing | Standing::Unknown => None,
+        Standing::Unavailable { why, .. } => {
+            let mend = format!("try again with `tokenkeep refresh {name} --force`");
+            Some(Problem::new(format!("the provider of `{name}` was not available: {why}"), &mend))
+        }
+        Standing::ResponseLost { since } => {
+            let mend = format!("try again with `tokenkeep refresh {name} --force`");
+            Some(Problem::new(format!("the answer to the refresh of `{name}` on {since} was lost"), &mend))
+        }
+        Standing::Refused { refused, .. } => {
+            Some(Problem::new(format!("the provider refused the token of `{name}`: {}", refused.words), &generate))
+        }
+        Standing::Expired { at } => {
+            let is_login = matches!(opened.entry.body, Body::RefreshToken(_));
+            let store = format!("store a new one with `tokenkeep store {name} --kind {}`", opened.entry.body.kind());
+            Some(Problem::new(format!("`{name}` expired on {at}"), if is_login { &generate } else { &store }))
+        }
+    }
+}
+
+/// Says what is wrong with the profiles.
+fn of_profiles(cx: &Context, names: &[EntryName]) -> Result<Vec<Problem>, Failure> {
+    let settings = cx.settings()?;
+    let mut problems = Vec::new();
+    for name in settings.config.profiles.keys() {
+        let profile = match settings.profile(name) {
+            Ok(profile) => profile,
+            // a flag may give it when the profile is used
+            Err(SettingsError::MissingParameter { .. }) => continue,
+            Err(error) => {
+                problems.push(Problem::of(error.into()));
+                continue;
+            }
+        };
+        if let Some(secret) = profile.client_secret.filter(|secret| !names.contains(secret)) {
+            let mend = format!("store it with `tokenkeep store {secret} --kind client-secret`");
+            problems.push(Problem::new(format!("the client secret of `{name}` is not in the vault"), &mend));
+        }
+        if !names.iter().any(|entry| entry.profile() == *name) {
+            let mend = format!("log in with `tokenkeep generate {name}`");
+            problems.push(Problem::new(format!("nobody has logged in to `{name}` yet"), &mend));
+        }
+    }
+    Ok(problems)
+}
