@@ -3,6 +3,9 @@
 //! The arguments of a command are built only when that command was typed ([`clap::Command::defer`]): the whole tree would
 //! cost more than handing out a token.
 
+use std::mem::ManuallyDrop;
+
+use clap::builder::Styles;
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Args as _, FromArgMatches as _};
 
@@ -32,8 +35,8 @@ pub(crate) struct Globals {
     #[arg(long, short, global = true, action = ArgAction::Count)]
     pub(crate) verbose: u8,
     /// When to use colour
-    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN", hide_possible_values = true)]
-    pub(crate) color: Color,
+    #[arg(long, global = true, value_enum, value_name = "WHEN", hide_possible_values = true)]
+    pub(crate) color: Option<Color>,
     /// Never ask anything
     #[arg(long, global = true)]
     pub(crate) no_input: bool,
@@ -43,6 +46,24 @@ pub(crate) struct Globals {
     /// Read the vault's passphrase from this descriptor
     #[arg(long, global = true, value_name = "N")]
     pub(crate) passphrase_fd: Option<i32>,
+}
+
+impl Globals {
+    /// Joins the flags behind a command with those in front of it; behind goes before.
+    fn over(mut self, front: Self) -> Self {
+        self.parameters.splice(0..0, front.parameters);
+        Self {
+            config: self.config.or(front.config),
+            parameters: self.parameters,
+            json: self.json || front.json,
+            quiet: self.quiet || front.quiet,
+            verbose: self.verbose.saturating_add(front.verbose),
+            color: self.color.or(front.color),
+            no_input: self.no_input || front.no_input,
+            identity_fd: self.identity_fd.or(front.identity_fd),
+            passphrase_fd: self.passphrase_fd.or(front.passphrase_fd),
+        }
+    }
 }
 
 /// Reads `name=value`; Provena's `name:value` is understood, too.
@@ -66,17 +87,19 @@ macro_rules! commands {
         fn add_commands(tree: clap::Command) -> clap::Command {
             tree.subcommands([
                 $(clap::Command::new($name).about($about).defer(|command| {
-                    commands::$module::Args::augment_args(command).about($about)
+                    with_globals(commands::$module::Args::augment_args(command).about($about))
                 }),)*
             ])
         }
 
-        /// Reads the command that was typed.
-        fn command_of(matches: &ArgMatches) -> Result<Option<Command>, clap::Error> {
-            match matches.subcommand() {
-                $(Some(($name, matches)) => commands::$module::Args::from_arg_matches(matches).map(Command::$variant).map(Some),)*
-                _ => Ok(None),
-            }
+        /// Reads the command that was typed, and the global flags behind it.
+        fn command_of(matches: &ArgMatches) -> Result<Option<(Globals, Command)>, clap::Error> {
+            let Some((name, matches)) = matches.subcommand() else { return Ok(None) };
+            let command = match name {
+                $($name => Command::$variant(commands::$module::Args::from_arg_matches(matches)?),)*
+                _ => return Ok(None),
+            };
+            Ok(Some((Globals::from_arg_matches(matches)?, command)))
         }
 
         /// Runs a command.
@@ -118,10 +141,18 @@ pub(crate) fn tree() -> clap::Command {
         .about("Keeps tokens so that programs can use them with nobody at the keyboard")
         .after_help(commands::help::AFTER_HELP)
         .disable_help_subcommand(true)
+        .styles(Styles::plain())
         .subcommand_required(false)
         .arg(Arg::new("version").short('V').long("version").action(ArgAction::Version).help("Print the version"))
         .disable_version_flag(true);
-    add_commands(Globals::augment_args(tree))
+    add_commands(Globals::augment_args(tree).mut_args(|arg| arg.global(false)))
+}
+
+/// Adds the global flags to one command. They are not global in the whole tree: clap would copy each of them into each
+/// command, and every match once more.
+fn with_globals(command: clap::Command) -> clap::Command {
+    let command = Globals::augment_args(command);
+    if command.has_subcommands() { command } else { command.mut_args(|arg| arg.global(false)) }
 }
 
 /// What the command line asks for.
@@ -136,15 +167,18 @@ pub(crate) enum Asked {
 
 /// Parses the command line.
 pub(crate) fn parse(args: &[std::ffi::OsString]) -> Result<Asked, Failure> {
-    let parsed = tree().try_get_matches_from(args).and_then(|matches| {
-        let globals = Globals::from_arg_matches(&matches)?;
-        Ok((globals, command_of(&matches)?))
+    // the tree lives as long as the process: taking it down costs more than parsing did
+    let mut tree = ManuallyDrop::new(tree());
+    let parsed = tree.try_get_matches_from_mut(args).and_then(|matches| {
+        let front = Globals::from_arg_matches(&matches)?;
+        Ok(command_of(&matches)?.map(|(behind, command)| (behind.over(front), command)))
     });
     match parsed {
-        Ok((globals, Some(command))) => Ok(Asked::Run(globals, Box::new(command))),
-        Ok((_, None)) => Ok(Asked::Nothing),
+        Ok(Some((globals, command))) => Ok(Asked::Run(globals, Box::new(command))),
+        Ok(None) => Ok(Asked::Nothing),
         Err(error) => match error.kind() {
-            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Ok(Asked::Print(error.render().to_string())),
+            // the styles are plain, so there is nothing to strip
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Ok(Asked::Print(error.render().ansi().to_string())),
             _ => Err(usage_failure(&error, args)),
         },
     }
@@ -160,7 +194,7 @@ fn usage_failure(error: &clap::Error, args: &[std::ffi::OsString]) -> Failure {
         return Failure::new(Kind::Usage, "something like a token stands on the command line, where every process can read it")
             .hint("give it on standard input: `tokenkeep store NAME --stdin` or `tokenkeep validate --stdin`");
     }
-    let rendered = error.render().to_string();
+    let rendered = error.render().ansi().to_string();
     let mut paragraphs = rendered.trim().trim_start_matches("error: ").split("\n\n");
     let message = paragraphs.next().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
     let tip = rendered.lines().find_map(|line| line.trim().strip_prefix("tip: "));

@@ -89,15 +89,15 @@ fn hidden(host: &mut Host) -> Option<ExitCode> {
 fn configure(printer: &mut Printer, host: &Host, globals: &Globals) {
     let form = if globals.json { Form::Json } else { Form::Text };
     let notices = if globals.quiet { Notices::Silenced } else { Notices::Shown };
-    printer.configure(form, notices, globals.color.on(&host.env, host.terminals.stderr));
+    let colored = globals.color.unwrap_or_default().on(&host.env, host.terminals.stderr);
+    printer.configure(form, notices, colored);
     let level = match globals.verbose {
         0 => return,
         1 => tracing::Level::INFO,
         2 => tracing::Level::DEBUG,
         _ => tracing::Level::TRACE,
     };
-    let ansi = globals.color.on(&host.env, host.terminals.stderr);
-    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_target(false).with_ansi(ansi);
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_target(false).with_ansi(colored);
     // ours alone: what libraries trace may hold headers and bodies
     let ours = tracing_subscriber::filter::Targets::new().with_target("tokenkeep", level);
     // only a test that runs twice in one process finds one set already

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::VaultError;
-use super::sealing::{Identity, Key, mac_hex, mac_matches};
+use super::sealing::{Identity, mac_hex, mac_matches};
 use crate::host::files::{self, Access};
 use crate::profile::EntryName;
 
@@ -96,9 +96,14 @@ impl Header {
         Ok(header)
     }
 
-    /// Checks that who wrote the list of slots could open the vault.
-    pub(crate) fn authenticate(&self, vault: &Path, key: &Key) -> Result<(), VaultError> {
-        if mac_matches(key, self.covered().as_bytes(), &self.mac) {
+    /// Tells whether who wrote the list of slots, and the recipient, had this identity.
+    pub(crate) fn is_authentic(&self, identity: &Identity) -> bool {
+        mac_matches(&identity.derive("slots"), self.covered().as_bytes(), &self.mac)
+    }
+
+    /// Refuses a header that somebody else wrote.
+    pub(crate) fn authenticate(&self, vault: &Path, identity: &Identity) -> Result<(), VaultError> {
+        if self.is_authentic(identity) {
             return Ok(());
         }
         let reason = "its authentication code is wrong: somebody else changed it".to_owned();

@@ -238,7 +238,7 @@ impl Vault {
         files::check_folder(&folder.join("entries"))?;
         let unlocked = sources.open(folder, &header, ask)?;
         let identity = unlocked.identity;
-        header.authenticate(folder, &identity.derive("slots"))?;
+        header.authenticate(folder, &identity)?;
         let key = identity.derive("entry");
         Ok(Self { folder: folder.to_owned(), identity, key, header, opened_by_slot: unlocked.by_slot })
     }
