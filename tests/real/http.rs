@@ -1,5 +1,5 @@
 //! Plain HTTP as a test needs it: one request, the answer as text or JSON, and a browser that keeps cookies and
-//! follows redirects. Loopback only, ten seconds a request, no proxy.
+//! follows redirects. Loopback only, twenty seconds a request, no proxy.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

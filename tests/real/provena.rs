@@ -51,7 +51,7 @@ fn stages_are_profiles_with_parameters(keycloak: &Keycloak) {
     home.run(&["--param", "realm=dev", "refresh", "provena", "--force"]).exits(0);
     let listed = home.run(&["profile", "list", "--json"]).exits(0).json();
     assert_eq!(listed.as_array().map(Vec::len), Some(1));
-    home.run(&["profile", "show", "provena"]).exits(0);
+    home.run(&["--param", "realm=dev", "profile", "show", "provena"]).exits(0);
 }
 
 /// Without a parameter that it needs, a command says which.
