@@ -79,6 +79,14 @@ impl Claims {
         }
     }
 
+    /// Adds scopes that are known from elsewhere, unless the claims name some.
+    pub(crate) fn or_scopes(mut self, scopes: Option<&Scopes>) -> Self {
+        if let (None, Some(scopes)) = (self.scopes(), scopes) {
+            self.0.insert("scope".to_owned(), Value::from(scopes.to_string()));
+        }
+        self
+    }
+
     /// Returns the client the token was made for.
     pub(crate) fn client(&self) -> Option<&str> {
         self.text("client_id").or_else(|| self.text("azp"))

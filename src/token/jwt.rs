@@ -95,9 +95,14 @@ pub(crate) fn verify(token: &str, keys: &KeySet, expected: &Expected<'_>, now: T
     Ok(form.claims)
 }
 
-/// Returns who a token says issued it, so that a foreign one is refused before anything is fetched for it.
-pub(crate) fn issuer_of(token: &str) -> Option<String> {
-    Claims::unverified(token)?.text("iss").map(str::to_owned)
+/// Refuses a token that says somebody else issued it, before anything is fetched for it. Nothing else is checked.
+pub(crate) fn require_issuer(token: &str, expected: &str) -> Result<(), Rejection> {
+    check_issuer(&Claims::unverified(token).ok_or(Rejection::NotAJwt)?, expected)
+}
+
+/// Refuses claims that are meant for others.
+pub(crate) fn require_audience(claims: &Claims, audience: &str) -> Result<(), Rejection> {
+    check_audience(claims, Some(audience))
 }
 
 /// Refuses claims that lack one of the scopes.

@@ -1,0 +1,172 @@
+//! `validate`: is this token good, and why not. What is tested is never spent.
+//!
+//! `subject` decides what is asked of whom, `provider` asks it, `verdict` judges what a token says.
+
+mod provider;
+mod subject;
+mod verdict;
+
+use std::path::PathBuf;
+
+use clap_complete::ArgValueCompleter;
+use serde_json::{Value, json};
+
+use super::completions::{entry_names, profile_names};
+use super::source::SourceArgs;
+use super::{Context, Outcome};
+use crate::error::{Failure, Kind};
+use crate::output::{Form, put_time};
+use crate::profile::{EntryName, SecureUrl};
+use crate::token::time::{Lifetime, Timestamp};
+use verdict::{CheckedBy, Facts, Flaw, No};
+
+/// Examples.
+const EXAMPLES: &str = "Examples:
+  tokenkeep validate --entry prod
+  tokenkeep validate --entry prod --online
+  tokenkeep validate --stdin --issuer https://auth.example.org/realms/main \\
+      --audience https://api.example.org --scope read < token.txt
+";
+
+/// Tell whether a token is good, and why not
+///
+/// A JWT is checked with the provider's public keys: signature, issuer, audience, times and scopes. Nothing can be read in
+/// an opaque token: only the provider knows it (--online). The provider is that of --issuer, of the entry or of the
+/// profile, never the one that a token names. Exit code 0 means good, 3 means no, 1 means that it cannot be told.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Check the access token of this entry, refreshed if that is due
+    #[arg(long, value_name = "NAME", conflicts_with = "SourceArgs", add = ArgValueCompleter::new(entry_names))]
+    entry: Option<EntryName>,
+    /// The user whose entry of the profile is meant
+    #[arg(long, value_name = "USER", requires = "entry")]
+    user: Option<String>,
+    #[command(flatten)]
+    source: SourceArgs,
+    /// The provider that must have issued it [default: that of the entry or the profile]
+    #[arg(long, value_name = "URL")]
+    issuer: Option<SecureUrl>,
+    /// The profile whose provider and client are used [default: the default profile]
+    #[arg(long, value_name = "PROFILE", conflicts_with = "entry", add = ArgValueCompleter::new(profile_names))]
+    profile: Option<EntryName>,
+    /// Trust the certificates in this file, too
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// It must be meant for this audience
+    #[arg(long, value_name = "AUDIENCE")]
+    audience: Option<String>,
+    /// It must have this scope (repeat: all of them)
+    #[arg(long = "scope", value_name = "SCOPE")]
+    scopes: Vec<String>,
+    /// It must have one of these scopes (repeat for more)
+    #[arg(long = "any-scope", value_name = "SCOPE")]
+    any_scopes: Vec<String>,
+    /// It must live this much longer, like 5m
+    #[arg(long, value_name = "TIME")]
+    min_ttl: Option<Lifetime>,
+    /// Ask the provider, which knows of revocations
+    #[arg(long)]
+    online: bool,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: Args, cx: &mut Context) -> Result<Outcome, Failure> {
+    let judged = match &args.entry {
+        Some(name) => subject::judge_entry(cx, name, &args),
+        None if args.source.is_named() => subject::judge_foreign(cx, &args),
+        None => Err(Flaw::Failure(
+            Failure::new(Kind::Usage, "it is not said which token to validate")
+                .hint("type `tokenkeep validate --entry NAME`, or give a token with --stdin, --from-file, --from-env or --from-fd"),
+        )),
+    };
+    match judged {
+        Ok(facts) => report(cx, facts),
+        Err(Flaw::Failure(failure)) => Err(failure),
+        Err(Flaw::No(no)) => {
+            if cx.printer.form == Form::Json {
+                cx.printer.object(refusal_object(&no))?;
+            }
+            Err(refusal(no, args.entry.as_ref()))
+        }
+    }
+}
+
+/// Says that a token is good.
+fn report(cx: &mut Context, facts: Facts) -> Result<Outcome, Failure> {
+    if let Some(notice) = &facts.notice {
+        cx.printer.notice(notice);
+    }
+    let now = cx.now();
+    match cx.printer.form {
+        Form::Json => cx.printer.object(object(&facts))?,
+        Form::Text => cx.printer.line(&line(&facts, now))?,
+    }
+    Ok(Outcome::Done)
+}
+
+/// Describes a good token to people, on one line.
+fn line(facts: &Facts, now: Timestamp) -> String {
+    let how = match facts.checked_by {
+        CheckedBy::Signature => "its signature is the provider's",
+        CheckedBy::Introspection => "the provider says so",
+        CheckedBy::Refresh => "the provider has just given it",
+        CheckedBy::Expiry => "it is opaque: only its expiry is known here, --online asks the provider",
+    };
+    let subject = facts.claims.text("sub").map(|subject| format!(", subject {}", shown(subject)));
+    let left = facts.claims.expires_at().map(|end| format!(", {} left", end.since(now)));
+    let (subject, left) = (subject.unwrap_or_default(), left.unwrap_or_default());
+    format!("good: issued by {}{subject}{left} ({how})", facts.issuer)
+}
+
+/// Describes a good token to programs.
+fn object(facts: &Facts) -> Value {
+    let claims = &facts.claims;
+    let mut object = json!({
+        "valid": true,
+        "reason": null,
+        "message": null,
+        "issuer": facts.issuer,
+        "subject": claims.text("sub"),
+        "client_id": claims.client(),
+        "audience": claims.audiences(),
+        "scope": claims.scopes().map(|scopes| scopes.to_string()),
+        "checked_by": facts.checked_by.name(),
+    });
+    put_time(&mut object, "expires", claims.expires_at());
+    object
+}
+
+/// Describes a token that is not good to programs. Nothing that it says of itself is repeated as if it were true.
+fn refusal_object(no: &No) -> Value {
+    let mut object = json!({
+        "valid": false,
+        "reason": no.reason,
+        "message": no.message,
+        "issuer": null,
+        "subject": null,
+        "client_id": null,
+        "audience": null,
+        "scope": null,
+        "checked_by": null,
+    });
+    put_time(&mut object, "expires", no.expires_at);
+    object
+}
+
+/// Turns a no into the failure that says so.
+fn refusal(no: No, entry: Option<&EntryName>) -> Failure {
+    let hint = match (no.reason, entry) {
+        ("issuer", _) => "if that is the right provider, name it: `tokenkeep validate --issuer URL`".to_owned(),
+        ("scope", Some(name)) => format!("ask for a token that has it: `tokenkeep get {name} --scope SCOPE`"),
+        ("audience", Some(name)) => format!("ask for a token for it: `tokenkeep get {name} --audience AUDIENCE`"),
+        (_, Some(name)) => format!("get a new one: `tokenkeep get {name} --no-cache`"),
+        (_, None) => "a good one comes from `tokenkeep get PROFILE`".to_owned(),
+    };
+    Failure::new(Kind::No, "the token is not good").because(no.message).hint(hint)
+}
+
+/// Makes a claim fit for a terminal.
+fn shown(claim: &str) -> String {
+    claim.escape_debug().to_string()
+}
