@@ -1,6 +1,6 @@
 //! `list`: the entries of the vault, and how they stand.
 
-use super::survey::{self, Found, Seen};
+use super::survey::{self, Seen};
 use super::{Context, Outcome};
 use crate::error::Failure;
 use crate::output::Form;
@@ -54,8 +54,8 @@ pub(crate) fn run(args: Args, cx: &mut Context) -> Result<Outcome, Failure> {
     }
     print(cx, &entries)?;
     for entry in &entries {
-        if let Found::Damaged(error) = &entry.found {
-            cx.printer.notice(&format!("`{}` is damaged: {error}; check with `tokenkeep vault verify`", entry.name));
+        if let Some(damage) = entry.damage() {
+            cx.printer.notice(&format!("`{}` is damaged: {damage}; check with `tokenkeep vault verify`", entry.name));
         }
     }
     for path in foreign {

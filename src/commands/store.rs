@@ -8,12 +8,13 @@ use zeroize::Zeroizing;
 use super::context::unanswered;
 use super::profile::flags::{ProfileFlags, write_profile};
 use super::source::{SourceArgs, trimmed};
-use super::target::Target;
+use super::target::{Target, TokenArgs};
 use super::{Context, Outcome};
 use crate::error::{Failure, Kind, revocation_failure};
 use crate::host::terminal::{self, Echo};
 use crate::idp::Revocation;
 use crate::keeper::LOCK_PATIENCE;
+use crate::keeper::plan::Fetch;
 use crate::output::Form;
 use crate::profile::{EntryName, Profile};
 use crate::secret::{AccessToken, RefreshToken, StoredSecret};
@@ -237,15 +238,20 @@ fn report(cx: &mut Context, target: &Target, body: &Body, generation: u64) -> Re
     Ok(())
 }
 
-/// Revokes the refresh token that was there before.
+/// Revokes the refresh token that was there before, then proves that the new one lives: a provider may count both as one
+/// grant.
 fn revoke(cx: &mut Context, target: &Target, vault: &Vault, before: &TokenSet) -> Result<(), Failure> {
     let outcome = cx.keeper(vault)?.revoke(&target.name, before, target.profile.as_ref());
     let said = outcome.map_err(|error| {
         revocation_failure(error).while_doing("the new token is stored; the old one could not be revoked")
     })?;
+    let wanted = target.wanted(cx, &TokenArgs::default(), None, Fetch::Always)?;
+    target
+        .fetch(&cx.keeper(vault)?, &wanted)
+        .map_err(|failure| failure.while_doing("the old token is revoked, and the new one gives no access token"))?;
     cx.printer.notice(match said {
-        Revocation::Revoked => "the provider revoked the old token",
-        Revocation::Unknown => "the provider does not know the old token, which is worth nothing",
+        Revocation::Revoked => "the provider revoked the old token; the new one lives",
+        Revocation::Unknown => "the provider does not know the old token, which is worth nothing; the new one lives",
     });
     Ok(())
 }

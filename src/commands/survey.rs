@@ -73,6 +73,17 @@ impl Seen {
         }
     }
 
+    /// Returns what is wrong with an entry that does not open.
+    pub(crate) fn damage(&self) -> Option<String> {
+        match &self.found {
+            Found::Damaged(error) => {
+                let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
+                Some(format!("{error}{}", cause.unwrap_or_default()))
+            }
+            Found::Locked | Found::Open(_) => None,
+        }
+    }
+
     /// Returns the newest generation, if it opens.
     pub(crate) fn opened(&self) -> Option<&Opened> {
         match &self.found {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::commands::Context;
-use crate::commands::survey::{self, Found, Seen};
+use crate::commands::survey::{self, Seen};
 use crate::error::Failure;
 use crate::keeper::standing::Standing;
 use crate::profile::EntryName;
@@ -140,13 +140,10 @@ fn slot_kinds(cx: &Context) -> Result<Vec<crate::vault::header::SlotKind>, Failu
 /// Says what is wrong with an entry.
 fn of_entry(seen: &Seen) -> Option<Problem> {
     let name = &seen.name;
-    let opened = match &seen.found {
-        Found::Locked => return None,
-        Found::Damaged(error) => {
-            return Some(Problem::new(format!("`{name}` is damaged: {error}"), "check with `tokenkeep vault verify`"));
-        }
-        Found::Open(opened) => opened,
-    };
+    if let Some(damage) = seen.damage() {
+        return Some(Problem::new(format!("`{name}` is damaged: {damage}"), "check with `tokenkeep vault verify`"));
+    }
+    let opened = seen.opened()?;
     let generate = format!("log in again with `tokenkeep generate {name}`");
     match &opened.standing {
         Standing::Good | Standing::Due | Standing::Refreshing | Standing::Unknown => None,
