@@ -145,14 +145,27 @@ pub(crate) fn tree() -> clap::Command {
         .subcommand_required(false)
         .arg(Arg::new("version").short('V').long("version").action(ArgAction::Version).help("Print the version"))
         .disable_version_flag(true);
-    add_commands(Globals::augment_args(tree).mut_args(|arg| arg.global(false)))
+    add_commands(add_globals(tree).mut_args(|arg| arg.global(false)))
 }
 
 /// Adds the global flags to one command. They are not global in the whole tree: clap would copy each of them into each
 /// command, and every match once more.
 fn with_globals(command: clap::Command) -> clap::Command {
-    let command = Globals::augment_args(command);
+    let command = add_globals(command);
     if command.has_subcommands() { command } else { command.mut_args(|arg| arg.global(false)) }
+}
+
+/// Adds the global flags, and keeps what the command says of itself: clap would replace it by what they say.
+fn add_globals(command: clap::Command) -> clap::Command {
+    let (about, long_about) = (command.get_about().cloned(), command.get_long_about().cloned());
+    let mut command = Globals::augment_args(command);
+    if let Some(about) = about {
+        command = command.about(about);
+    }
+    if let Some(long_about) = long_about {
+        command = command.long_about(long_about);
+    }
+    command
 }
 
 /// What the command line asks for.
