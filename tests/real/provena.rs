@@ -75,6 +75,7 @@ fn token_file_of_offline_tokens_is_imported(keycloak: &Keycloak) {
     assert_eq!(home.run(&["get", "prod"]).exits(0).token(), token);
     home.run(&["refresh", "prod", "--force"]).exits(0);
     home.run(&["validate", "--entry", "prod", "--online"]).exits(0);
+    assert_eq!(realm.refreshes(), 3, "a public client may not introspect: the online check is a refresh");
     nothing_in_clear(&home, &offline);
     nothing_in_clear(&home, &token);
 }
