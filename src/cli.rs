@@ -17,7 +17,6 @@ use crate::token::text::{self, Look};
 /// Flags that every command has.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Everywhere")]
-#[expect(clippy::struct_excessive_bools, reason = "flags of the command line")]
 pub(crate) struct Globals {
     /// Read this configuration file
     #[arg(long, global = true, value_name = "FILE")]

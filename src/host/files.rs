@@ -66,13 +66,16 @@ pub(crate) enum FileFault {
 }
 
 impl FileFault {
-    /// Returns the command that mends it, where there is one.
+    /// Returns the command that mends it, or shows what is wrong.
     pub(crate) fn mend(&self) -> Option<String> {
+        let ours = |path: &Path| format!("sudo chown \"$(id -u)\" {}", quoted(path));
         match self {
-            Self::TooOpen { path, wanted, .. } => Some(format!("chmod {wanted:o} '{}'", path.display())),
-            Self::WrongOwner { path, .. } => Some(format!("sudo chown \"$(id -u)\" '{}'", path.display())),
-            Self::Symlink { path } => Some(format!("ls -l '{}'", path.display())),
-            Self::Io { .. } | Self::WrongKind { .. } | Self::TooLarge { .. } => None,
+            Self::TooOpen { path, wanted, .. } => Some(format!("chmod {wanted:o} {}", quoted(path))),
+            Self::WrongOwner { path, .. } => Some(ours(path)),
+            Self::Symlink { path } | Self::WrongKind { path, .. } | Self::TooLarge { path, .. } => {
+                Some(format!("ls -ld {}", quoted(path)))
+            }
+            Self::Io { path, source, .. } => shown(path, source),
         }
     }
 
@@ -80,6 +83,24 @@ impl FileFault {
     pub(crate) fn is_missing(&self) -> bool {
         matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
     }
+}
+
+/// Returns the command that shows what kept an operation from succeeding.
+fn shown(path: &Path, source: &io::Error) -> Option<String> {
+    use io::ErrorKind as E;
+    let folder = path.parent().unwrap_or(path);
+    match source.kind() {
+        E::StorageFull | E::QuotaExceeded | E::ReadOnlyFilesystem => Some(format!("df -h {}", quoted(folder))),
+        E::FileTooLarge => Some("ulimit -f unlimited".to_owned()),
+        E::NotFound | E::NotADirectory | E::AlreadyExists => Some(format!("ls -la {}", quoted(folder))),
+        E::PermissionDenied => Some(format!("ls -ld {} {}", quoted(folder), quoted(path))),
+        _ => None,
+    }
+}
+
+/// Writes a path so that a shell takes it as one word.
+fn quoted(path: &Path) -> String {
+    format!("'{}'", path.display().to_string().replace('\'', "'\\''"))
 }
 
 /// Whose a file may be and who may read it.

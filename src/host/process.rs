@@ -34,20 +34,25 @@ pub(super) fn harden() {
     forbid_core_files();
     // it cannot fail for oneself; were it otherwise, there would be nothing better to do
     #[cfg(target_os = "linux")]
-    drop(rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable));
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).ok();
+}
+
+/// Returns how large a file we may write, if that is limited (`ulimit -f`).
+pub(crate) fn largest_file() -> Option<u64> {
+    rustix::process::getrlimit(Resource::Fsize).current
 }
 
 /// Sets the soft limit for core files to zero.
 pub(super) fn forbid_core_files() {
     let none = Rlimit { current: Some(0), ..rustix::process::getrlimit(Resource::Core) };
     // lowering a soft limit is always allowed
-    drop(rustix::process::setrlimit(Resource::Core, none));
+    rustix::process::setrlimit(Resource::Core, none).ok();
 }
 
 /// Gives the limit on core files back, for a command that is about to be started.
 pub(crate) fn restore_core_limit() {
     if let Some(limit) = CORE_LIMIT.get() {
-        drop(rustix::process::setrlimit(Resource::Core, limit.clone()));
+        rustix::process::setrlimit(Resource::Core, *limit).ok();
     }
 }
 
@@ -167,7 +172,7 @@ pub(super) fn ignored_signals() -> Vec<i32> {
 /// Lets some time pass, as a protocol wants it between two questions.
 pub(crate) fn pause(time: Duration) {
     let (_never_sends, receiver) = mpsc::channel::<()>();
-    drop(receiver.recv_timeout(time));
+    receiver.recv_timeout(time).ok();
 }
 
 /// Returns the number of the user whose process this is.

@@ -24,7 +24,6 @@ pub(crate) enum Echo {
 /// the byte instead of the signal, and takes it as the end of the line.
 pub(crate) fn ask(question: &str, echo: Echo) -> io::Result<Zeroizing<String>> {
     let terminal = File::options().read(true).write(true).open("/dev/tty")?;
-    (&terminal).write_all(question.as_bytes())?;
     let before = rustix::termios::tcgetattr(&terminal)?;
     let _restore = Restore { terminal: &terminal, before: before.clone() };
     let mut during = before;
@@ -34,6 +33,8 @@ pub(crate) fn ask(question: &str, echo: Echo) -> io::Result<Zeroizing<String>> {
     }
     during.special_codes[SpecialCodeIndex::VEOL] = INTERRUPT;
     rustix::termios::tcsetattr(&terminal, OptionalActions::Flush, &during)?;
+    // only now: who answers at once, as a script does, would be heard and shown, or not heard at all
+    (&terminal).write_all(question.as_bytes())?;
     let mut line = Zeroizing::new(Vec::with_capacity(1024));
     let mut reader = BufReader::with_capacity(1024, &terminal);
     loop {
@@ -68,7 +69,7 @@ struct Restore<'a> {
 impl Drop for Restore<'_> {
     fn drop(&mut self) {
         // a terminal that has gone away needs no restoring
-        drop(rustix::termios::tcsetattr(self.terminal, OptionalActions::Now, &self.before));
+        rustix::termios::tcsetattr(self.terminal, OptionalActions::Now, &self.before).ok();
     }
 }
 

@@ -8,18 +8,18 @@ use serde_json::{Map, Value};
 /// The formats.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Format {
-    /// POSIX shells: eval "$(tokenkeep env prod)"
+    /// POSIX shells: `eval "$(tokenkeep env prod)"`
     #[default]
     Sh,
-    /// fish: tokenkeep env prod --format fish | source
+    /// fish: `tokenkeep env prod --format fish | source`
     Fish,
-    /// PowerShell: tokenkeep env prod --format powershell | Invoke-Expression
+    /// PowerShell: `tokenkeep env prod --format powershell | Invoke-Expression`
     Powershell,
     /// A .env file
     Dotenv,
-    /// GitHub Actions: tokenkeep env prod --format github >> "$GITHUB_ENV"
+    /// GitHub Actions: `tokenkeep env prod --format github >> "$GITHUB_ENV"`
     Github,
-    /// GitLab CI: a dotenv report, tokenkeep env prod --format gitlab >> build.env
+    /// GitLab CI, a dotenv report: `tokenkeep env prod --format gitlab >> build.env`
     Gitlab,
     /// One JSON object
     Json,
@@ -88,9 +88,8 @@ impl Format {
                 Ok(format!("{variable}=\"{quoted}\"\n"))
             }
             Self::Github if has_line_end => Ok(github_block(variable, value)),
-            Self::Github => Ok(format!("{variable}={value}\n")),
             Self::Gitlab if has_line_end => refuse("a line end", "a dotenv report"),
-            Self::Gitlab => Ok(format!("{variable}={value}\n")),
+            Self::Github | Self::Gitlab => Ok(format!("{variable}={value}\n")),
             Self::Json => refuse("its own format", "a line"),
         }
     }

@@ -20,6 +20,7 @@ pub(crate) struct Config {
     /// How the vault is opened.
     pub(crate) unlock: Unlock,
     /// The profiles by name.
+    #[serde(deserialize_with = "profiles")]
     pub(crate) profiles: BTreeMap<EntryName, ProfileTable>,
 }
 
@@ -62,7 +63,6 @@ pub(crate) struct Unlock {
 /// `[profiles.NAME]`, as text: parameters are not filled in yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-#[expect(missing_docs, reason = "the keys are those of `Profile`, where they are explained")]
 #[expect(clippy::missing_docs_in_private_items, reason = "the keys are those of `Profile`, where they are explained")]
 pub(crate) struct ProfileTable {
     pub(crate) issuer: Option<String>,
@@ -86,6 +86,15 @@ pub(crate) struct ProfileTable {
     pub(crate) jwks_uri: Option<String>,
     pub(crate) groups: BTreeMap<String, Vec<String>>,
     pub(crate) params: BTreeMap<String, String>,
+}
+
+/// Reads the profiles; a name with an `@` would be that of a user's entry.
+fn profiles<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<EntryName, ProfileTable>, D::Error> {
+    let profiles: BTreeMap<EntryName, ProfileTable> = BTreeMap::deserialize(deserializer)?;
+    for name in profiles.keys() {
+        name.clone().without_user().map_err(serde::de::Error::custom)?;
+    }
+    Ok(profiles)
 }
 
 /// Reads a length of time.

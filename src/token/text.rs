@@ -67,7 +67,7 @@ pub(crate) fn shown(text: &str) -> String {
             safe.push_str(piece);
         } else if is_deceptive(first) {
             // writing to a String cannot fail
-            drop(write!(safe, "\\u{{{:x}}}", first as u32));
+            write!(safe, "\\u{{{:x}}}", first as u32).ok();
         } else {
             safe.push(first);
         }

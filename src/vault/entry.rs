@@ -215,6 +215,7 @@ pub(crate) struct FixedToken {
 }
 
 /// A secret that is handed out as it is.
+#[expect(clippy::struct_field_names, reason = "the same word as in the other kinds")]
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Stored {
@@ -238,6 +239,7 @@ fn expose_access<S: Serializer>(token: &AccessToken, serializer: S) -> Result<S:
 }
 
 /// Writes an ID token into the plaintext of an entry.
+#[expect(clippy::ref_option, reason = "serde passes the field itself")]
 fn expose_id<S: Serializer>(token: &Option<IdToken>, serializer: S) -> Result<S::Ok, S::Error> {
     token.as_ref().map(IdToken::expose).serialize(serializer)
 }

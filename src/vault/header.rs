@@ -1,5 +1,6 @@
 //! `vault.toml`: the vault's format, its public recipient and the list of its slots, authenticated.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -123,7 +124,9 @@ impl Header {
         let mut text = format!("{}\n{}\n", self.format, self.recipient);
         for slot in &self.slots {
             let recipient = slot.recipient.as_deref().unwrap_or("-");
-            text += &format!("{} {} {recipient} {}\n", slot.name, slot.kind.name(), slot.digest);
+            let (name, kind, digest) = (&slot.name, slot.kind.name(), &slot.digest);
+            // writing to a String cannot fail
+            writeln!(text, "{name} {kind} {recipient} {digest}").ok();
         }
         text
     }
