@@ -17,7 +17,7 @@ pub(crate) enum Introspection {
     Active(Claims),
     /// It is expired, revoked, unknown, or not for this client to know.
     Inactive,
-    /// This client may not ask; public clients seldom may.
+    /// This client may not ask, or not about this kind of token; public clients seldom may.
     NotAllowed,
 }
 
@@ -35,6 +35,10 @@ impl Wire {
             return Ok(Introspection::NotAllowed);
         }
         if let Some(refusal) = Refusal::of(&answer, &form.secrets()) {
+            // RFC 7009 section 2.2.1, used here by providers that do not look at their own JWTs
+            if refusal.error.as_deref() == Some("unsupported_token_type") {
+                return Ok(Introspection::NotAllowed);
+            }
             return Err(IdpError::Refused(refusal));
         }
         if !answer.is_success() {
@@ -71,6 +75,12 @@ mod tests {
         };
         assert_eq!(claims.text("sub"), Some("ada"));
         assert!(matches!(ask(200, r#"{"active":false}"#), Ok(Introspection::Inactive)));
+    }
+
+    #[test]
+    fn a_provider_that_does_not_look_at_jwts_does_not_answer() {
+        let body = r#"{"error":"unsupported_token_type","error_description":"cannot be introspected"}"#;
+        assert!(matches!(ask(400, body), Ok(Introspection::NotAllowed)));
     }
 
     #[test]
