@@ -10,7 +10,7 @@ use crate::host::files::FileFault;
 use crate::host::folders::NoHome;
 use crate::idp::IdpError;
 use crate::keeper::KeeperError;
-use crate::keeper::note::Refused;
+use crate::keeper::note::{Refused, when};
 use crate::profile::EntryName;
 use crate::settings::SettingsError;
 use crate::token::time::Timestamp;
@@ -214,7 +214,8 @@ impl From<VaultError> for Failure {
             }
             E::Source { fault, .. } | E::File(fault) => {
                 let kind = if is_write_fault(fault) { Kind::Failed } else { Kind::Locked };
-                (kind, fault.mend().map(|command| format!("type `{command}`")))
+                let hint = fault.mend().map(|command| format!("type `{command}`"));
+                (kind, hint.or_else(|| Some("see what there is, and how it is unlocked, with `tokenkeep status`".to_owned())))
             }
             E::Descriptor { flag, .. } => (Kind::Usage, Some(format!("open it for the command: `{flag} 3 3<FILE`"))),
             E::NoIdentity { .. } => (Kind::Locked, Some("show what opens the vault with `tokenkeep status`".to_owned())),
@@ -368,7 +369,8 @@ fn refusal_failure(name: &EntryName, refused: &Refused, retry_at: Timestamp) -> 
     let failure = failure.because(refused.words.clone());
     let failure = match refused.lost_since {
         Some(since) => failure.because(format!(
-            "response lost: the answer to the refresh of {since} never arrived, and the provider had rotated the token"
+            "response lost: the answer to the refresh of {} never arrived, and the provider had rotated the token",
+            when(since)
         )),
         None => failure,
     };

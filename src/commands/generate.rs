@@ -6,20 +6,19 @@ use super::init;
 use super::profile::flags::{ProfileFlags, write_profile};
 use super::target::{Target, TokenArgs};
 use super::{Context, Outcome};
-use crate::error::{Failure, Kind};
+use crate::error::{Failure, Kind, revocation_failure};
 use crate::host::process;
-use crate::idp::{Client, DeviceLogin, Endpoint, TokenTypeHint, Wire};
+use crate::idp::{Client, DeviceLogin, Endpoint, Wire};
 use crate::keeper::login::{Login, Poll};
 use crate::keeper::plan::Fetch;
-use crate::keeper::{Keeper, dies_at};
+use crate::keeper::{Keeper, KeeperError, dies_at};
 use crate::output::link::{self, Qr};
 use crate::output::{Form, put_time};
 use crate::profile::{EntryName, Profile};
-use crate::secret::RefreshToken;
 use crate::settings::ProfileTable;
 use crate::token::scopes::Scopes;
 use crate::token::time::Lifetime;
-use crate::vault::entry::Born;
+use crate::vault::entry::{Born, TokenSet};
 use crate::vault::{Vault, header};
 
 /// Examples of the command.
@@ -71,7 +70,7 @@ pub(crate) fn run(args: Args, cx: &mut Context) -> Result<Outcome, Failure> {
         cx.printer.notice(&format!("the token of `{}` is good; log in all the same with --force", target.name));
         return report(cx, &target, &vault);
     }
-    let before = present_token(&target, &vault);
+    let before = present_tokens(&target, &vault);
     log_in(&args, cx, &target, &profile, &vault)?;
     if let Some(table) = new_profile {
         write_profile(cx, &target.name.profile(), &table)?;
@@ -140,16 +139,19 @@ fn open_or_make_vault(cx: &mut Context) -> Result<Vault, Failure> {
     Ok(vault)
 }
 
-/// Tells whether the present login still gives access tokens.
+/// Tells whether the present login still gives access tokens. A stored secret is not one, and not replaced by one.
 fn is_good(cx: &Context, target: &Target, vault: &Vault) -> Result<bool, Failure> {
     let wanted = target.wanted(cx, &TokenArgs::default(), None, Fetch::IfDue)?;
-    Ok(cx.keeper(vault)?.fetch(&target.name, target.profile.as_ref(), &wanted).is_ok())
+    match cx.keeper(vault)?.fetch(&target.name, target.profile.as_ref(), &wanted) {
+        Err(error @ KeeperError::NotATokenSet { .. }) => Err(Failure::from_error(Kind::Usage, &error)
+            .hint(format!("log in under another name, or remove it with `tokenkeep delete {}`", target.name))),
+        outcome => Ok(outcome.is_ok()),
+    }
 }
 
-/// Returns the refresh token of the login before.
-fn present_token(target: &Target, vault: &Vault) -> Option<RefreshToken> {
-    let entry = vault.newest(&target.name).ok()??;
-    entry.body.tokens().map(|tokens| tokens.refresh_token.clone())
+/// Returns the tokens of the login before.
+fn present_tokens(target: &Target, vault: &Vault) -> Option<TokenSet> {
+    vault.newest(&target.name).ok()??.body.tokens().cloned()
 }
 
 /// Begins the device flow, shows the link, and asks until the person has decided (RFC 8628).
@@ -218,7 +220,7 @@ fn wait(
     let end = cx.now().after(device.expires_in);
     let mut interval = device.interval;
     while cx.now() < end {
-        process::pause(interval.into());
+        process::pause(interval.min(end.since(cx.now())).into());
         match keeper.poll(login).map_err(|error| login_failure(target, error))? {
             Poll::Pending => {}
             Poll::SlowDown => interval = interval.plus(SLOW_DOWN),
@@ -243,7 +245,7 @@ fn wait(
 }
 
 /// Describes a poll that failed.
-fn login_failure(target: &Target, error: crate::keeper::KeeperError) -> Failure {
+fn login_failure(target: &Target, error: KeeperError) -> Failure {
     let mut failure = target.failure(error);
     let cannot = format!("cannot refresh {}", target.name);
     if failure.message.starts_with(&cannot) {
@@ -253,17 +255,11 @@ fn login_failure(target: &Target, error: crate::keeper::KeeperError) -> Failure 
 }
 
 /// Revokes the token of the login before, then proves that the new one lives: a provider may count both as one grant.
-fn revoke_old(cx: &mut Context, target: &Target, vault: &Vault, before: &RefreshToken) -> Result<(), Failure> {
-    let Some(profile) = &target.profile else { return Ok(()) };
+fn revoke_old(cx: &mut Context, target: &Target, vault: &Vault, before: &TokenSet) -> Result<(), Failure> {
     let keeper = cx.keeper(vault)?;
-    let entry = vault.newest(&target.name)?;
-    let Some(tokens) = entry.as_ref().and_then(|entry| entry.body.tokens()) else { return Ok(()) };
-    let secret = keeper.client_secret(&target.name, &tokens.born).map_err(|error| target.failure(error))?;
-    let client = Client { id: profile.client_id.clone(), auth: profile.client_auth, secret };
-    let wire = Wire::open(profile.ca_file.as_deref())?;
-    let endpoints = wire.locate(profile, &[Endpoint::Revocation])?;
-    wire.revoke(endpoints.need(Endpoint::Revocation)?, &client, before.expose(), TokenTypeHint::RefreshToken)
-        .map_err(|error| Failure::from(error).while_doing("the new login is kept; the old token could not be revoked"))?;
+    keeper.revoke(&target.name, before, target.profile.as_ref()).map_err(|error| {
+        revocation_failure(error).while_doing("the new login is kept; the old token could not be revoked")
+    })?;
     let wanted = target.wanted(cx, &TokenArgs::default(), None, Fetch::Always)?;
     target.fetch(&keeper, &wanted).map_err(|failure| failure.while_doing("revoking the old token killed the new login"))?;
     cx.printer.notice("revoked the old token; the new one lives");

@@ -106,8 +106,9 @@ fn print(args: &Args, cx: &mut Context, target: &Target, handout: &Handout, text
         cx.printer.line(&format!("Authorization: {token_type} {text}"))?;
     } else if args.curl {
         // curl's configuration: inside double quotes, backslash and double quote are escaped
-        let quoted = text.replace('\\', "\\\\").replace('"', "\\\"");
-        cx.printer.line(&format!("header = \"Authorization: {token_type} {quoted}\""))?;
+        let header = zeroize::Zeroizing::new(format!("Authorization: {token_type} {text}"));
+        let quoted = zeroize::Zeroizing::new(header.replace('\\', "\\\\").replace('"', "\\\""));
+        cx.printer.line(&format!("header = \"{}\"", quoted.as_str()))?;
     } else {
         cx.printer.line(text)?;
     }

@@ -68,11 +68,11 @@ struct Refreshed {
 pub(crate) fn run(args: Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let named = named_targets(&args, cx)?;
     let vault = cx.open_vault()?;
-    let targets = if args.all { all_targets(cx, &vault)? } else { named };
-    let jobs = usize::from(args.jobs);
+    let (targets, mut results) = if args.all { all_targets(cx, &vault)? } else { (named, Vec::new()) };
     let work = targets.into_iter().map(|target| Ok((wanted(&args, cx, &target)?, target)));
     let work: Vec<(Wanted, Target)> = work.collect::<Result<_, Failure>>()?;
-    let results = refresh_all(&cx.keeper(&vault)?, &work, jobs);
+    results.extend(refresh_all(&cx.keeper(&vault)?, &work, usize::from(args.jobs)));
+    results.sort_by(|one, other| one.name.cmp(&other.name));
     let results = results.into_iter().map(|result| written(&args, result)).collect();
     report(cx, results)
 }
@@ -97,14 +97,22 @@ fn named_targets(args: &Args, cx: &Context) -> Result<Vec<Target>, Failure> {
     names.into_iter().map(target).collect()
 }
 
-/// Returns a target for every entry with a refresh token. What does not open is left in, so that it is reported.
-fn all_targets(cx: &Context, vault: &Vault) -> Result<Vec<Target>, Failure> {
+/// Returns a target for every entry with a refresh token, and the entries whose profile cannot be used: they must not
+/// hold up the others. What does not open is left in, so that it is reported.
+fn all_targets(cx: &Context, vault: &Vault) -> Result<(Vec<Target>, Vec<Refreshed>), Failure> {
     let names = vault.shelf().names().map_err(crate::vault::VaultError::from)?.entries;
     let refreshable = |name: &EntryName| match vault.newest(name) {
         Ok(entry) => entry.is_some_and(|entry| entry.body.tokens().is_some()),
         Err(_) => true,
     };
-    names.iter().filter(|name| refreshable(name)).map(|name| Target::of(cx, Some(name), None)).collect()
+    let (mut targets, mut failed) = (Vec::new(), Vec::new());
+    for name in names.into_iter().filter(refreshable) {
+        match Target::of(cx, Some(&name), None) {
+            Ok(target) => targets.push(target),
+            Err(failure) => failed.push(Refreshed { name, outcome: Err(failure) }),
+        }
+    }
+    Ok((targets, failed))
 }
 
 /// Returns what is wanted of one target.
@@ -153,7 +161,8 @@ fn written(args: &Args, result: Refreshed) -> Refreshed {
     };
     let outcome = result.outcome.and_then(|handed| {
         write_token(&file, handed.token.token.expose())
-            .map_err(|fault| file_failure(Kind::Failed, &fault).while_doing("the token is good, and its file is not"))?;
+            .map_err(|fault| file_failure(Kind::Failed, &fault).while_doing("the token is good, and its file is not"))
+            .map_err(|failure| failure.or_hint(|| "name a place that you can write to".to_owned()))?;
         Ok(handed)
     });
     Refreshed { outcome, ..result }

@@ -16,7 +16,7 @@ use super::plan::back_off;
 use super::spent;
 use crate::host::files::FileFault;
 use crate::host::{descriptor, process};
-use crate::idp::{Client, Grant, Refusal, RefusalKind, Reply, TokenAnswer, TokenRequest, Wire};
+use crate::idp::{Client, Grant, IdpError, Refusal, RefusalKind, Reply, TokenAnswer, TokenRequest, Wire};
 use crate::profile::{AudienceAs, ClientAuth, EntryName, SecureUrl};
 use crate::secret::{AccessToken, ClientSecret, DeviceCode};
 use crate::token::scopes::Scopes;
@@ -165,7 +165,7 @@ fn carry_out(request: &Request, lock: &EntryLock, now: fn() -> SystemTime) -> An
         Reply::Granted(answer) => keep(request, lock, reserved, (answer, sent_at)),
         other => {
             reserved.release();
-            let answer = dismiss(request, lock, other, now().into());
+            let answer = dismiss(request, lock, other, (sent_at, now().into()));
             answer.unwrap_or_else(|error| Answer::Lost { why: chain(&error) })
         }
     }
@@ -189,7 +189,9 @@ fn note_intent(request: &Request, lock: &EntryLock, since: Timestamp) -> io::Res
     match &request.presented {
         Presented::Refresh { generation, before, .. } => {
             let tries = tries_after_loss(before.as_ref()) + 1;
-            Note::write(Some(&Note { generation: *generation, since, tries, event: Event::Intent }), &lock.file)
+            let lost_since = before.as_ref().and_then(Note::missing_since);
+            let (generation, event) = (*generation, Event::Intent);
+            Note::write(Some(&Note { generation, since, lost_since, tries, event }), &lock.file)
         }
         Presented::Device { .. } => Ok(()),
     }
@@ -216,7 +218,6 @@ fn keep(request: &Request, lock: &EntryLock, reserved: Reserved, granted: (Token
     };
     let token = tokens.access.iter().find(|cached| cached.asked == request.asked && cached.received_at == sent_at);
     let token = token.filter(|cached| text::is_usable(cached.token.expose())).cloned();
-    let rotated = previous.filter(|before| before.refresh_token.expose() != tokens.refresh_token.expose());
     let body = Body::RefreshToken(tokens.clone());
     let entry = Entry { name: request.name.clone(), generation: request.next, written_at: sent_at, body };
     let sealed = match request.sealer.seal(&entry) {
@@ -229,9 +230,8 @@ fn keep(request: &Request, lock: &EntryLock, reserved: Reserved, granted: (Token
     if let Err(fault) = lock.publish(request.next) {
         return Answer::Granted { token, unpublished: Some(chain(&fault)) };
     }
-    if let Some(before) = rotated {
-        // a journal that cannot be written weakens a warning about backups, and must not cost the token
-        drop(spent::add(&request.journal, &before.refresh_token));
+    if let Some(before) = previous {
+        spent::add_rotated(&request.journal, before, &tokens);
     }
     // the note is void for the new generation anyway; clearing it is tidiness
     drop(Note::write(None, &lock.file));
@@ -247,26 +247,31 @@ fn rest(lock: &EntryLock, reserved: Reserved, sealed: &[u8]) -> Result<(), FileF
     }
 }
 
-/// Notes what came of an exchange that brought nothing.
-fn dismiss(request: &Request, lock: &EntryLock, reply: Reply, now: Timestamp) -> io::Result<Answer> {
+/// Notes what came of an exchange that brought nothing. An answer that was lost earlier stays lost meanwhile.
+fn dismiss(
+    request: &Request,
+    lock: &EntryLock,
+    reply: Reply,
+    (sent_at, now): (Timestamp, Timestamp),
+) -> io::Result<Answer> {
     let (generation, before) = match &request.presented {
         Presented::Refresh { generation, before, .. } => (*generation, before.as_ref()),
         Presented::Device { .. } => return Ok(without_note(reply)),
     };
-    let note = |since, tries, event| Note::write(Some(&Note { generation, since, tries, event }), &lock.file);
+    let lost_since = before.and_then(Note::missing_since);
+    let note = |since, tries, event| {
+        Note::write(Some(&Note { generation, since, lost_since, tries, event }), &lock.file)
+    };
     match reply {
         Reply::Unavailable { why, retry_after } => {
-            let tries = match before {
-                Some(Note { tries, event: Event::Unavailable { .. }, .. }) => tries + 1,
-                Some(_) | None => 1,
-            };
+            let tries = tries_unavailable(before) + 1;
             let retry_at = now.after(retry_after.unwrap_or_else(|| back_off(tries)));
             note(now, tries, Event::Unavailable { retry_at, why: why.clone() })?;
             Ok(Answer::Unavailable { why })
         }
         Reply::Lost { why } => {
             let tries = tries_after_loss(before) + 1;
-            note(now, tries, Event::Lost { retry_at: now.after(back_off(tries)) })?;
+            note(sent_at, tries, Event::Lost { retry_at: now.after(back_off(tries)) })?;
             Ok(Answer::Lost { why })
         }
         Reply::Refused(refusal) if is_final(&refusal, request) => {
@@ -278,24 +283,41 @@ fn dismiss(request: &Request, lock: &EntryLock, reply: Reply, now: Timestamp) ->
                 at: now,
                 words: words_of(&refusal),
                 fingerprint: request.fingerprint.clone(),
-                lost_since: before.and_then(lost_since),
+                lost_since,
             };
             note(now, tries, Event::Refused(refused))?;
             Ok(Answer::Refused(refusal))
         }
         reply @ (Reply::Refused(_) | Reply::Granted(_)) => {
-            Note::write(None, &lock.file)?;
+            // the token was not looked at, so that what was known of it holds
+            Note::write(before, &lock.file)?;
             Ok(without_note(reply))
         }
     }
 }
 
-/// Returns since when an answer has been missing.
-fn lost_since(note: &Note) -> Option<Timestamp> {
-    match &note.event {
-        Event::Intent | Event::Lost { .. } => Some(note.since),
-        Event::Refused(refused) => refused.lost_since,
-        Event::Unavailable { .. } => None,
+/// Notes that the provider did not even say where its token endpoint is, so that who waits shares that failure.
+pub(super) fn note_undiscovered(
+    lock: &File,
+    generation: u64,
+    before: Option<&Note>,
+    (error, now): (&IdpError, Timestamp),
+) {
+    if !error.is_temporary() {
+        return;
+    }
+    let tries = tries_unavailable(before) + 1;
+    let event = Event::Unavailable { retry_at: now.after(back_off(tries)), why: error.to_string() };
+    let lost_since = before.and_then(Note::missing_since);
+    // without the note the next one who asks is only less patient
+    drop(Note::write(Some(&Note { generation, since: now, lost_since, tries, event }), lock));
+}
+
+/// Returns how often in a row the provider could not be reached.
+fn tries_unavailable(before: Option<&Note>) -> u32 {
+    match before {
+        Some(Note { tries, event: Event::Unavailable { .. }, .. }) => *tries,
+        Some(_) | None => 0,
     }
 }
 

@@ -62,7 +62,12 @@ impl Keeper<'_> {
 
     /// Asks once whether the person has approved the code.
     pub(crate) fn poll(&self, login: &Login<'_>) -> Result<Poll, KeeperError> {
-        let lock = self.vault.shelf().lock(login.name, LOCK_PATIENCE)?;
+        let lock = match self.vault.shelf().lock(login.name, LOCK_PATIENCE) {
+            Ok(lock) => lock,
+            // somebody refreshes the token of the login before; the person at the browser must not suffer for it
+            Err(busy @ VaultError::Busy { .. }) => return Ok(Poll::Retry { why: busy.to_string() }),
+            Err(error) => return Err(error.into()),
+        };
         self.adopt_unpublished(login.name, &lock)?;
         let newest = self.vault.shelf().generations(login.name).map_err(VaultError::from)?.first().copied();
         let request = Request {

@@ -125,7 +125,7 @@ pub(crate) enum KeeperError {
         until: Option<Timestamp>,
     },
     /// A request was sent, and its answer was lost.
-    #[error("response lost: a refresh was sent at {since} and its answer never arrived ({why})")]
+    #[error("response lost: a refresh was sent at {} and its answer never arrived ({why})", note::when(*since))]
     AnswerLost {
         /// When.
         since: Timestamp,
@@ -193,6 +193,16 @@ impl Handed {
     fn new(token: &CachedToken, how: How) -> Self {
         Self { token: token.clone(), how, notice: None }
     }
+
+    /// Says so if the token lives shorter than was wanted: a provider that gives no longer ones is asked once, not again
+    /// and again.
+    fn with_notice_below(self, min_ttl: MinTtl, now: Timestamp) -> Self {
+        let (left, least) = (self.token.left(now), min_ttl.for_token_of(self.token.lifetime()));
+        if left >= least || self.notice.is_some() {
+            return self;
+        }
+        Self { notice: Some(format!("the token is new, and lives only {left}, not {least}")), ..self }
+    }
 }
 
 /// What the keeper works with.
@@ -215,7 +225,10 @@ impl Keeper<'_> {
         profile: Option<&Profile>,
         wanted: &Wanted,
     ) -> Result<Handed, KeeperError> {
-        let entry = self.vault.newest(name)?.ok_or_else(|| KeeperError::NoEntry { name: name.clone() })?;
+        let entry = match self.vault.newest(name)? {
+            Some(entry) => entry,
+            None => self.first_login(name)?.ok_or_else(|| KeeperError::NoEntry { name: name.clone() })?,
+        };
         let tokens = token_set(&entry)?;
         if wanted.fetch != Fetch::Always
             && let Some(token) = plan::good_token(tokens, wanted, self.now())
@@ -226,6 +239,17 @@ impl Keeper<'_> {
             return Err(KeeperError::NothingCached { name: name.clone() });
         }
         self.refresh(&entry, profile, wanted).or_else(|error| self.leftover(name, wanted, error))
+    }
+
+    /// Publishes a first login whose answer could not be published, if there is one.
+    fn first_login(&self, name: &EntryName) -> Result<Option<Entry>, KeeperError> {
+        // a lock would make the folder of an entry that nobody has logged in to
+        if !self.vault.shelf().lock_path(name).exists() {
+            return Ok(None);
+        }
+        let lock = self.vault.shelf().lock(name, LOCK_PATIENCE)?;
+        self.adopt_unpublished(name, &lock)?;
+        Ok(self.vault.newest(name)?)
     }
 
     /// Returns the time.
@@ -246,18 +270,27 @@ impl Keeper<'_> {
             return usable(Handed::new(token, How::Adopted));
         }
         let request = self.prepare(&entry, profile, wanted, &lock)?;
-        self.exchange(&request, &lock)
+        let handed = self.exchange(&request, &lock)?;
+        Ok(handed.with_notice_below(wanted.min_ttl, self.now()))
     }
 
     /// Publishes an answer that a dead holder of the lock left behind, if it follows the newest generation.
     pub(crate) fn adopt_unpublished(&self, name: &EntryName, lock: &EntryLock) -> Result<(), KeeperError> {
         let Some(file) = lock.unpublished().map_err(VaultError::from)? else { return Ok(()) };
         let next = self.vault.shelf().generations(name).map_err(VaultError::from)?.first().map_or(1, |newest| newest + 1);
-        let outcome = match self.vault.unseal(name, next, &file) {
-            Ok(_) => lock.publish(next),
-            Err(_) => lock.put_aside(self.now().epoch()),
+        let Ok(answer) = self.vault.unseal(name, next, &file) else {
+            return Ok(lock.put_aside(self.now().epoch()).map_err(VaultError::from)?);
         };
-        Ok(outcome.map_err(VaultError::from)?)
+        // one that does not open is followed all the same: the answer is the better one
+        let before = self.vault.newest(name).ok().flatten();
+        lock.publish(next).map_err(VaultError::from)?;
+        if let (Some(before), Some(after)) = (before.as_ref().and_then(|entry| entry.body.tokens()), answer.body.tokens()) {
+            spent::add_rotated(&spent::path(self.state, name), before, after);
+        }
+        // the note is void for the new generation; a backup that is restored must not find it
+        drop(Note::write(None, &lock.file));
+        lock.prune(next);
+        Ok(())
     }
 
     /// Decides whether the refresh token may be presented, and writes the request.
@@ -269,7 +302,7 @@ impl Keeper<'_> {
         lock: &EntryLock,
     ) -> Result<Request, KeeperError> {
         let tokens = token_set(entry)?;
-        let born = self.destination(&entry.name, &tokens.born, profile)?;
+        let mut born = destination(&entry.name, &tokens.born, profile)?;
         let client_secret = self.client_secret(&entry.name, &born)?;
         let fingerprint = fingerprint(&born, client_secret.as_ref());
         let before = Note::read(&lock.file, entry.generation)?;
@@ -286,6 +319,13 @@ impl Keeper<'_> {
         if is_spent && wanted.insistence < Insistence::PresentSpent {
             return Err(KeeperError::Spent { name: entry.name.clone() });
         }
+        let ca_file = profile.and_then(|profile| profile.ca_file.clone());
+        if born.token_endpoint.is_none() {
+            let found = discovered_token_endpoint(&born.issuer, ca_file.as_deref());
+            born.token_endpoint = Some(found.inspect_err(|error| {
+                exchange::note_undiscovered(&lock.file, entry.generation, before.as_ref(), (error, self.now()));
+            })?);
+        }
         let audience_as = profile.map(|profile| profile.audience_as).unwrap_or_default();
         Ok(Request {
             name: entry.name.clone(),
@@ -294,7 +334,7 @@ impl Keeper<'_> {
             sealer: self.vault.sealer(),
             born,
             client_secret,
-            ca_file: profile.and_then(|profile| profile.ca_file.clone()),
+            ca_file,
             presented: Presented::Refresh { generation: entry.generation, tokens: Box::new(tokens.clone()), before },
             scopes: wanted.asked.scopes.clone(),
             audience: wanted.asked.audience.clone().map(|audience| (audience_as, audience)),
@@ -302,40 +342,6 @@ impl Keeper<'_> {
             fingerprint,
             journal,
         })
-    }
-
-    /// Says where a refresh token goes and as whom. Never to another place than it came from.
-    fn destination(&self, name: &EntryName, born: &Born, profile: Option<&Profile>) -> Result<Born, KeeperError> {
-        let moved = |what: &'static str, now: &str, then: &str| KeeperError::Moved {
-            name: name.clone(),
-            what,
-            now: now.to_owned(),
-            then: then.to_owned(),
-        };
-        let mut born = born.clone();
-        let mut ca_file = None;
-        if let Some(profile) = profile {
-            if profile.issuer != born.issuer {
-                return Err(moved("issuer", profile.issuer.as_str(), born.issuer.as_str()));
-            }
-            if profile.client_id != born.client_id {
-                return Err(moved("client_id", &profile.client_id, &born.client_id));
-            }
-            match (&profile.endpoints.token, &born.token_endpoint) {
-                (Some(now), Some(then)) if now != then => {
-                    return Err(moved("token_endpoint", now.as_str(), then.as_str()));
-                }
-                (Some(set), None) => born.token_endpoint = Some(set.clone()),
-                (Some(_) | None, _) => {}
-            }
-            born.client_auth = profile.client_auth;
-            born.client_secret.clone_from(&profile.client_secret);
-            ca_file = profile.ca_file.as_deref();
-        }
-        if born.token_endpoint.is_none() {
-            born.token_endpoint = Some(discovered_token_endpoint(&born.issuer, ca_file)?);
-        }
-        Ok(born)
     }
 
     /// Reads the client's secret from its own entry.
@@ -456,11 +462,36 @@ fn usable(handed: Handed) -> Result<Handed, KeeperError> {
     if crate::token::text::is_usable(handed.token.token.expose()) { Ok(handed) } else { Err(KeeperError::Unusable) }
 }
 
+/// Says where a refresh token goes and as whom. Never to another place than it came from.
+fn destination(name: &EntryName, born: &Born, profile: Option<&Profile>) -> Result<Born, KeeperError> {
+    let Some(profile) = profile else { return Ok(born.clone()) };
+    let moved = |what: &'static str, now: &str, then: &str| KeeperError::Moved {
+        name: name.clone(),
+        what,
+        now: now.to_owned(),
+        then: then.to_owned(),
+    };
+    if profile.issuer != born.issuer {
+        return Err(moved("issuer", profile.issuer.as_str(), born.issuer.as_str()));
+    }
+    if profile.client_id != born.client_id {
+        return Err(moved("client_id", &profile.client_id, &born.client_id));
+    }
+    let token_endpoint = match (&profile.endpoints.token, &born.token_endpoint) {
+        (Some(now), Some(then)) if now != then => {
+            return Err(moved("token_endpoint", now.as_str(), then.as_str()));
+        }
+        (set, then) => then.clone().or_else(|| set.clone()),
+    };
+    let (client_auth, client_secret) = (profile.client_auth, profile.client_secret.clone());
+    Ok(Born { token_endpoint, client_auth, client_secret, ..born.clone() })
+}
+
 /// Asks the provider where its token endpoint is.
-fn discovered_token_endpoint(issuer: &SecureUrl, ca_file: Option<&Path>) -> Result<SecureUrl, KeeperError> {
+fn discovered_token_endpoint(issuer: &SecureUrl, ca_file: Option<&Path>) -> Result<SecureUrl, IdpError> {
     let metadata = Wire::open(ca_file)?.discover(issuer)?;
     let missing = || IdpError::NoEndpoint { what: "token_endpoint", issuer: issuer.to_string() };
-    Ok(metadata.token.ok_or_else(missing)?)
+    metadata.token.ok_or_else(missing)
 }
 
 /// Returns a digest of issuer, client and secret: when it changes, a refusal no longer holds.

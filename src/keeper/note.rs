@@ -15,6 +15,14 @@ use crate::vault::sealing::digest_hex;
 /// The size of the record: one page, so that one write carries all of it.
 const SIZE: usize = 4096;
 
+/// When something happened of which no record is left.
+const UNKNOWN_TIME: Timestamp = Timestamp::from_epoch(0);
+
+/// Says when a request was sent, for people.
+pub(crate) fn when(sent: Timestamp) -> String {
+    if sent == UNKNOWN_TIME { "an unknown time".to_owned() } else { sent.to_string() }
+}
+
 /// The longest words of a provider that are kept.
 const LONGEST_WORDS: usize = 1000;
 
@@ -23,8 +31,10 @@ const LONGEST_WORDS: usize = 1000;
 pub(crate) struct Note {
     /// The generation whose refresh token it is about.
     pub(crate) generation: u64,
-    /// When it began.
+    /// When it was sent; for a refusal or an unreachable provider, when we learnt of it.
     pub(crate) since: Timestamp,
+    /// When the first request was sent whose answer is still missing, if one is.
+    pub(crate) lost_since: Option<Timestamp>,
     /// How often in a row it ended like this.
     pub(crate) tries: u32,
     /// What happened.
@@ -76,6 +86,15 @@ impl Refused {
 }
 
 impl Note {
+    /// Returns since when an answer has been missing.
+    pub(crate) fn missing_since(&self) -> Option<Timestamp> {
+        match &self.event {
+            Event::Intent | Event::Lost { .. } => Some(self.lost_since.unwrap_or(self.since)),
+            Event::Unavailable { .. } => self.lost_since,
+            Event::Refused(refused) => refused.lost_since,
+        }
+    }
+
     /// Reads the note about a generation; one about another generation is void.
     ///
     /// A record that does not check counts as an intent: somebody was writing it when the machine stopped.
@@ -92,7 +111,8 @@ impl Note {
         if record.is_empty() {
             return Ok(None);
         }
-        let unknown = Self { generation: newest, since: Timestamp::from_epoch(0), tries: 0, event: Event::Intent };
+        let (since, event) = (UNKNOWN_TIME, Event::Intent);
+        let unknown = Self { generation: newest, since, lost_since: None, tries: 0, event };
         let note = parse(record).unwrap_or(Some(unknown));
         Ok(note.filter(|note| note.generation == newest))
     }
@@ -135,7 +155,7 @@ mod tests {
     use super::*;
 
     fn intent() -> Note {
-        Note { generation: 7, since: Timestamp::from_epoch(1_000), tries: 2, event: Event::Intent }
+        Note { generation: 7, since: Timestamp::from_epoch(1_000), lost_since: None, tries: 2, event: Event::Intent }
     }
 
     #[test]
@@ -156,7 +176,18 @@ mod tests {
         Note::write(Some(&intent()), &file).unwrap();
         file.write_all_at(b"X", 3).unwrap();
         let note = Note::read(&file, 9).unwrap().unwrap();
-        assert_eq!((note.generation, note.event), (9, Event::Intent));
+        assert_eq!((note.generation, &note.event), (9, &Event::Intent));
+        assert_eq!(when(note.since), "an unknown time");
+    }
+
+    #[test]
+    fn an_answer_stays_missing_while_the_provider_is_away() {
+        let at = Timestamp::from_epoch;
+        let away = Event::Unavailable { retry_at: at(0), why: String::new() };
+        assert_eq!(intent().missing_since(), Some(at(1_000)));
+        assert_eq!(Note { lost_since: Some(at(900)), ..intent() }.missing_since(), Some(at(900)));
+        assert_eq!(Note { event: away.clone(), ..intent() }.missing_since(), None);
+        assert_eq!(Note { event: away, lost_since: Some(at(900)), ..intent() }.missing_since(), Some(at(900)));
     }
 
     #[test]

@@ -96,20 +96,26 @@ pub(super) struct Circumstances<'a> {
 /// Decides whether the refresh token may be presented now, given what the last holder of the lock noted.
 pub(super) fn may_present(note: Option<&Note>, seen: &Circumstances<'_>, now: Timestamp) -> Result<(), Obstacle> {
     let Some(note) = note.filter(|_| seen.insistence == Insistence::None) else { return Ok(()) };
+    // a clock that was put back since would make every pause longer than it is
+    let is_past = now >= note.since;
+    let after_loss = |retry_at: Timestamp| match note.missing_since() {
+        Some(since) => after_loss(since, if is_past { retry_at } else { now }, seen, now),
+        None => Ok(()),
+    };
     match &note.event {
-        Event::Intent => after_loss(note.since, note.since, seen, now),
-        Event::Lost { retry_at } => after_loss(note.since, *retry_at, seen, now),
+        Event::Intent => after_loss(note.since.after(back_off(note.tries))),
+        Event::Lost { retry_at } => after_loss(*retry_at),
         Event::Unavailable { retry_at, why } => {
             // who waited while another one failed shares that failure; who comes later may try at once
             let shared = seen.waiting == Waiting::Some && now.since(note.since) < PATIENCE;
-            if now < *retry_at || shared {
+            if is_past && (now < *retry_at || shared) {
                 return Err(Obstacle::BackOff { until: (*retry_at).max(now), why: why.clone() });
             }
-            Ok(())
+            after_loss(now)
         }
         Event::Refused(refused) => {
             let unchanged = refused.fingerprint == seen.fingerprint;
-            if unchanged && now >= refused.at && now < refused.retry_at(note.tries) {
+            if unchanged && is_past && now >= refused.at && now < refused.retry_at(note.tries) {
                 return Err(Obstacle::Refused { note: note.clone() });
             }
             Ok(())
@@ -127,7 +133,7 @@ fn after_loss(
     seen: &Circumstances<'_>,
     now: Timestamp,
 ) -> Result<(), Obstacle> {
-    if now.since(since) < seen.reuse_grace {
+    if now >= since && now.since(since) < seen.reuse_grace {
         return Ok(());
     }
     let alive = seen.tokens.access.iter().filter(|cached| cached.left(now) > Lifetime::default());
@@ -222,8 +228,58 @@ mod tests {
             insistence: Insistence::None,
         };
         change(&mut seen);
-        let note = Note { generation: 1, since: at(since), tries: 1, event };
+        let note = Note { generation: 1, since: at(since), lost_since: None, tries: 1, event };
         may_present(Some(&note), &seen, at(now))
+    }
+
+    fn decide_again(event: Event, grace: u64, now: i64) -> Result<(), Obstacle> {
+        let seen = Circumstances {
+            tokens: &tokens(0, 100),
+            fingerprint: "f",
+            reuse_grace: Lifetime::seconds(grace),
+            waiting: Waiting::None,
+            insistence: Insistence::None,
+        };
+        let note = Note { generation: 1, since: at(50), lost_since: Some(at(40)), tries: 3, event };
+        may_present(Some(&note), &seen, at(now))
+    }
+
+    #[test]
+    fn the_grace_period_began_with_the_first_answer_that_was_lost() {
+        assert_eq!(decide_again(Event::Intent, 15, 54), Ok(()));
+        assert_eq!(decide_again(Event::Intent, 15, 55), Err(Obstacle::AnswerLost { until: at(100), since: at(40) }));
+    }
+
+    #[test]
+    fn who_dies_while_presenting_again_leaves_a_pause() {
+        let tokens = tokens(0, 10);
+        let seen = Circumstances {
+            tokens: &tokens,
+            fingerprint: "f",
+            reuse_grace: Lifetime::default(),
+            waiting: Waiting::None,
+            insistence: Insistence::None,
+        };
+        let note = Note { generation: 1, since: at(50), lost_since: Some(at(40)), tries: 3, event: Event::Intent };
+        assert!(may_present(Some(&note), &seen, at(51)).is_err());
+        assert_eq!(may_present(Some(&note), &seen, at(52)), Ok(()));
+    }
+
+    #[test]
+    fn an_unreachable_provider_does_not_make_a_lost_answer_forgotten() {
+        let away = || Event::Unavailable { retry_at: at(60), why: String::new() };
+        assert!(matches!(decide_again(away(), 0, 59), Err(Obstacle::BackOff { .. })));
+        assert!(matches!(decide_again(away(), 0, 60), Err(Obstacle::AnswerLost { .. })));
+        assert_eq!(decide_again(away(), 0, 100), Ok(()));
+    }
+
+    #[test]
+    fn a_clock_that_was_put_back_does_not_prolong_a_pause() {
+        let away = Event::Unavailable { retry_at: at(4_000), why: String::new() };
+        assert_eq!(decide(away, 3_700, |_| (), 200), Ok(()));
+        assert_eq!(decide(Event::Lost { retry_at: at(3_760) }, 3_700, |_| (), 200), Ok(()));
+        let grace = |seen: &mut Circumstances<'_>| seen.reuse_grace = Lifetime::seconds(10);
+        assert!(decide(Event::Intent, 3_700, grace, 50).is_err());
     }
 
     #[test]
@@ -252,7 +308,7 @@ mod tests {
         let failed = || Event::Unavailable { retry_at: at(10), why: "refused".into() };
         assert_eq!(decide(failed(), 10, |_| (), 10), Ok(()));
         assert!(decide(failed(), 10, |seen| seen.waiting = Waiting::Some, 10).is_err());
-        assert!(decide(failed(), 10, |_| (), 9).is_err());
+        assert!(decide(failed(), 5, |_| (), 9).is_err());
     }
 
     #[test]

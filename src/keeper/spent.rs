@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 use crate::host::files::{self, Access, FileFault};
 use crate::profile::EntryName;
 use crate::secret::RefreshToken;
+use crate::vault::entry::TokenSet;
 use crate::vault::sealing::digest_hex;
 
 /// How many digests stay. A token that is refreshed every ten minutes fills this in four weeks.
@@ -34,8 +35,17 @@ pub(super) fn contains(journal: &Path, token: &RefreshToken) -> Result<bool, Fil
     read(journal).map(|text| text.lines().any(|spent| spent == line))
 }
 
+/// Adds the refresh token of a generation if it was exchanged for another one; a new login leaves the old one unspent.
+pub(super) fn add_rotated(journal: &Path, before: &TokenSet, after: &TokenSet) {
+    let is_other = before.refresh_token.expose() != after.refresh_token.expose();
+    if is_other && before.login_at == after.login_at {
+        // a journal that cannot be written weakens a warning about backups, and must not cost the token
+        drop(add(journal, &before.refresh_token));
+    }
+}
+
 /// Adds a token that was exchanged; the newest stay.
-pub(super) fn add(journal: &Path, token: &RefreshToken) -> Result<(), FileFault> {
+fn add(journal: &Path, token: &RefreshToken) -> Result<(), FileFault> {
     if let Some(folder) = journal.parent() {
         files::make_folder(folder)?;
     }

@@ -7,4 +7,10 @@
 
 mod harness;
 
+mod cache;
+mod clock;
 mod get;
+mod kills;
+mod refusals;
+mod signals;
+mod storms;

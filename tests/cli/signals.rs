@@ -1,0 +1,67 @@
+//! What tests do to running processes: find the detached child of an exchange, send signals, wait for the end.
+
+use std::path::Path;
+use std::process::Child;
+use std::time::Instant;
+
+use rustix::process::{Pid, Signal};
+
+use crate::harness::{PATIENCE, World};
+
+/// Ends a process as `kill -9` does.
+pub(crate) fn kill(pid: u32) {
+    send(pid, Signal::KILL);
+}
+
+/// Sends a signal.
+pub(crate) fn send(pid: u32, signal: Signal) {
+    let pid = Pid::from_raw(pid.try_into().unwrap()).unwrap();
+    rustix::process::kill_process(pid, signal).unwrap();
+}
+
+/// Kills the front of an exchange, and reaps it.
+pub(crate) fn kill_front(mut front: Child) {
+    front.kill().unwrap();
+    front.wait().unwrap();
+}
+
+/// Returns the detached child that carries out the exchange of a running command.
+pub(crate) fn exchange_of(front: &Child) -> u32 {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        if let Some(child) = children_of(front.id()).into_iter().find(|child| is_exchange(*child)) {
+            return child;
+        }
+        assert!(Instant::now() < end, "no exchange was started");
+        std::thread::yield_now();
+    }
+}
+
+/// Waits until nobody holds the lock of an entry: its exchange has ended.
+pub(crate) fn wait_for_lock(world: &World, entry: &str) {
+    let path = world.entry(entry).join("lock");
+    let file = std::fs::File::options().read(true).write(true).open(path).unwrap();
+    file.lock().unwrap();
+}
+
+/// Returns what a process was started with, or an empty text where that cannot be read.
+pub(crate) fn proc_file(pid: u32, name: &str) -> String {
+    let bytes = std::fs::read(Path::new("/proc").join(pid.to_string()).join(name)).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn is_exchange(pid: u32) -> bool {
+    proc_file(pid, "cmdline").starts_with("tokenkeep\0__exchange\0")
+}
+
+fn children_of(parent: u32) -> Vec<u32> {
+    let all = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    let pids = all.filter_map(|item| item.file_name().to_str()?.parse().ok());
+    pids.filter(|pid| parent_of(*pid) == Some(parent)).collect()
+}
+
+fn parent_of(pid: u32) -> Option<u32> {
+    let stat = proc_file(pid, "stat");
+    // the name in parentheses may hold anything
+    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+}
