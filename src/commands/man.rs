@@ -1,0 +1,132 @@
+//! `tokenkeep man`: the manual pages, made from the same texts as the help.
+//!
+//! The pages hold no date, so that the committed ones stay as they are until a text changes.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, roman};
+
+use super::help::{TOPICS, unknown};
+use super::{Context, Outcome};
+use crate::cli;
+use crate::error::{Failure, Kind, file_failure};
+use crate::host::files;
+
+/// Examples.
+const EXAMPLES: &str = "Examples:
+  tokenkeep man | man -l -
+  tokenkeep man profile add
+  tokenkeep man --install
+";
+
+/// Print or install the manual pages
+///
+/// Without a command, the page of the whole program is printed. `--install` writes all pages, by default to where `man`
+/// looks for those of this user.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The command whose page is wanted
+    #[arg(value_name = "COMMAND", conflicts_with = "install")]
+    words: Vec<String>,
+    /// Write all pages to this folder [default: $XDG_DATA_HOME/man/man1]
+    #[arg(long, value_name = "DIR", num_args = 0..=1)]
+    #[expect(clippy::option_option, reason = "the flag may stand without a value")]
+    install: Option<Option<PathBuf>>,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: Args, cx: &mut Context) -> Result<Outcome, Failure> {
+    let mut tree = cli::tree();
+    tree.build();
+    if let Some(folder) = args.install {
+        let folder = folder.map_or_else(|| default_folder(cx), Ok)?;
+        install(&tree, &folder)?;
+        cx.printer.notice(&format!("the manual pages are in {}; read one with `man tokenkeep`", folder.display()));
+        return Ok(Outcome::Done);
+    }
+    let mut command = &tree;
+    for word in &args.words {
+        command = command.find_subcommand(word).ok_or_else(|| unknown(word, command))?;
+    }
+    cx.printer.raw(&page(command)?)?;
+    Ok(Outcome::Done)
+}
+
+/// Returns where `man` finds the pages of this user.
+fn default_folder(cx: &Context) -> Result<PathBuf, Failure> {
+    let given = cx.host.env.raw("XDG_DATA_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let home = || cx.settings().map(|settings| settings.folders.home.as_ref().map(|home| home.join(".local/share")));
+    let data = given.map_or_else(home, |path| Ok(Some(path)))?;
+    let data = data.ok_or_else(|| {
+        Failure::new(Kind::Usage, "there is no home folder to put the pages in")
+            .hint("name one: `tokenkeep man --install DIR`")
+    })?;
+    Ok(data.join("man/man1"))
+}
+
+/// Writes the page of a command and those of all below it.
+fn install(command: &clap::Command, folder: &Path) -> Result<(), Failure> {
+    files::make_folder(folder).map_err(|fault| file_failure(Kind::Failed, &fault))?;
+    let path = folder.join(format!("{}.1", name(command)));
+    files::replace(&path, page(command)?.as_bytes(), PAGE_MODE).map_err(|fault| file_failure(Kind::Failed, &fault))?;
+    command.get_subcommands().try_for_each(|command| install(command, folder))
+}
+
+/// Manual pages are for all to read.
+const PAGE_MODE: u32 = 0o644;
+
+/// Returns the name of a command's page.
+fn name(command: &clap::Command) -> &str {
+    command.get_display_name().unwrap_or_else(|| command.get_name())
+}
+
+/// Writes the page of a command.
+fn page(command: &clap::Command) -> Result<String, Failure> {
+    let written = write(command).and_then(|page| String::from_utf8(page).map_err(io::Error::other));
+    written.map_err(|error| Failure::new(Kind::Bug, "cannot write the page").because(error.to_string()))
+}
+
+/// Writes the sections of a page.
+fn write(command: &clap::Command) -> io::Result<Vec<u8>> {
+    let is_whole = name(command) == "tokenkeep";
+    let man = Man::new(command.clone()).source(concat!("tokenkeep ", env!("CARGO_PKG_VERSION"))).manual("tokenkeep");
+    let mut page = Vec::new();
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    man.render_synopsis_section(&mut page)?;
+    man.render_description_section(&mut page)?;
+    man.render_options_section(&mut page)?;
+    if command.has_subcommands() {
+        man.render_subcommands_section(&mut page)?;
+    }
+    let mut rest = Roff::new();
+    if let Some(after) = command.get_after_help() {
+        let after = after.to_string();
+        let examples = after.strip_prefix("Examples:\n");
+        verbatim(&mut rest, if examples.is_some() { "EXAMPLES" } else { "MORE" }, examples.unwrap_or(&after));
+    }
+    if is_whole {
+        for topic in TOPICS {
+            let (heading, text) = topic.text.split_once("\n\n").unwrap_or((topic.name, topic.text));
+            verbatim(&mut rest, heading, text);
+        }
+    } else {
+        rest.control("SH", ["SEE ALSO"]);
+        rest.text([roman("tokenkeep(1), which has the exit codes, the environment and the formats")]);
+    }
+    rest.to_writer(&mut page)?;
+    Ok(page)
+}
+
+/// Writes a section whose lines stay as they are.
+fn verbatim(roff: &mut Roff, heading: &str, text: &str) {
+    roff.control("SH", [heading]);
+    roff.control("nf", []);
+    for line in text.trim_end().lines() {
+        roff.text([roman(line)]);
+    }
+    roff.control("fi", []);
+}
