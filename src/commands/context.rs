@@ -119,11 +119,11 @@ impl Context {
         Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
     }
 
-    /// Asks for a new passphrase, twice.
-    pub(crate) fn new_passphrase(&self) -> Result<Passphrase, Failure> {
+    /// Asks for a new passphrase, twice; `flag` is how it can be given where nobody can be asked.
+    pub(crate) fn new_passphrase(&self, flag: &str) -> Result<Passphrase, Failure> {
         if !self.may_ask() {
             return Err(Failure::new(Kind::Locked, "a new passphrase is needed, and there is nobody to ask")
-                .hint("give it on a descriptor: `--passphrase-fd 3 3<FILE`"));
+                .hint(format!("give it on a descriptor: `{flag} 3 3<FILE`")));
         }
         let first = terminal::ask("New passphrase: ", Echo::Hidden).map_err(unanswered)?;
         let second = terminal::ask("The same once more: ", Echo::Hidden).map_err(unanswered)?;
@@ -150,5 +150,5 @@ pub(crate) fn unanswered(error: std::io::Error) -> Failure {
     if error.kind() == std::io::ErrorKind::Interrupted {
         return Failure::new(Kind::Interrupted, "interrupted");
     }
-    Failure::new(Kind::Failed, "nobody answered").because(error.to_string())
+    Failure::new(Kind::Failed, "nobody answered").because(error.to_string()).hint("type the command again")
 }

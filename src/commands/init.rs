@@ -92,7 +92,7 @@ fn make_with_passphrase(cx: &Context) -> Result<Vault, Failure> {
     refuse_existing(cx)?;
     let passphrase = match cx.globals.passphrase_fd {
         Some(number) => unlock::read_passphrase(number)?,
-        None => cx.new_passphrase()?,
+        None => cx.new_passphrase("--passphrase-fd")?,
     };
     refuse_empty(&passphrase)?;
     #[expect(clippy::expect_used, reason = "a constant that is a name")]

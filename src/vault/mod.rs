@@ -23,7 +23,7 @@ use crate::profile::EntryName;
 use crate::token::time::Timestamp;
 use entry::{Body, Entry};
 use header::{Header, Slot, SlotKind};
-use pin::Pin;
+use pin::{Known, Pin};
 use sealing::{Identity, Key, SealFault, Sealer};
 use shelf::{EntryLock, Shelf};
 use slots::Wrapping;
@@ -216,6 +216,7 @@ impl Vault {
             files::check_folder(path)?;
         }
         refuse_unsuitable(folder)?;
+        refuse_remains(folder, &identity, wrapping.as_ref().map(|(name, _)| name))?;
         let slot = wrapping.map(|(name, wrapping)| slots::write(folder, &name, &identity, wrapping)).transpose()?;
         let header = Header::new(&identity, slot.into_iter().collect());
         header.write(folder)?;
@@ -226,14 +227,23 @@ impl Vault {
 
     /// Opens a vault with the first source that is present, and checks that it is the one we know.
     pub(crate) fn open(folder: &Path, pin: &Pin, sources: &Sources, ask: Ask<'_>) -> Result<Self, VaultError> {
-        let vault = Self::open_unpinned(folder, sources, ask)?;
-        pin.check(folder, &vault.header.recipient)?;
+        let header = Header::read(folder)?;
+        // before anybody is asked for a passphrase; that the recipient is the identity's own is checked below
+        let known = pin.check(folder, &header.recipient)?;
+        let vault = Self::open_with(header, folder, sources, ask)?;
+        if known == Known::New {
+            pin.set(&vault.header.recipient);
+        }
         Ok(vault)
     }
 
     /// Opens a vault without comparing it with the pin.
     pub(crate) fn open_unpinned(folder: &Path, sources: &Sources, ask: Ask<'_>) -> Result<Self, VaultError> {
-        let header = Header::read(folder)?;
+        Self::open_with(Header::read(folder)?, folder, sources, ask)
+    }
+
+    /// Opens the vault that a header describes.
+    fn open_with(header: Header, folder: &Path, sources: &Sources, ask: Ask<'_>) -> Result<Self, VaultError> {
         files::check_folder(folder)?;
         files::check_folder(&folder.join("entries"))?;
         let unlocked = sources.open(folder, &header, ask)?;
@@ -291,7 +301,7 @@ impl Vault {
         lock: &EntryLock,
         now: Timestamp,
     ) -> Result<u64, VaultError> {
-        let generation = self.shelf().generations(name)?.first().map_or(1, |newest| newest + 1);
+        let generation = self.shelf().next_generation(name)?;
         let entry = Entry { name: name.clone(), generation, written_at: now, body };
         let sealed =
             self.sealer().seal(&entry).map_err(|fault| VaultError::Sealing { name: name.clone(), fault })?;
@@ -306,7 +316,14 @@ impl Vault {
         let mut faults = slots::check_all(&self.folder, &self.header);
         let shelf = self.shelf();
         for name in shelf.names()?.entries {
-            for generation in shelf.generations(&name)? {
+            let generations = match shelf.generations(&name) {
+                Ok(generations) => generations,
+                Err(fault) => {
+                    faults.push(fault.into());
+                    continue;
+                }
+            };
+            for generation in generations {
                 match shelf.read(&name, generation) {
                     Ok(file) => faults.extend(self.unseal(&name, generation, &file).err()),
                     Err(fault) if fault.is_missing() => {}
@@ -332,17 +349,28 @@ impl Vault {
 /// Refuses a file system that can publish a file only by possibly replacing another.
 fn refuse_unsuitable(folder: &Path) -> Result<(), VaultError> {
     let (from, to) = (folder.join("probe.1"), folder.join("probe.2"));
-    let probe = || -> Result<bool, FileFault> {
-        drop(files::open_private(&from, OFlags::TRUNC)?);
-        drop(files::open_private(&to, OFlags::TRUNC)?);
-        files::publish(&from, &to).map(|published| published == files::Published::NameTaken)
-    };
-    let suitable = probe();
+    let made = files::open_private(&from, OFlags::TRUNC).and_then(|_| files::open_private(&to, OFlags::TRUNC));
+    let published = made.map(|_| files::publish(&from, &to));
     for path in [from, to] {
         drop(std::fs::remove_file(path));
     }
-    match suitable {
-        Ok(true) => Ok(()),
-        Ok(false) | Err(_) => Err(VaultError::Unsuitable { folder: folder.to_owned() }),
+    match published? {
+        Ok(files::Published::NameTaken) => Ok(()),
+        Ok(files::Published::Yes) | Err(_) => Err(VaultError::Unsuitable { folder: folder.to_owned() }),
     }
+}
+
+/// Refuses to take over what is left of a vault that has lost its header, unless this identity opens it.
+fn refuse_remains(folder: &Path, identity: &Identity, slot: Option<&EntryName>) -> Result<(), VaultError> {
+    let (shelf, key) = (Shelf::of(folder), identity.derive("entry"));
+    let opens = |name: &EntryName| -> Result<bool, VaultError> {
+        let Some(&newest) = shelf.generations(name)?.first() else { return Ok(true) };
+        Ok(sealing::open(identity, &key, &shelf.read(name, newest)?, (name, newest)).is_ok())
+    };
+    let taken = slot.is_some_and(|slot| slots::exists(folder, slot));
+    if !taken && shelf.names()?.entries.iter().map(opens).collect::<Result<Vec<_>, _>>()?.iter().all(|&opens| opens) {
+        return Ok(());
+    }
+    let reason = "it is missing, and beside it lies what another identity opens".to_owned();
+    Err(VaultError::Header { path: header::path(folder), reason })
 }

@@ -13,6 +13,15 @@ pub(crate) struct Pin {
     path: PathBuf,
 }
 
+/// Whether a vault was used before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    /// It is the one that is pinned.
+    Same,
+    /// Nothing is pinned yet.
+    New,
+}
+
 impl Pin {
     /// Takes the pin of a vault; two vaults on one machine have two.
     pub(crate) fn of(state: &Path, vault: &Path) -> Self {
@@ -24,6 +33,12 @@ impl Pin {
 
     /// Returns the pinned digest, if there is one.
     pub(crate) fn read(&self) -> Result<Option<String>, VaultError> {
+        for folder in self.path.ancestors().skip(1).take(2) {
+            match files::check_folder(folder) {
+                Err(fault) if !fault.is_missing() => return Err(fault.into()),
+                Ok(()) | Err(_) => {}
+            }
+        }
         match files::read(&self.path, Access::Private, 256) {
             Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).trim().to_owned())),
             Err(fault) if fault.is_missing() => Ok(None),
@@ -31,19 +46,21 @@ impl Pin {
         }
     }
 
-    /// Checks a recipient against the pin; the first one that is seen becomes the pin.
-    pub(super) fn check(&self, vault: &Path, recipient: &str) -> Result<(), VaultError> {
+    /// Compares a recipient with the pin.
+    pub(super) fn check(&self, vault: &Path, recipient: &str) -> Result<Known, VaultError> {
         let found = digest_hex(recipient);
         match self.read()? {
-            Some(pinned) if pinned == found => Ok(()),
+            Some(pinned) if pinned == found => Ok(Known::Same),
             Some(pinned) => Err(VaultError::AnotherVault { vault: vault.to_owned(), pinned, found }),
-            None => {
-                if let Err(error) = self.renew(recipient) {
-                    // a state folder that cannot be written must not keep a reader from its token
-                    tracing::warn!(%error, "the vault could not be pinned");
-                }
-                Ok(())
-            }
+            None => Ok(Known::New),
+        }
+    }
+
+    /// Pins the recipient of a vault that is used for the first time.
+    pub(super) fn set(&self, recipient: &str) {
+        if let Err(error) = self.renew(recipient) {
+            // a state folder that cannot be written must not keep a reader from its token
+            tracing::warn!(%error, "the vault could not be pinned");
         }
     }
 

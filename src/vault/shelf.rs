@@ -83,7 +83,8 @@ impl Shelf {
             let name = item.to_str().and_then(|text| text.parse::<EntryName>().ok());
             match name {
                 Some(name) if self.folder.join(&item).is_dir() => {
-                    if !self.generations(&name)?.is_empty() {
+                    // one that cannot be looked into is an entry all the same: who wants it, and nobody else, hears why
+                    if self.generations(&name).map_or(true, |generations| !generations.is_empty()) {
                         names.entries.push(name);
                     }
                 }
@@ -100,6 +101,14 @@ impl Shelf {
             self.files(name)?.iter().filter_map(|file| generation_of(file.to_str()?)).collect();
         generations.sort_unstable_by(|one, other| other.cmp(one));
         Ok(generations)
+    }
+
+    /// Returns the number that the next generation of an entry gets.
+    pub(crate) fn next_generation(&self, name: &EntryName) -> Result<u64, FileFault> {
+        let newest = self.generations(name)?.first().copied().unwrap_or(0);
+        newest.checked_add(1).ok_or_else(|| {
+            fault("write a generation after", &self.path(name, newest))(io::Error::from(io::ErrorKind::AlreadyExists))
+        })
     }
 
     /// Lists what lies in an entry's folder and has no place there.
@@ -184,6 +193,11 @@ impl EntryLock {
     pub(crate) fn reserve(&self) -> Result<Reserved, FileFault> {
         let path = self.next();
         let file = files::open_private(&path, OFlags::TRUNC)?;
+        if process::largest_file().is_some_and(|limit| limit < LARGEST_FILE as u64) {
+            // the reservation does not hit this limit, but the write after the exchange would
+            drop(std::fs::remove_file(&path));
+            return Err(fault("reserve room in", &path)(io::Error::from(io::ErrorKind::FileTooLarge)));
+        }
         match rustix::fs::fallocate(&file, FallocateFlags::KEEP_SIZE, 0, LARGEST_FILE as u64) {
             // a file system without reservations shows its faults when the file is written
             Ok(()) | Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => Ok(Reserved { file, path }),

@@ -8,7 +8,7 @@ use age::{scrypt, x25519};
 use zeroize::Zeroizing;
 
 use super::header::{Header, Slot, SlotKind};
-use super::sealing::{Identity, decrypt, digest_hex};
+use super::sealing::{Identity, SealFault, decrypt, digest_hex};
 use super::{Vault, VaultError};
 use crate::host::files::{self, Access};
 use crate::profile::EntryName;
@@ -37,6 +37,11 @@ fn path(vault: &Path, name: &EntryName) -> PathBuf {
     vault.join("slots").join(format!("{name}.age"))
 }
 
+/// Tells whether something lies where a slot's file would be.
+pub(super) fn exists(vault: &Path, name: &EntryName) -> bool {
+    path(vault, name).symlink_metadata().is_ok()
+}
+
 /// Wraps an identity and writes the slot's file, which must not exist yet.
 pub(super) fn write(
     vault: &Path,
@@ -57,7 +62,9 @@ pub(super) fn write(
             (SlotKind::Recipient, Some(recipient), age::encrypt(&native, text.as_bytes()).map_err(wrapped)?)
         }
     };
-    files::make_folder(&vault.join("slots"))?;
+    let folder = vault.join("slots");
+    files::make_folder(&folder)?;
+    files::check_folder(&folder)?;
     files::replace(&path(vault, name), &file, 0o600)?;
     Ok(Slot { name: name.clone(), kind, recipient, digest: digest_hex(&file) })
 }
@@ -92,21 +99,37 @@ pub(super) fn open_with_identity(vault: &Path, header: &Header, other: &str) -> 
 }
 
 /// Tries all slots of one kind; what comes out must be the identity of this vault.
+///
+/// A slot that was tampered with keeps nobody out who can open another one; else it is the answer.
 fn open_kind(
     vault: &Path,
     header: &Header,
     kind: SlotKind,
     key: &dyn age::Identity,
 ) -> Result<Option<Identity>, VaultError> {
+    let mut fault = None;
     for slot in header.slots.iter().filter(|slot| slot.kind == kind) {
-        let Ok(text) = decrypt(key, &read(vault, slot)?) else { continue };
-        let text = Zeroizing::new(String::from_utf8_lossy(&text).trim().to_owned());
-        match Identity::parse(&text) {
-            Some(identity) if identity.recipient().to_string() == header.recipient => return Ok(Some(identity)),
-            Some(_) | None => return Err(VaultError::SlotReplaced { name: slot.name.clone() }),
+        match open(vault, header, slot, key) {
+            Ok(Some(identity)) => return Ok(Some(identity)),
+            Ok(None) => {}
+            Err(error) => fault = fault.or(Some(error)),
         }
     }
-    Ok(None)
+    fault.map_or(Ok(None), Err)
+}
+
+/// Tries one slot; `None` if the key is not the one it was wrapped for.
+fn open(vault: &Path, header: &Header, slot: &Slot, key: &dyn age::Identity) -> Result<Option<Identity>, VaultError> {
+    let replaced = || VaultError::SlotReplaced { name: slot.name.clone() };
+    let text = match decrypt(key, &read(vault, slot)?) {
+        Ok(text) => text,
+        Err(SealFault::NotForUs) => return Ok(None),
+        // we write whole files, and none that takes more work than the limit
+        Err(_) => return Err(replaced()),
+    };
+    let text = Zeroizing::new(String::from_utf8_lossy(&text).trim().to_owned());
+    let identity = Identity::parse(&text).filter(|identity| identity.recipient().to_string() == header.recipient);
+    identity.map(Some).ok_or_else(replaced)
 }
 
 /// Checks that every slot's file is the one on the list.
@@ -118,6 +141,7 @@ impl Vault {
     /// Adds a slot.
     pub(crate) fn add_slot(&mut self, name: &EntryName, wrapping: Wrapping) -> Result<(), VaultError> {
         let _lock = self.lock_header()?;
+        self.reread_header()?;
         let taken = |slot: &Slot| slot.name.as_str().eq_ignore_ascii_case(name.as_str());
         if self.header.slots.iter().any(taken) {
             return Err(VaultError::SlotExists { name: name.clone() });
@@ -130,6 +154,7 @@ impl Vault {
     /// Removes a slot. The last way in stays, unless the vault was opened with its bare identity.
     pub(crate) fn remove_slot(&mut self, name: &EntryName) -> Result<(), VaultError> {
         let _lock = self.lock_header()?;
+        self.reread_header()?;
         let (removed, slots): (Vec<Slot>, Vec<Slot>) =
             self.header.slots.iter().cloned().partition(|slot| &slot.name == name);
         if removed.is_empty() {
@@ -140,7 +165,17 @@ impl Vault {
         }
         self.replace_slots(slots)?;
         let path = path(&self.folder, name);
-        std::fs::remove_file(&path).map_err(files::fault("remove", &path))?;
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(files::fault("remove", &path)(error).into()),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Reads the list of slots again, under the lock: somebody else may have changed it since we opened the vault.
+    fn reread_header(&mut self) -> Result<(), VaultError> {
+        let header = Header::read(&self.folder)?;
+        header.authenticate(&self.folder, &self.identity)?;
+        self.header = header;
         Ok(())
     }
 

@@ -6,11 +6,20 @@
 #![expect(clippy::missing_docs_in_private_items, reason = "the names of tests say what they claim")]
 
 mod harness;
+mod outside;
+mod terminal;
 
 mod cache;
 mod clock;
+mod generated;
 mod get;
+mod help;
+mod init;
 mod kills;
+mod profile;
 mod refusals;
 mod signals;
+mod slots;
 mod storms;
+mod unlock;
+mod validate;

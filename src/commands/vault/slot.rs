@@ -64,7 +64,7 @@ fn add(cx: &mut Context, name: &EntryName, recipient: Option<String>, fd: Option
     let wrapping = match (recipient, fd) {
         (Some(recipient), _) => Wrapping::Recipient(recipient),
         (None, Some(number)) => Wrapping::Passphrase(unlock::read_passphrase(number)?),
-        (None, None) => Wrapping::Passphrase(cx.new_passphrase()?),
+        (None, None) => Wrapping::Passphrase(cx.new_passphrase("--new-passphrase-fd")?),
     };
     if let Wrapping::Passphrase(passphrase) = &wrapping {
         refuse_empty(passphrase)?;
