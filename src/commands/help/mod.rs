@@ -2,8 +2,10 @@
 //!
 //! A topic is a text file beside this one, at most 80 columns wide. What `help` prints, the manual pages contain, too.
 
+use std::ffi::OsString;
+
 use super::{Context, Outcome};
-use crate::cli;
+use crate::cli::{self, Asked};
 use crate::error::{Failure, Kind};
 use crate::settings::nearest;
 
@@ -86,7 +88,7 @@ fn topic(name: &str) -> Option<&'static Topic> {
     TOPICS.iter().find(|topic| topic.name == name)
 }
 
-/// Returns the long help of a command.
+/// Returns what a command says with `--help`.
 fn command_help(words: &[String]) -> Result<String, Failure> {
     let mut tree = cli::tree();
     tree.build();
@@ -94,7 +96,11 @@ fn command_help(words: &[String]) -> Result<String, Failure> {
     for word in words {
         command = command.find_subcommand(word).ok_or_else(|| unknown(word, command))?;
     }
-    Ok(command.clone().render_long_help().to_string())
+    let line = ["tokenkeep"].into_iter().chain(words.iter().map(String::as_str)).chain(["--help"]);
+    match cli::parse(&line.map(OsString::from).collect::<Vec<_>>())? {
+        Asked::Print(text) => Ok(text),
+        Asked::Run(..) | Asked::Nothing => Err(Failure::new(Kind::Bug, "a command does not know --help")),
+    }
 }
 
 /// Describes a word that is neither a topic nor a command below another one.

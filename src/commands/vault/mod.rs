@@ -6,8 +6,16 @@ mod verify;
 use super::{Context, Outcome};
 use crate::error::Failure;
 
+/// Examples of the whole group.
+const EXAMPLES: &str = "Examples:
+  tokenkeep vault slot add passphrase
+  tokenkeep vault slot list
+  tokenkeep vault verify
+";
+
 /// Manage the vault's slots, and verify it
 #[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// What to do
     #[command(subcommand)]

@@ -1,0 +1,75 @@
+//! `help`, `--help`, `man` and what stands where nothing was asked for.
+
+use crate::harness::World;
+
+const TOPICS: [&str; 7] = ["environment", "exit-codes", "formats", "ci", "cron", "keycloak", "security"];
+
+#[test]
+fn nothing_asked_for_is_a_short_help() {
+    let world = World::new();
+    let help = world.run::<&str>([]).ok().stdout;
+    assert!(help.contains("tokenkeep get prod") && help.lines().count() < 15, "{help}");
+}
+
+#[test]
+fn every_topic_has_its_page_and_stands_in_the_manual() {
+    let world = World::new();
+    let manual = world.run(["man"]).ok().stdout;
+    for topic in TOPICS {
+        let page = world.run(["help", topic]).ok().stdout;
+        let heading = page.lines().next().unwrap();
+        assert!(manual.contains(heading.split(' ').next().unwrap()), "{topic}");
+    }
+}
+
+#[test]
+fn a_command_is_explained_as_by_its_own_flag() {
+    let world = World::new();
+    let help = world.run(["help", "profile", "add"]).ok().stdout;
+    assert_eq!(help, world.run(["profile", "add", "--help"]).ok().stdout);
+}
+
+#[test]
+fn a_mistyped_topic_gets_the_nearest_one() {
+    let world = World::new();
+    world.run(["help", "keycloack"]).fails(2).says("tokenkeep help keycloak");
+    world.run(["help", "profile", "ad"]).fails(2).says("tokenkeep help profile add");
+    world.run(["man", "gett"]).fails(2).says("get");
+}
+
+#[test]
+fn every_command_shows_examples() {
+    let world = World::new();
+    let help = world.run(["--help"]).ok().stdout;
+    let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let names: Vec<&str> = commands.filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(names.len() > 15, "{names:?}");
+    for name in names {
+        let help = world.run(["help", name]).ok().stdout;
+        assert!(help.contains("Examples:\n"), "{name} has no examples");
+    }
+}
+
+#[test]
+fn names_complete_without_unlocking() {
+    let world = World::logged_in(provider::Settings::default());
+    std::fs::remove_file(world.identity_file()).unwrap();
+    let complete = |words: &[&str]| {
+        let mut command = world.command([&["--", "tokenkeep"], words].concat());
+        let index = words.len().to_string();
+        let answer = command.env("COMPLETE", "bash").env("_CLAP_COMPLETE_INDEX", index).env("_CLAP_IFS", "\n");
+        String::from_utf8(answer.output().unwrap().stdout).unwrap()
+    };
+    assert!(complete(&["get", "p"]).lines().any(|word| word == "prod"));
+    assert!(complete(&["profile", "show", ""]).lines().any(|word| word == "prod"));
+    assert!(complete(&["val"]).lines().any(|word| word == "validate"));
+}
+
+#[test]
+fn a_variable_called_complete_is_no_question() {
+    let world = World::new();
+    for value in ["yes", "bash"] {
+        let ran = world.command(["--version"]).env("COMPLETE", value).output().unwrap();
+        assert_eq!(String::from_utf8(ran.stdout).unwrap(), format!("tokenkeep {}\n", env!("CARGO_PKG_VERSION")));
+    }
+}

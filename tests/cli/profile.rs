@@ -1,0 +1,92 @@
+//! `profile`: what is written into `config.toml`, and what is refused.
+
+use std::fs;
+
+use crate::harness::World;
+
+fn config(world: &World) -> String {
+    fs::read_to_string(world.home().join("config/config.toml")).unwrap()
+}
+
+const ADD: [&str; 7] = ["profile", "add", "new", "--issuer", "https://a.example", "--client-id", "c"];
+
+#[test]
+fn a_profile_asks_for_an_offline_token_unless_told_otherwise() {
+    let world = World::new();
+    let ran = world.run(ADD).ok().says("tokenkeep generate new");
+    assert_eq!(ran.stdout, "");
+    let shown = world.run(["profile", "show", "new", "--json"]).ok().json();
+    assert_eq!(shown["scopes"], serde_json::json!(["offline_access", "openid"]));
+    assert_eq!((&shown["flow"], &shown["client_auth"]), (&"auto".into(), &"none".into()));
+}
+
+#[test]
+fn comments_and_order_survive_adding_replacing_and_removing() {
+    let world = World::new();
+    world.edit_config(|text| format!("# mine\n\n{text}# the last word\n"));
+    let before = config(&world);
+    world.run(ADD).ok();
+    world.run([&ADD[..], &["--replace", "--var", "V"]].concat()).ok();
+    assert!(config(&world).contains("var = \"V\""));
+    world.run(["profile", "remove", "new"]).ok();
+    let after = config(&world);
+    for line in before.lines() {
+        assert!(after.contains(line), "lost: {line}\n{after}");
+    }
+}
+
+#[test]
+fn an_existing_profile_is_not_overwritten() {
+    let world = World::new();
+    world.run(ADD).ok();
+    world.run(ADD).fails(2).says("--replace");
+}
+
+#[test]
+fn what_could_never_be_used_is_refused_and_nothing_is_written() {
+    let world = World::new();
+    let before = config(&world);
+    let refused = |flags: &[&str]| world.run([&["profile", "add", "new"], flags].concat()).fails(2);
+    refused(&["--issuer", "http://a.example", "--client-id", "c"]).says("not https");
+    refused(&["--issuer", "http://a.{domain}", "--client-id", "c"]).says("not https");
+    refused(&["--client-id", "c"]).says("--issuer");
+    refused(&["--issuer", "https://a.example"]).says("--client-id");
+    refused(&["--issuer", "https://a.example", "--client-id", "c", "--client-auth", "basic"]).says("client-secret");
+    let secret = ["--issuer", "https://a.example", "--client-id", "c", "--client-secret", "hunter2"];
+    refused(&secret).says("entry:NAME").hides("hunter2");
+    world.run(["profile", "add", "a@b", "--issuer", "https://a.example", "--client-id", "c"]).fails(2);
+    assert_eq!(config(&world), before);
+}
+
+#[test]
+fn parameters_are_filled_from_flag_environment_and_default() {
+    let world = World::new();
+    let issuer = "https://auth.{domain}/{realm}";
+    let add = ["profile", "add", "stage", "--issuer", issuer, "--client-id", "c", "--set-param", "realm=main"];
+    world.run(add).ok().says("--param domain=VALUE");
+    world.run(["profile", "show", "stage"]).fails(2).says("domain");
+    let shown = world.run(["profile", "show", "stage", "--param", "domain=d.example", "--json"]).ok().json();
+    assert_eq!(shown["issuer"], "https://auth.d.example/main");
+    let listed = world.run(["profile", "list", "--json"]).ok().json();
+    assert_eq!(listed[1]["issuer"], issuer);
+}
+
+#[test]
+fn removing_a_profile_tells_what_stays_in_the_vault() {
+    let world = World::logged_in(provider::Settings::default());
+    world.run(["profile", "remove", "prod"]).ok().says("tokenkeep delete prod");
+    world.run(["profile", "remove", "prod"]).fails(8);
+}
+
+#[test]
+fn discovery_shows_what_a_provider_offers() {
+    let world = World::new();
+    let issuer = world.provider.issuer();
+    let found = world.run(["profile", "discover", &issuer, "--json"]).ok().says("profile add NAME").json();
+    assert_eq!(found["issuer"], issuer.as_str());
+    assert_eq!(world.run(["profile", "discover", "prod", "--json"]).ok().json(), found);
+    world.run(["profile", "discover", &format!("{issuer}/")]).fails(9).says("calls itself");
+    world.run(["profile", "discover", "http://127.0.0.1:9"]).fails(6);
+    world.run(["profile", "discover", "http://a.example"]).fails(2);
+    world.run(["profile", "discover", "nobody"]).fails(8);
+}
