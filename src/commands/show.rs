@@ -13,7 +13,7 @@ use crate::output::{Form, put_time};
 use crate::profile::EntryName;
 use crate::token::time::{Lifetime, Timestamp};
 use crate::vault::VaultError;
-use crate::vault::entry::{Body, CachedToken, FixedToken, Stored, TokenSet};
+use crate::vault::entry::{Body, CachedToken, TokenSet};
 
 /// Examples of the command.
 const EXAMPLES: &str = "Examples:
@@ -50,14 +50,24 @@ enum Secrets {
 }
 
 impl Secrets {
-    /// Returns a secret's text, if it may be seen.
-    fn of(self, text: &str) -> Option<&str> {
+    /// Returns what an entry is kept for, if it may be seen.
+    fn of(self, body: &Body) -> Option<&str> {
+        let text = match body {
+            Body::RefreshToken(tokens) => tokens.refresh_token.expose(),
+            Body::AccessToken(fixed) => fixed.token.expose(),
+            Body::ClientSecret(stored) | Body::AdminKey(stored) | Body::Secret(stored) => stored.secret.expose(),
+        };
         (self == Self::Shown).then_some(text)
+    }
+
+    /// Returns the text of a cached access token, if it may be seen.
+    fn of_access(self, token: &CachedToken) -> Option<&str> {
+        (self == Self::Shown).then(|| token.token.expose().as_str())
     }
 }
 
 /// Runs the command.
-pub(crate) fn run(args: Args, cx: &mut Context) -> Result<Outcome, Failure> {
+pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let target = Target::of(cx, args.name.as_ref(), args.user.as_deref())?;
     target.must_exist(cx)?;
     let vault = cx.open_vault()?;
@@ -106,23 +116,17 @@ fn object(seen: &Seen, opened: &Opened, (generations, secrets): (&[u64], Secrets
     };
     put("generations", json!(generations));
     put("note", opened.note.as_ref().map(note_json).into());
-    let (begun, used, text) = match &opened.entry.body {
+    let body = &opened.entry.body;
+    let (begun, used) = match body {
         Body::RefreshToken(tokens) => {
-            let TokenSet { born, refresh_token, id_token, access, login_at, used_at, refresh_expires_at: _ } = tokens;
-            put("born", json!(born));
-            put("access", access.iter().map(|token| access_json(token, secrets, now)).collect());
-            if let Some(id_token) = id_token.as_ref().and_then(|token| secrets.of(token.expose())) {
-                put("id_token", json!(id_token));
-            }
-            (*login_at, *used_at, refresh_token.expose())
+            put("born", json!(tokens.born));
+            put("access", tokens.access.iter().map(|token| access_json(token, secrets, now)).collect());
+            (tokens.login_at, tokens.used_at)
         }
-        Body::AccessToken(FixedToken { token, stored_at, .. }) => (*stored_at, None, token.expose()),
-        Body::ClientSecret(stored) | Body::AdminKey(stored) | Body::Secret(stored) => {
-            let Stored { secret, stored_at, .. } = stored;
-            (*stored_at, None, secret.expose())
-        }
+        Body::AccessToken(fixed) => (fixed.stored_at, None),
+        Body::ClientSecret(stored) | Body::AdminKey(stored) | Body::Secret(stored) => (stored.stored_at, None),
     };
-    if let Some(text) = secrets.of(text) {
+    if let Some(text) = secrets.of(body) {
         put("secret", json!(text));
     }
     put_time(&mut object, "login", Some(begun));
@@ -142,7 +146,7 @@ fn access_json(token: &CachedToken, secrets: Secrets, now: Timestamp) -> Value {
     });
     put_time(&mut object, "received", Some(token.received_at));
     put_time(&mut object, "expires", Some(token.expires_at));
-    if let (Some(text), Some(fields)) = (secrets.of(token.token.expose()), object.as_object_mut()) {
+    if let (Some(text), Some(fields)) = (secrets.of_access(token), object.as_object_mut()) {
         fields.insert("access_token".to_owned(), json!(text));
     }
     object
@@ -176,25 +180,20 @@ fn facts(
         ("kind", entry.body.kind().to_owned()),
         ("state", opened.standing.name().to_owned()),
     ];
-    let text = match &entry.body {
+    match &entry.body {
         Body::RefreshToken(tokens) => {
             facts.extend(of_tokens(tokens));
             facts.extend(tokens.access.iter().map(|token| ("access token", access_line(token, secrets, now))));
-            tokens.refresh_token.expose()
         }
-        Body::AccessToken(fixed) => {
-            facts.push(("stored", fixed.stored_at.to_string()));
-            fixed.token.expose()
-        }
+        Body::AccessToken(fixed) => facts.push(("stored", fixed.stored_at.to_string())),
         Body::ClientSecret(stored) | Body::AdminKey(stored) | Body::Secret(stored) => {
             facts.push(("stored", stored.stored_at.to_string()));
-            stored.secret.expose()
         }
-    };
+    }
     facts.push(("dies", seen.dies_at().map_or_else(|| "unknown".to_owned(), |end| end.to_string())));
     facts.push(("generations", numbers.join(", ")));
     facts.extend(opened.note.as_ref().map(|note| ("note", note_line(note))));
-    facts.extend(secrets.of(text).map(|text| ("secret", text.to_owned())));
+    facts.extend(secrets.of(&entry.body).map(|text| ("secret", text.to_owned())));
     facts
 }
 
@@ -220,7 +219,7 @@ fn access_line(token: &CachedToken, secrets: Secrets, now: Timestamp) -> String 
     let audience = token.asked.audience.as_ref().map(|audience| format!(", for {audience}")).unwrap_or_default();
     let left = token.left(now);
     let life = if left > Lifetime::default() { format!("{left} left") } else { "expired".to_owned() };
-    let text = secrets.of(token.token.expose()).map(|text| format!(": {text}")).unwrap_or_default();
+    let text = secrets.of_access(token).map(|text| format!(": {text}")).unwrap_or_default();
     format!("{asked}{audience}; until {} ({life}){text}", token.expires_at)
 }
 

@@ -124,8 +124,8 @@ impl FreshFiles {
             match file.due_in(now) {
                 Some(0) => {
                     // it fails only if the thread is gone, and then there is nobody to do better
-                    file.asking = Asking::Now;
-                    drop(self.asker.send(index));
+                    let sent = self.asker.send(index);
+                    file.asking = if sent.is_ok() { Asking::Now } else { Asking::NotBefore(now.after(PAUSE)) };
                 }
                 Some(seconds) => wait = wait.min(seconds),
                 None => {}

@@ -1,0 +1,110 @@
+//! `store`: every source and kind, what is refused, and what happens to the token that was there before.
+
+use provider::Settings;
+
+use crate::harness::{World, short_lived};
+
+#[test]
+fn every_source_gives_the_text_without_the_space_around_it() {
+    let world = World::new();
+    let file = world.folder.path().join("secret.txt");
+    std::fs::write(&file, "\n  from-a-file \r\n").unwrap();
+    world.run(["store", "one", "--from-file", file.to_str().unwrap()]).ok();
+    world.feed(["store", "two", "--stdin"], "from-a-pipe\n").ok();
+    let mut command = world.command(["store", "three", "--from-env", "HANDED_OVER"]);
+    assert_eq!(command.env("HANDED_OVER", "from-a-variable").status().unwrap().code(), Some(0));
+    let script = format!("{} store four --from-fd 3 3<{}", env!("CARGO_BIN_EXE_tokenkeep"), file.display());
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", &script]).env_clear().env("TOKENKEEP_HOME", world.home());
+    assert_eq!(shell.output().unwrap().status.code(), Some(0));
+    let texts = ["one", "two", "three", "four"].map(|name| world.token(name));
+    assert_eq!(texts, ["from-a-file", "from-a-pipe", "from-a-variable", "from-a-file"]);
+}
+
+#[test]
+fn a_stored_refresh_token_is_exchanged_like_that_of_a_login() {
+    let world = World::new();
+    let token = world.provider.grant("automated-access", &["openid", "offline_access"]);
+    let ran = world.feed(["store", "prod", "--stdin", "--json"], &token).ok().hides(&token);
+    assert_eq!(ran.json()["kind"], "refresh-token");
+    assert_eq!(ran.json()["generation"], 1);
+    assert!(world.provider.is_access_live(&world.token("prod")));
+}
+
+#[test]
+fn a_provider_on_the_command_line_makes_the_profile_too() {
+    let world = World::new();
+    let token = world.provider.grant("automated-access", &["openid", "offline_access"]);
+    let issuer = world.provider.issuer();
+    let flags = ["--stdin", "--issuer", &issuer, "--client-id", "automated-access"];
+    world.feed([["store", "new"].as_slice(), &flags].concat(), &token).ok();
+    assert_eq!(world.run(["config", "get", "profiles.new.issuer"]).ok().stdout.trim_end(), issuer);
+    assert!(world.provider.is_access_live(&world.token("new")));
+}
+
+#[test]
+fn a_profile_that_says_otherwise_is_not_overruled() {
+    let world = World::new();
+    let other = ["store", "prod", "--stdin", "--issuer", "https://other.example", "--client-id", "automated-access"];
+    world.feed(other, "token").fails(2).says("issuer");
+    assert_eq!(world.generation("prod"), 0);
+}
+
+#[test]
+fn a_refresh_token_of_nobody_is_refused() {
+    let world = World::new();
+    world.feed(["store", "nobody", "--kind", "refresh-token", "--stdin"], "token").fails(2).says("--issuer URL");
+}
+
+#[test]
+fn a_token_on_the_command_line_is_refused_and_not_repeated() {
+    let world = World::new();
+    let token = world.provider.grant_access("automated-access", &["openid"], &[]);
+    world.run(["store", "prod", &token]).fails(2).says("--stdin").hides(&token);
+    world.run(["store", &token]).fails(2).says("--stdin").hides(&token);
+}
+
+#[test]
+fn what_cannot_be_a_token_or_secret_is_refused() {
+    let world = World::new();
+    world.feed(["store", "a", "--stdin"], " \n").fails(2).says("empty");
+    world.feed(["store", "a", "--stdin"], &"x".repeat(262_145)).fails(2).says("256 KiB");
+    world.feed(["store", "a", "--stdin", "--kind", "access-token"], "two words").fails(2).says("without spaces");
+    world.feed(["store", "a", "--stdin", "--expires", "2001-01-01T00:00:00Z"], "x").fails(2).says("past");
+    world.run(["store", "a"]).fails(2).says("--stdin");
+    world.run(["store", "a", "--from-env", "NOT_SET"]).fails(2).says("NOT_SET");
+    assert_eq!(world.generation("a"), 0);
+}
+
+#[test]
+fn an_access_token_ends_when_it_says_itself() {
+    let world = World::with(short_lived(300));
+    let token = world.provider.grant_access("automated-access", &["openid"], &["api"]);
+    world.feed(["store", "fixed", "--kind", "access-token", "--stdin"], &token).ok();
+    let listed = world.run(["list", "--json"]).ok().json();
+    assert!(listed[0]["access_left_seconds"].as_u64().unwrap() > 290, "{listed}");
+    assert_eq!(world.token("fixed"), token);
+    world.run(["get", "fixed", "--min-ttl", "1h"]).fails(4).says("cannot be refreshed");
+}
+
+#[test]
+fn the_token_before_is_revoked_on_request_and_the_new_one_lives() {
+    let world = World::logged_in(Settings::default());
+    world.token("prod");
+    let before = world.provider.newest_refresh_token().unwrap();
+    let new = world.provider.grant("automated-access", &["openid", "offline_access"]);
+    world.feed(["store", "prod", "--stdin", "--revoke-old"], &new).ok().says("the new one lives");
+    assert!(!world.provider.is_refresh_live(&before));
+    assert!(world.provider.is_access_live(&world.token("prod")));
+}
+
+#[test]
+fn a_user_has_an_entry_of_its_own() {
+    let world = World::logged_in(Settings::default());
+    let token = world.provider.grant("automated-access", &["openid", "offline_access"]);
+    world.feed(["store", "prod", "--user", "ada", "--stdin"], &token).ok();
+    assert_eq!((world.generation("prod"), world.generation("prod@ada")), (1, 1));
+    let listed = world.run(["list", "--user", "ada", "--json"]).ok().json();
+    assert_eq!(listed.as_array().unwrap().len(), 1);
+    assert_eq!(listed[0]["user"], "ada");
+}
