@@ -102,7 +102,7 @@ macro_rules! commands {
         }
 
         /// Runs a command.
-        pub(crate) fn dispatch(command: Command, cx: &mut Context) -> Result<Outcome, Failure> {
+        pub(crate) fn dispatch(command: &Command, cx: &mut Context) -> Result<Outcome, Failure> {
             match command {
                 $(Command::$variant(args) => commands::$module::run(args, cx),)*
             }

@@ -58,7 +58,7 @@ pub fn run(mut host: Host) -> ExitCode {
         Ok(Asked::Run(globals, command)) => {
             configure(&mut printer, &host, &globals);
             let mut cx = Context::new(host, globals, printer);
-            let outcome = cli::dispatch(*command, &mut cx);
+            let outcome = cli::dispatch(&command, &mut cx);
             exit(outcome, &mut cx.printer)
         }
         Ok(Asked::Print(text)) => exit(printer.raw(&text).map(|()| Outcome::Done), &mut printer),

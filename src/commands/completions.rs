@@ -66,7 +66,7 @@ impl Shell {
 }
 
 /// Runs the command.
-pub(crate) fn run(args: Args, cx: &mut Context) -> Result<Outcome, Failure> {
+pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let script = registration(args.shell.completer())
         .map_err(|error| Failure::new(Kind::Bug, "cannot write the script").because(error.to_string()))?;
     cx.printer.raw(&script)?;

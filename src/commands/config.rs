@@ -47,21 +47,21 @@ struct Get {
 }
 
 /// Runs the command.
-pub(crate) fn run(args: Args, cx: &mut Context) -> Result<Outcome, Failure> {
-    match args.action {
+pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
+    match &args.action {
         Action::Get(args) => get(args, cx),
     }
 }
 
 /// Prints one setting.
-fn get(Get { key, default }: Get, cx: &mut Context) -> Result<Outcome, Failure> {
+fn get(Get { key, default }: &Get, cx: &mut Context) -> Result<Outcome, Failure> {
     let settings = cx.settings()?.report(&cx.host.env, cx.globals.config.as_deref());
     let keys: Vec<String> = settings.iter().map(|setting| setting.key.clone()).collect();
-    let (value, origin) = match settings.into_iter().find(|setting| setting.key == key) {
+    let (value, origin) = match settings.into_iter().find(|setting| setting.key == *key) {
         Some(Setting { value, origin, .. }) => (value?, Some(origin.to_string())),
         None => (None, None),
     };
-    let Some(text) = value.as_ref().or(default.as_ref()) else { return Err(unset(&key, &keys)) };
+    let Some(text) = value.as_ref().or(default.as_ref()) else { return Err(unset(key, &keys)) };
     if cx.printer.form == Form::Json {
         let origin = origin.filter(|_| value.is_some()).unwrap_or_else(|| "--default".to_owned());
         cx.printer.object(json!({"key": key, "value": text, "origin": origin}))?;

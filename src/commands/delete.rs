@@ -34,7 +34,7 @@ pub(crate) struct Args {
 }
 
 /// Runs the command.
-pub(crate) fn run(args: Args, cx: &mut Context) -> Result<Outcome, Failure> {
+pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let Args { name, yes } = args;
     let shelf = Shelf::of(&cx.vault_folder()?);
     if generations(&shelf, &name)?.is_empty() {

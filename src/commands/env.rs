@@ -34,7 +34,7 @@ pub(crate) struct Args {
 }
 
 /// Runs the command.
-pub(crate) fn run(args: Args, cx: &mut Context) -> Result<Outcome, Failure> {
+pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let format = if cx.printer.form == Form::Json { Format::Json } else { args.format };
     if args.unset {
         return unset(&args, format, cx);

@@ -61,7 +61,7 @@ pub(crate) struct Args {
 }
 
 /// Runs the command.
-pub(crate) fn run(args: Args, cx: &mut Context) -> Result<Outcome, Failure> {
+pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     process::leave_on_signals().map_err(|error| Failure::from_error(Kind::Failed, &error))?;
     let (target, new_profile) = target(&args, cx)?;
     let profile = login_profile(&args, &target)?;

@@ -49,10 +49,10 @@ enum Unlock {
 }
 
 /// Runs the command.
-pub(crate) fn run(args: Args, cx: &mut Context) -> Result<Outcome, Failure> {
+pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let (vault, identity_file) = match args.unlock {
         Unlock::File => {
-            let file = args.identity_file.map_or_else(|| default_identity_file(cx), Ok)?;
+            let file = args.identity_file.clone().map_or_else(|| default_identity_file(cx), Ok)?;
             (make_with_file(cx, &file)?, Some(file))
         }
         Unlock::Passphrase if args.identity_file.is_some() => {

@@ -30,7 +30,7 @@ pub(crate) struct Args {
 }
 
 /// Runs the command.
-pub(crate) fn run(args: Args, cx: &mut Context) -> Result<Outcome, Failure> {
+pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let folder = cx.vault_folder()?;
     if !header::path(&folder).exists() {
         cx.printer.notice("there is no vault yet; make one with `tokenkeep init`");

@@ -38,11 +38,11 @@ pub(crate) struct Args {
 }
 
 /// Runs the command.
-pub(crate) fn run(args: Args, cx: &mut Context) -> Result<Outcome, Failure> {
+pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let mut tree = cli::tree();
     tree.build();
-    if let Some(folder) = args.install {
-        let folder = folder.map_or_else(|| default_folder(cx), Ok)?;
+    if let Some(folder) = &args.install {
+        let folder = folder.clone().map_or_else(|| default_folder(cx), Ok)?;
         install(&tree, &folder)?;
         cx.printer.notice(&format!("the manual pages are in {}; read one with `man tokenkeep`", folder.display()));
         return Ok(Outcome::Done);

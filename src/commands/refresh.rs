@@ -65,7 +65,7 @@ struct Refreshed {
 }
 
 /// Runs the command.
-pub(crate) fn run(args: Args, cx: &mut Context) -> Result<Outcome, Failure> {
+pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let named = named_targets(&args, cx)?;
     let vault = cx.open_vault()?;
     let (targets, mut results) = if args.all { all_targets(cx, &vault)? } else { (named, Vec::new()) };

@@ -52,7 +52,7 @@ enum End {
 }
 
 /// Runs the command.
-pub(crate) fn run(args: Args, cx: &mut Context) -> Result<Outcome, Failure> {
+pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let target = Target::of(cx, args.name.as_ref(), args.user.as_deref())?;
     target.must_exist(cx)?;
     let vault = cx.open_vault()?;

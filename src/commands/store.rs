@@ -95,7 +95,7 @@ impl FromStr for Expires {
 }
 
 /// Runs the command.
-pub(crate) fn run(args: Args, cx: &mut Context) -> Result<Outcome, Failure> {
+pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let mut target = Target::of(cx, Some(&args.name), args.user.as_deref())?;
     let kind = kind(&args, &target)?;
     let new_profile = match kind {

@@ -73,7 +73,7 @@ impl From<ChildEvent> for Event {
 }
 
 /// Runs the command.
-pub(crate) fn run(args: Args, cx: &mut Context) -> Result<Outcome, Failure> {
+pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let (filled, vault) = obtain(&args, cx).map_err(|failure| failure.with_code(OURS))?;
     for notice in filled.iter().filter_map(|one| one.handout.notice()) {
         cx.printer.notice(notice);

@@ -73,7 +73,7 @@ Topics: tokenkeep help environment, exit-codes, formats, ci, cron, keycloak, sec
 ";
 
 /// Runs the command.
-pub(crate) fn run(args: Args, cx: &mut Context) -> Result<Outcome, Failure> {
+pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let text = match args.words.as_slice() {
         [] => cli::tree().render_help().to_string(),
         [name] if topic(name).is_some() => topic(name).map(|topic| topic.text.to_owned()).unwrap_or_default(),

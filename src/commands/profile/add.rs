@@ -30,7 +30,7 @@ pub(crate) struct Args {
 }
 
 /// Runs the command.
-pub(crate) fn run(args: Args, cx: &mut Context) -> Result<Outcome, Failure> {
+pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let Args { name, replace, profile } = args;
     if !replace && cx.settings()?.config.profiles.contains_key(&name) {
         return Err(Failure::new(Kind::Usage, format!("there already is a profile `{name}`"))

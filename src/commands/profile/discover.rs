@@ -29,7 +29,7 @@ pub(crate) struct Args {
 }
 
 /// Runs the command.
-pub(crate) fn run(args: Args, cx: &mut Context) -> Result<Outcome, Failure> {
+pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let profile = named_profile(cx, &args.issuer)?;
     let issuer = match &profile {
         Some(profile) => profile.issuer.clone(),
@@ -38,7 +38,7 @@ pub(crate) fn run(args: Args, cx: &mut Context) -> Result<Outcome, Failure> {
                 .hint("give an issuer like https://auth.example.org/realms/main, or the name of a profile")
         })?,
     };
-    let ca_file = args.ca_file.or_else(|| profile.as_ref().and_then(|profile| profile.ca_file.clone()));
+    let ca_file = args.ca_file.clone().or_else(|| profile.as_ref().and_then(|profile| profile.ca_file.clone()));
     let metadata = Wire::open(ca_file.as_deref()).and_then(|wire| wire.discover(&issuer)).map_err(|error| {
         let failure = Failure::from(error);
         match failure.kind {

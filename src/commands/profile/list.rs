@@ -22,7 +22,7 @@ const EXAMPLES: &str = "Examples:
 pub(crate) struct Args {}
 
 /// Runs the command.
-pub(crate) fn run(_args: Args, cx: &mut Context) -> Result<Outcome, Failure> {
+pub(crate) fn run(_args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let entries = entries(cx)?;
     let settings = cx.settings()?;
     let default = settings.default_profile().cloned();

@@ -43,9 +43,9 @@ enum Action {
 }
 
 /// Runs the command.
-pub(crate) fn run(args: Args, cx: &mut Context) -> Result<Outcome, Failure> {
-    match args.action {
-        Action::Add(args) => add::run(*args, cx),
+pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
+    match &args.action {
+        Action::Add(args) => add::run(args, cx),
         Action::List(args) => list::run(args, cx),
         Action::Show(args) => show::run(args, cx),
         Action::Remove(args) => remove::run(args, cx),

@@ -25,18 +25,18 @@ pub(crate) struct Args {
 }
 
 /// Runs the command.
-pub(crate) fn run(args: Args, cx: &mut Context) -> Result<Outcome, Failure> {
+pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let Args { name } = args;
     let settings = cx.settings()?;
     let mut edit = Edit::open(&settings.path)?;
     if !edit.remove("profiles", name.as_str()) {
         let known = settings.config.profiles.keys().map(EntryName::as_str);
         let nearest = nearest(name.as_str(), known);
-        return Err(SettingsError::UnknownProfile { name, nearest }.into());
+        return Err(SettingsError::UnknownProfile { name: name.clone(), nearest }.into());
     }
     edit.save()?;
     let was_default = settings.config.defaults.profile.as_ref() == Some(&name);
-    let left: Vec<EntryName> = entries(cx)?.into_iter().filter(|entry| entry.profile() == name).collect();
+    let left: Vec<EntryName> = entries(cx)?.into_iter().filter(|entry| entry.profile() == *name).collect();
     if was_default {
         cx.printer.notice(&format!("`{name}` is still the default: change `defaults.profile` in config.toml"));
     }

@@ -28,7 +28,7 @@ pub(crate) struct Args {
 }
 
 /// Runs the command.
-pub(crate) fn run(args: Args, cx: &mut Context) -> Result<Outcome, Failure> {
+pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let name = cx.name_or_default(args.name.as_ref())?.profile();
     let profile = cx.settings()?.profile(&name)?;
     match cx.printer.form {

@@ -30,7 +30,7 @@ pub(crate) struct Args {
 }
 
 /// Runs the command.
-pub(crate) fn run(args: Args, cx: &mut Context) -> Result<Outcome, Failure> {
+pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let health = Health::examine(cx)?;
     let settings = cx.settings()?.report(&cx.host.env, cx.globals.config.as_deref());
     let explained = args.explain.then_some(settings.as_slice());

@@ -71,7 +71,7 @@ pub(crate) struct Args {
 }
 
 /// Runs the command.
-pub(crate) fn run(args: Args, cx: &mut Context) -> Result<Outcome, Failure> {
+pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let judged = match &args.entry {
         Some(name) => subject::judge_entry(cx, name, &args),
         None if args.source.is_named() => subject::judge_foreign(cx, &args),

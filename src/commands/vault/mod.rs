@@ -32,8 +32,8 @@ enum Command {
 }
 
 /// Runs the command.
-pub(crate) fn run(args: Args, cx: &mut Context) -> Result<Outcome, Failure> {
-    match args.command {
+pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
+    match &args.command {
         Command::Slot(args) => slot::run(args, cx),
         Command::Verify(args) => verify::run(args, cx),
     }

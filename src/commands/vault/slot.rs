@@ -50,19 +50,19 @@ enum Command {
 }
 
 /// Runs the command.
-pub(super) fn run(args: Args, cx: &mut Context) -> Result<Outcome, Failure> {
-    match args.command {
-        Command::Add { name, recipient, new_passphrase_fd } => add(cx, &name, recipient, new_passphrase_fd),
+pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
+    match &args.command {
+        Command::Add { name, recipient, new_passphrase_fd } => add(cx, name, recipient.as_ref(), *new_passphrase_fd),
         Command::List => list(cx),
-        Command::Remove { name } => remove(cx, &name),
+        Command::Remove { name } => remove(cx, name),
     }
 }
 
 /// Adds a slot.
-fn add(cx: &mut Context, name: &EntryName, recipient: Option<String>, fd: Option<i32>) -> Result<Outcome, Failure> {
+fn add(cx: &mut Context, name: &EntryName, recipient: Option<&String>, fd: Option<i32>) -> Result<Outcome, Failure> {
     let mut vault = cx.open_vault()?;
     let wrapping = match (recipient, fd) {
-        (Some(recipient), _) => Wrapping::Recipient(recipient),
+        (Some(recipient), _) => Wrapping::Recipient(recipient.clone()),
         (None, Some(number)) => Wrapping::Passphrase(unlock::read_passphrase(number)?),
         (None, None) => Wrapping::Passphrase(cx.new_passphrase("--new-passphrase-fd")?),
     };

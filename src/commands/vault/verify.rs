@@ -26,7 +26,7 @@ pub(super) struct Args {
 }
 
 /// Runs the command.
-pub(super) fn run(args: Args, cx: &mut Context) -> Result<Outcome, Failure> {
+pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     if args.trust {
         trust(cx)?;
     }
