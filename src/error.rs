@@ -133,14 +133,10 @@ impl Failure {
 
     /// Returns what people read.
     pub(crate) fn text(&self, heading: impl Fn(&str) -> String) -> String {
-        let mut text = format!("{} {}\n", heading("error:"), self.message);
-        for cause in &self.causes {
-            text += &format!("  {} {cause}\n", heading("cause:"));
-        }
-        if let Some(hint) = &self.hint {
-            text += &format!("  {} {hint}\n", heading("hint:"));
-        }
-        text
+        let message = format!("{} {}", heading("error:"), self.message);
+        let causes = self.causes.iter().map(|cause| format!("  {} {cause}", heading("cause:")));
+        let hint = self.hint.iter().map(|hint| format!("  {} {hint}", heading("hint:")));
+        std::iter::once(message).chain(causes).chain(hint).fold(String::new(), |text, line| text + &line + "\n")
     }
 
     /// Returns what programs read.
@@ -269,11 +265,12 @@ fn is_write_fault(fault: &FileFault) -> bool {
 
 impl From<IdpError> for Failure {
     fn from(error: IdpError) -> Self {
-        let kind = if error.is_temporary() { Kind::Later } else { Kind::Config };
-        Self::from_error(kind, &error).or_hint(|| match kind {
-            Kind::Later => "try again later".to_owned(),
-            _ => "compare the profile with what the provider says: `tokenkeep profile discover ISSUER`".to_owned(),
-        })
+        let (kind, hint) = if error.is_temporary() {
+            (Kind::Later, "try again later")
+        } else {
+            (Kind::Config, "compare the profile with what the provider says: `tokenkeep profile discover ISSUER`")
+        };
+        Self::from_error(kind, &error).hint(hint)
     }
 }
 

@@ -38,7 +38,7 @@ enum Action {
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 struct Get {
-    /// The setting, like defaults.profile, unlock.identity_file, profiles.prod.issuer or vault.path
+    /// The setting, like defaults.profile, `unlock.identity_file`, profiles.prod.issuer or vault.path
     #[arg(value_name = "KEY")]
     key: String,
     /// What to print if it is not set

@@ -114,8 +114,8 @@ impl Context {
     }
 
     /// Asks a question that is answered with yes or no; the default is no.
-    pub(crate) fn confirm(&self, question: &str) -> Result<bool, Failure> {
-        let answer = terminal::ask(&format!("{question} [y/N] "), Echo::Shown).map_err(unanswered)?;
+    pub(crate) fn confirm(question: &str) -> Result<bool, Failure> {
+        let answer = terminal::ask(&format!("{question} [y/N] "), Echo::Shown).map_err(|error| unanswered(&error))?;
         Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
     }
 
@@ -125,8 +125,8 @@ impl Context {
             return Err(Failure::new(Kind::Locked, "a new passphrase is needed, and there is nobody to ask")
                 .hint(format!("give it on a descriptor: `{flag} 3 3<FILE`")));
         }
-        let first = terminal::ask("New passphrase: ", Echo::Hidden).map_err(unanswered)?;
-        let second = terminal::ask("The same once more: ", Echo::Hidden).map_err(unanswered)?;
+        let first = terminal::ask("New passphrase: ", Echo::Hidden).map_err(|error| unanswered(&error))?;
+        let second = terminal::ask("The same once more: ", Echo::Hidden).map_err(|error| unanswered(&error))?;
         if first != second {
             return Err(Failure::new(Kind::Usage, "the two passphrases differ").hint("type the command again"));
         }
@@ -146,7 +146,7 @@ impl Context {
 }
 
 /// Describes a question that was not answered.
-pub(crate) fn unanswered(error: std::io::Error) -> Failure {
+pub(crate) fn unanswered(error: &std::io::Error) -> Failure {
     if error.kind() == std::io::ErrorKind::Interrupted {
         return Failure::new(Kind::Interrupted, "interrupted");
     }

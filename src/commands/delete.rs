@@ -37,10 +37,10 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let Args { name, yes } = args;
     let shelf = Shelf::of(&cx.vault_folder()?);
-    if generations(&shelf, &name)?.is_empty() {
-        return Err(unknown(&shelf, &name));
+    if generations(&shelf, name)?.is_empty() {
+        return Err(unknown(&shelf, name));
     }
-    let warning = if is_login(cx, &name) {
+    let warning = if is_login(cx, name) {
         format!("its token stays good at the provider; `tokenkeep revoke {name}` ends it there, too")
     } else {
         String::new()
@@ -48,12 +48,12 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     if !yes && cx.may_ask() {
         let question =
             if warning.is_empty() { format!("Delete `{name}`?") } else { format!("Delete `{name}`? ({warning})") };
-        if !cx.confirm(&question)? {
+        if !Context::confirm(&question)? {
             return Err(Failure::new(Kind::Failed, "nothing was deleted"));
         }
     }
-    let lock = shelf.lock(&name, LOCK_PATIENCE)?;
-    shelf.delete(&name, &lock).map_err(VaultError::from)?;
+    let lock = shelf.lock(name, LOCK_PATIENCE)?;
+    shelf.delete(name, &lock).map_err(VaultError::from)?;
     forget(&lock.file);
     if cx.printer.form == Form::Json {
         cx.printer.object(json!({"name": name, "deleted": true}))?;

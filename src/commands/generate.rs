@@ -63,15 +63,15 @@ pub(crate) struct Args {
 /// Runs the command.
 pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     process::leave_on_signals().map_err(|error| Failure::from_error(Kind::Failed, &error))?;
-    let (target, new_profile) = target(&args, cx)?;
-    let profile = login_profile(&args, &target)?;
+    let (target, new_profile) = target(args, cx)?;
+    let profile = login_profile(args, &target)?;
     let vault = open_or_make_vault(cx)?;
     if !args.force && is_good(cx, &target, &vault)? {
         cx.printer.notice(&format!("the token of `{}` is good; log in all the same with --force", target.name));
         return report(cx, &target, &vault);
     }
     let before = present_tokens(&target, &vault);
-    log_in(&args, cx, &target, &profile, &vault)?;
+    log_in(args, cx, &target, &profile, &vault)?;
     if let Some(table) = new_profile {
         write_profile(cx, &target.name.profile(), &table)?;
     }
@@ -131,7 +131,7 @@ fn open_or_make_vault(cx: &mut Context) -> Result<Vault, Failure> {
     let file = init::default_identity_file(cx)?;
     let question =
         format!("There is no vault yet. Make one in {}, opened by the key file {}?", folder.display(), file.display());
-    if !cx.confirm(&question)? {
+    if !Context::confirm(&question)? {
         return Err(Failure::new(Kind::Locked, "there is no vault").hint("make one with `tokenkeep init`"));
     }
     let vault = init::make_with_file(cx, &file)?;

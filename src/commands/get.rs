@@ -72,10 +72,10 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     }
     if args.id_token {
         let id_token = id_token(&target, &vault)?;
-        return print(&args, cx, &target, &handout, &id_token);
+        return print(args, cx, &target, &handout, &id_token);
     }
     let text = zeroize::Zeroizing::new(handout.text().to_owned());
-    print(&args, cx, &target, &handout, &text)
+    print(args, cx, &target, &handout, &text)
 }
 
 /// Returns the ID token that came with the newest token set.

@@ -31,7 +31,7 @@ pub(crate) struct Args {
     /// The command whose page is wanted
     #[arg(value_name = "COMMAND", conflicts_with = "install")]
     words: Vec<String>,
-    /// Write all pages to this folder [default: $XDG_DATA_HOME/man/man1]
+    /// Write all pages to this folder, by default to where `man` looks
     #[arg(long, value_name = "DIR", num_args = 0..=1)]
     #[expect(clippy::option_option, reason = "the flag may stand without a value")]
     install: Option<Option<PathBuf>>,
@@ -86,7 +86,10 @@ fn name(command: &clap::Command) -> &str {
 /// Writes the page of a command.
 fn page(command: &clap::Command) -> Result<String, Failure> {
     let written = write(command).and_then(|page| String::from_utf8(page).map_err(io::Error::other));
-    written.map_err(|error| Failure::new(Kind::Bug, "cannot write the page").because(error.to_string()))
+    let page = written.map_err(|error| Failure::new(Kind::Bug, "cannot write the page").because(error.to_string()))?;
+    // each section brings the same preamble; once is enough
+    let (preamble, rest) = page.split_at(page.find(".TH").unwrap_or_default());
+    Ok(format!("{preamble}{}", rest.replace(preamble, "")))
 }
 
 /// Writes the sections of a page.

@@ -66,14 +66,14 @@ struct Refreshed {
 
 /// Runs the command.
 pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
-    let named = named_targets(&args, cx)?;
+    let named = named_targets(args, cx)?;
     let vault = cx.open_vault()?;
     let (targets, mut results) = if args.all { all_targets(cx, &vault)? } else { (named, Vec::new()) };
-    let work = targets.into_iter().map(|target| Ok((wanted(&args, cx, &target)?, target)));
+    let work = targets.into_iter().map(|target| Ok((wanted(args, cx, &target)?, target)));
     let work: Vec<(Wanted, Target)> = work.collect::<Result<_, Failure>>()?;
     results.extend(refresh_all(&cx.keeper(&vault)?, &work, usize::from(args.jobs)));
     results.sort_by(|one, other| one.name.cmp(&other.name));
-    let results = results.into_iter().map(|result| written(&args, result)).collect();
+    let results = results.into_iter().map(|result| written(args, result)).collect();
     report(cx, results)
 }
 

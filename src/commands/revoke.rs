@@ -56,7 +56,7 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let target = Target::of(cx, args.name.as_ref(), args.user.as_deref())?;
     target.must_exist(cx)?;
     let vault = cx.open_vault()?;
-    let end = take_back(&args, cx, &target, &vault)?;
+    let end = take_back(args, cx, &target, &vault)?;
     let name = &target.name;
     if cx.printer.form == Form::Json {
         let at_provider = match end {

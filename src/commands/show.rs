@@ -74,7 +74,7 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let missing = || target.failure(KeeperError::NoEntry { name: target.name.clone() });
     let seen = survey::look(cx, Some(&vault), &target.name)?.ok_or_else(missing)?;
     let generations = vault.shelf().generations(&target.name).map_err(VaultError::from)?;
-    let secrets = secrets(&args, cx, &target)?;
+    let secrets = secrets(args, cx, &target)?;
     match seen.found {
         Found::Damaged(error) => Err(error.into()),
         Found::Locked => Err(missing()),
@@ -100,7 +100,7 @@ fn secrets(args: &Args, cx: &Context, target: &Target) -> Result<Secrets, Failur
         return Err(Failure::new(Kind::Usage, "--reveal asks, and there is nobody to ask")
             .hint(format!("say that it is meant: `tokenkeep show {} --reveal --yes`", target.name)));
     }
-    if args.yes || cx.confirm(&format!("Show the secrets of `{}` in clear?", target.name))? {
+    if args.yes || Context::confirm(&format!("Show the secrets of `{}` in clear?", target.name))? {
         return Ok(Secrets::Shown);
     }
     Ok(Secrets::Hidden)

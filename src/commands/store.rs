@@ -68,7 +68,7 @@ enum StoreKind {
     RefreshToken,
     /// An access token, which cannot be refreshed
     AccessToken,
-    /// The secret of a client, for a profile's client_secret
+    /// The secret of a client, for a profile's `client_secret`
     ClientSecret,
     /// The signing key of an administrator
     AdminKey,
@@ -97,15 +97,15 @@ impl FromStr for Expires {
 /// Runs the command.
 pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let mut target = Target::of(cx, Some(&args.name), args.user.as_deref())?;
-    let kind = kind(&args, &target)?;
+    let kind = kind(args, &target)?;
     let new_profile = match kind {
         StoreKind::RefreshToken => target.complete(cx, &args.profile, "store")?,
         StoreKind::AccessToken | StoreKind::ClientSecret | StoreKind::AdminKey | StoreKind::Secret => None,
     };
-    let expires_at = expiry(&args, cx)?;
+    let expires_at = expiry(args, cx)?;
     args.source.check(cx)?;
     let vault = cx.open_vault()?;
-    let text = read(&args, cx, &target)?;
+    let text = read(args, cx, &target)?;
     let body = body(kind, (&text, expires_at), &target, cx.now())?;
     let (generation, before) = put(cx, &target, &vault, body.clone())?;
     if let Some(table) = new_profile {
@@ -158,7 +158,7 @@ fn read(args: &Args, cx: &mut Context, target: &Target) -> Result<Zeroizing<Stri
             .hint(format!("name a source: `tokenkeep store {} --stdin < FILE`", target.name)));
     }
     let line = terminal::ask(&format!("Text for `{}` (not shown): ", target.name), Echo::Hidden);
-    trimmed(&line.map_err(unanswered)?, "the terminal")
+    trimmed(&line.map_err(|error| unanswered(&error))?, "the terminal")
 }
 
 /// Makes the body of the entry.
@@ -169,11 +169,8 @@ fn body(
     now: Timestamp,
 ) -> Result<Body, Failure> {
     let stored = || Stored { secret: StoredSecret::new(text.to_owned()), expires_at, stored_at: now };
-    let refuse_unusable = || match is_usable(text) {
-        true => Ok(()),
-        false => Err(Failure::new(Kind::Usage, "a token is printable ASCII without spaces, and this text is not")
-            .hint("give the token alone, or store it with --kind secret")),
-    };
+    let refuse_unusable = || if is_usable(text) { Ok(()) } else { Err(Failure::new(Kind::Usage, "a token is printable ASCII without spaces, and this text is not")
+    .hint("give the token alone, or store it with --kind secret")) };
     match kind {
         StoreKind::RefreshToken => {
             refuse_unusable()?;

@@ -61,7 +61,7 @@ struct Identity {
 /// Runs the command.
 pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let named = args.name.is_some() || cx.settings()?.default_profile().is_some();
-    let found = if named { Some(ask(&args, cx)?) } else { None };
+    let found = if named { Some(ask(args, cx)?) } else { None };
     let user = cx.host.env.text("USER").or_else(|| cx.host.env.text("LOGNAME")).map(str::to_owned);
     if cx.printer.form == Form::Json {
         let object = object(cx, found.as_ref(), user.as_deref())?;

@@ -85,6 +85,7 @@ pub(super) enum Presented {
 }
 
 /// Writes a client's secret into the request to the child.
+#[expect(clippy::ref_option, reason = "serde passes the field itself")]
 fn expose_secret<S: Serializer>(secret: &Option<ClientSecret>, serializer: S) -> Result<S::Ok, S::Error> {
     secret.as_ref().map(ClientSecret::expose).serialize(serializer)
 }
@@ -163,9 +164,9 @@ fn carry_out(request: &Request, lock: &EntryLock, now: fn() -> SystemTime) -> An
     }
     match send(request, &wire, endpoint) {
         Reply::Granted(answer) => keep(request, lock, reserved, (answer, sent_at)),
-        other => {
+        nothing @ (Reply::Refused(_) | Reply::Unavailable { .. } | Reply::Lost { .. }) => {
             reserved.release();
-            let answer = dismiss(request, lock, other, (sent_at, now().into()));
+            let answer = dismiss(request, lock, nothing, (sent_at, now().into()));
             answer.unwrap_or_else(|error| Answer::Lost { why: chain(&error) })
         }
     }
@@ -400,11 +401,6 @@ fn expiry(token: &AccessToken, expires_in: Option<Lifetime>, sent_at: Timestamp)
 
 /// Writes an error and its sources on one line.
 pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text += &format!(": {cause}");
-        source = cause.source();
-    }
-    text
+    let sources = std::iter::successors(error.source(), |error| error.source());
+    sources.fold(error.to_string(), |text, cause| text + ": " + &cause.to_string())
 }

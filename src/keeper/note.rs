@@ -138,7 +138,8 @@ impl Note {
     }
 }
 
-/// Parses a record; `None` if it does not check.
+/// Parses a record; `None` if it does not check, and `Some(None)` if it says that there is nothing to say.
+#[expect(clippy::option_option, reason = "whether it checks and whether there is a note are two questions")]
 fn parse(record: &[u8]) -> Option<Option<Note>> {
     let mut lines = std::str::from_utf8(record).ok()?.split('\n');
     let (json, sum) = (lines.next()?, lines.next()?);

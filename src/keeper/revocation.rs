@@ -1,6 +1,6 @@
 //! Taking a refresh token back at its provider (RFC 7009). Like a refresh, it goes only where the token came from.
 
-use super::{Keeper, KeeperError};
+use super::{Keeper, KeeperError, destination};
 use crate::idp::{Client, Endpoint, Metadata, Revocation, TokenTypeHint, Wire};
 use crate::profile::{ClientAuth, EntryName, Profile, SecureUrl};
 use crate::vault::entry::{Born, TokenSet};
@@ -13,33 +13,13 @@ impl Keeper<'_> {
         tokens: &TokenSet,
         profile: Option<&Profile>,
     ) -> Result<Revocation, KeeperError> {
-        let born = as_now(name, &tokens.born, profile)?;
+        let born = destination(name, &tokens.born, profile)?;
         let secret = self.client_secret(name, &born)?.filter(|_| born.client_auth != ClientAuth::None);
         let wire = Wire::open(profile.and_then(|profile| profile.ca_file.as_deref()))?;
         let endpoint = endpoint(&wire, &born, profile)?;
         let client = Client { id: born.client_id, auth: born.client_auth, secret };
         Ok(wire.revoke(&endpoint, &client, tokens.refresh_token.expose(), TokenTypeHint::RefreshToken)?)
     }
-}
-
-/// Returns what a token was born with, authenticated as the profile says now.
-fn as_now(name: &EntryName, born: &Born, profile: Option<&Profile>) -> Result<Born, KeeperError> {
-    let Some(profile) = profile else { return Ok(born.clone()) };
-    let (issuer, client) = ((profile.issuer.as_str(), born.issuer.as_str()), (&profile.client_id, &born.client_id));
-    let moved = |what, now: &str, then: &str| KeeperError::Moved {
-        name: name.clone(),
-        what,
-        now: now.to_owned(),
-        then: then.to_owned(),
-    };
-    if issuer.0 != issuer.1 {
-        return Err(moved("issuer", issuer.0, issuer.1));
-    }
-    if client.0 != client.1 {
-        return Err(moved("client_id", client.0, client.1));
-    }
-    let (client_auth, client_secret) = (profile.client_auth, profile.client_secret.clone());
-    Ok(Born { client_auth, client_secret, ..born.clone() })
 }
 
 /// Returns where tokens are revoked: what the profile sets, else what the provider says.

@@ -115,11 +115,10 @@ fn of_tokens(
         Some((Event::Refused(refused), note)) => {
             return Standing::Refused { refused: refused.clone(), retry_at: refused.retry_at(note.tries) };
         }
-        Some((Event::Lost { .. }, note)) => return Standing::ResponseLost { since: note.since },
         Some((Event::Intent, note)) if now.since(note.since) < LONGEST_EXCHANGE => {
             return if good { Standing::Good } else { Standing::Refreshing };
         }
-        Some((Event::Intent, note)) => return Standing::ResponseLost { since: note.since },
+        Some((Event::Intent | Event::Lost { .. }, note)) => return Standing::ResponseLost { since: note.since },
         Some((Event::Unavailable { retry_at, why }, _)) if !good => {
             return Standing::Unavailable { why: why.clone(), retry_at: *retry_at };
         }

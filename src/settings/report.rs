@@ -116,12 +116,12 @@ impl Settings {
             Setting::new(
                 "defaults.profile",
                 self.default_profile().map(ToString::to_string),
-                origin(profile_variable, Given::of(profile)),
+                origin(profile_variable, Given::of(profile.as_ref())),
             ),
             Setting::new(
                 "defaults.min_ttl",
                 Some(min_ttl_in_force.exact()),
-                origin(min_ttl_variable, Given::of(min_ttl)),
+                origin(min_ttl_variable, Given::of(min_ttl.as_ref())),
             ),
         ]
     }
@@ -136,10 +136,10 @@ impl Settings {
         let text = |key: &str, text: &Option<String>| Setting {
             key: full(key),
             value: text.as_deref().map(|text| self.fill(name, table, text)).transpose(),
-            origin: Given::of(text).origin(),
+            origin: Given::of(text.as_ref()).origin(),
         };
         let plain = |key: &str, given: Option<String>, default: Option<&str>| {
-            let origin = Given::of(&given).origin();
+            let origin = Given::of(given.as_ref()).origin();
             Setting::new(&full(key), given.or_else(|| default.map(str::to_owned)), origin)
         };
         let time = |time: &Option<Lifetime>| time.map(Lifetime::exact);
@@ -173,7 +173,7 @@ impl Settings {
 
 /// Says what entries rest in.
 fn of_vault(VaultTable { backend }: &VaultTable) -> Setting {
-    Setting::new("vault.backend", word(backend.unwrap_or_default()), Given::of(backend).origin())
+    Setting::new("vault.backend", word(backend.unwrap_or_default()), Given::of(backend.as_ref()).origin())
 }
 
 /// Whether the file has a key.
@@ -187,7 +187,7 @@ enum Given {
 
 impl Given {
     /// Looks at a key.
-    const fn of<T>(value: &Option<T>) -> Self {
+    const fn of<T>(value: Option<&T>) -> Self {
         if value.is_some() { Self::Yes } else { Self::No }
     }
 

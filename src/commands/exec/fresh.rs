@@ -77,7 +77,7 @@ impl FreshFiles {
         cx: &Context,
         filled: Vec<Filled>,
         vault: Vault,
-        variable: &Option<String>,
+        variable: Option<&String>,
         events: Sender<Event>,
     ) -> Result<Self, Failure> {
         let state = cx.settings()?.folders.state.clone();
@@ -88,7 +88,7 @@ impl FreshFiles {
         let mut requests = Vec::with_capacity(filled.len());
         for Filled { variable: own, request, handout } in filled {
             let file = FreshFile {
-                variable: variable.clone().unwrap_or_else(|| own + "_FILE"),
+                variable: variable.cloned().unwrap_or_else(|| own + "_FILE"),
                 path: folder.file(request.target.name.as_str()),
                 name: request.target.name.to_string(),
                 min_ttl: request.wanted.min_ttl,

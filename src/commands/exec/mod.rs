@@ -37,7 +37,7 @@ const EXAMPLES: &str = "Examples:
 
 /// Run a command with tokens in its environment
 ///
-/// The variable is the profile's `var`, else the name in upper case with _ACCESS_TOKEN behind it; a secret's has nothing
+/// The variable is the profile's `var`, else the name in upper case with _`ACCESS_TOKEN` behind it; a secret's has nothing
 /// behind it. Signals are passed on. The exit code is the command's, or 128+N if signal N killed it; 127 if it was not
 /// found, 126 if it cannot be run, 125 if it was never started.
 #[derive(clap::Args)]
@@ -74,13 +74,13 @@ impl From<ChildEvent> for Event {
 
 /// Runs the command.
 pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
-    let (filled, vault) = obtain(&args, cx).map_err(|failure| failure.with_code(OURS))?;
+    let (filled, vault) = obtain(args, cx).map_err(|failure| failure.with_code(OURS))?;
     for notice in filled.iter().filter_map(|one| one.handout.notice()) {
         cx.printer.notice(notice);
     }
     let (sender, events) = mpsc::channel();
     if args.file {
-        let files = FreshFiles::write(cx, filled, vault, &args.variables.var, sender.clone());
+        let files = FreshFiles::write(cx, filled, vault, args.variables.var.as_ref(), sender.clone());
         let files = files.map_err(|failure| failure.with_code(OURS))?;
         let child = start(&args.command, cx, &files.variables(), &sender)?;
         attend(cx, child, &events, Some(files))

@@ -32,7 +32,7 @@ pub(crate) struct Args {
 /// Runs the command.
 pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let Args { name, replace, profile } = args;
-    if !replace && cx.settings()?.config.profiles.contains_key(&name) {
+    if !replace && cx.settings()?.config.profiles.contains_key(name) {
         return Err(Failure::new(Kind::Usage, format!("there already is a profile `{name}`"))
             .hint(format!("see it with `tokenkeep profile show {name}`, or add --replace")));
     }
@@ -43,9 +43,9 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
         )));
     }
     let table = profile.table();
-    write_profile(cx, &name, &table)?;
+    write_profile(cx, name, &table)?;
     let settings = cx.settings()?;
-    let parameter = match settings.build(&name, &table) {
+    let parameter = match settings.build(name, &table) {
         Err(SettingsError::MissingParameter { parameter, .. }) => format!(" --param {parameter}=VALUE"),
         _ => String::new(),
     };

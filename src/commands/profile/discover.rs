@@ -91,7 +91,7 @@ fn text(metadata: &Metadata) -> String {
         ("scopes", list(&metadata.scopes)),
         ("client_auth", list(&metadata.client_auth)),
     ];
-    rows.iter().map(|(name, value)| format!("{name:<31}{value}\n")).collect()
+    rows.iter().fold(String::new(), |text, (name, value)| text + &format!("{name:<31}{value}\n"))
 }
 
 /// Describes a provider to programs.

@@ -28,7 +28,7 @@ pub(crate) struct ProfileFlags {
     /// How to log in
     #[arg(long, value_name = "FLOW", value_parser = words::<Flow>(&["auto", "device"]))]
     pub(crate) flow: Option<Flow>,
-    /// Ask for this scope (repeat for more) [default: openid offline_access]
+    /// Ask for this scope (repeat for more) [default: an offline token]
     #[arg(long = "scope", value_name = "SCOPE")]
     pub(crate) scopes: Vec<String>,
     /// The API that the access tokens are for
@@ -303,8 +303,8 @@ mod tests {
              --introspection-endpoint https://a/i --jwks-uri https://a/k --group g=one --set-param p=v",
         );
         let table = given.table();
-        let mut text: String = keys(&table).iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
-        text += "params = { p = \"v\" }\n[groups]\ng = [\"one\"]\n";
+        let lines = keys(&table).iter().map(|(key, value)| format!("{key} = {value}")).collect::<Vec<_>>();
+        let text = lines.join("\n") + "\n" + "params = { p = \"v\" }\n[groups]\ng = [\"one\"]\n";
         assert_eq!(toml::from_str::<ProfileTable>(&text).unwrap(), table);
         assert_eq!(keys(&table).len() + 2, ProfileFlags::augment_args(clap::Command::new("x")).get_arguments().count());
     }

@@ -35,7 +35,7 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
         return Err(SettingsError::UnknownProfile { name: name.clone(), nearest }.into());
     }
     edit.save()?;
-    let was_default = settings.config.defaults.profile.as_ref() == Some(&name);
+    let was_default = settings.config.defaults.profile.as_ref() == Some(name);
     let left: Vec<EntryName> = entries(cx)?.into_iter().filter(|entry| entry.profile() == *name).collect();
     if was_default {
         cx.printer.notice(&format!("`{name}` is still the default: change `defaults.profile` in config.toml"));

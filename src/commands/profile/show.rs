@@ -45,18 +45,14 @@ fn text(profile: &Profile) -> String {
         if bare { name.to_owned() } else { toml_edit::Value::from(name).to_string() }
     };
     let name = quoted(profile.name.as_str());
-    let mut text = format!("[profiles.{name}]\n");
-    for (key, value) in keys(&in_force(profile)) {
-        text += &format!("{key} = {value}\n");
-    }
-    if !profile.groups.is_empty() {
-        text += &format!("\n[profiles.{name}.groups]\n");
-    }
-    for (group, scopes) in &profile.groups {
+    let keys = keys(&in_force(profile)).into_iter().map(|(key, value)| format!("{key} = {value}"));
+    let groups = profile.groups.iter().map(|(group, scopes)| {
         let scopes: toml_edit::Array = scopes.iter().collect();
-        text += &format!("{} = {scopes}\n", quoted(group));
-    }
-    text
+        format!("{} = {scopes}", quoted(group))
+    });
+    let heading = Some(format!("\n[profiles.{name}.groups]")).filter(|_| !profile.groups.is_empty());
+    let lines = std::iter::once(format!("[profiles.{name}]")).chain(keys).chain(heading).chain(groups);
+    lines.fold(String::new(), |text, line| text + &line + "\n")
 }
 
 /// Describes a profile to programs: the same keys, and null for what is not set.

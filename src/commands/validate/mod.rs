@@ -73,15 +73,15 @@ pub(crate) struct Args {
 /// Runs the command.
 pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let judged = match &args.entry {
-        Some(name) => subject::judge_entry(cx, name, &args),
-        None if args.source.is_named() => subject::judge_foreign(cx, &args),
+        Some(name) => subject::judge_entry(cx, name, args),
+        None if args.source.is_named() => subject::judge_foreign(cx, args),
         None => Err(Flaw::Failure(
             Failure::new(Kind::Usage, "it is not said which token to validate")
                 .hint("type `tokenkeep validate --entry NAME`, or give a token with --stdin, --from-file, --from-env or --from-fd"),
         )),
     };
     match judged {
-        Ok(facts) => report(cx, facts),
+        Ok(facts) => report(cx, &facts),
         Err(Flaw::Failure(failure)) => Err(failure),
         Err(Flaw::No(no)) => {
             if cx.printer.form == Form::Json {
@@ -93,14 +93,14 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
 }
 
 /// Says that a token is good.
-fn report(cx: &mut Context, facts: Facts) -> Result<Outcome, Failure> {
+fn report(cx: &mut Context, facts: &Facts) -> Result<Outcome, Failure> {
     if let Some(notice) = &facts.notice {
         cx.printer.notice(notice);
     }
     let now = cx.now();
     match cx.printer.form {
-        Form::Json => cx.printer.object(object(&facts))?,
-        Form::Text => cx.printer.line(&line(&facts, now))?,
+        Form::Json => cx.printer.object(object(facts))?,
+        Form::Text => cx.printer.line(&line(facts, now))?,
     }
     Ok(Outcome::Done)
 }
