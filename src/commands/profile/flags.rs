@@ -28,7 +28,7 @@ pub(crate) struct ProfileFlags {
     /// How to log in
     #[arg(long, value_name = "FLOW", value_parser = words::<Flow>(&["auto", "device"]))]
     pub(crate) flow: Option<Flow>,
-    /// Ask for this scope (repeat for more) [default: an offline token]
+    /// Ask for this scope (repeat for more) [default: openid and offline access]
     #[arg(long = "scope", value_name = "SCOPE")]
     pub(crate) scopes: Vec<String>,
     /// The API that the access tokens are for
