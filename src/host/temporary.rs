@@ -18,7 +18,7 @@ pub(crate) struct TemporaryFolder {
 }
 
 impl TemporaryFolder {
-    /// Makes a folder in the session's own folder, if there is a private one, else in `fallback`.
+    /// Makes a folder in `runtime` (`XDG_RUNTIME_DIR`), if that is private, else in `fallback`.
     pub(crate) fn make(runtime: Option<&Path>, fallback: &Path) -> Result<Self, FileFault> {
         if let Some(runtime) = runtime.filter(|runtime| runtime.is_absolute() && files::check_folder(runtime).is_ok())
             && let Ok(made) = Self::make_in(runtime)
