@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use clap_complete::CompletionCandidate;
 use clap_complete::env::{Bash, Elvish, EnvCompleter, Fish, Powershell, Shells, Zsh};
 
+use super::help::TOPICS;
 use super::{Context, Outcome};
 use crate::cli;
 use crate::error::{Failure, Kind};
@@ -103,7 +104,8 @@ pub(crate) fn complete(host: &mut Host) -> Option<ExitCode> {
 pub(crate) fn entry_names(current: &OsStr) -> Vec<CompletionCandidate> {
     let folders = Folders::of(&Host::of_this_process()).ok();
     let entries = folders.and_then(|folders| Shelf::of(&folders.data.join("vault")).names().ok());
-    candidates(current, entries.map(|names| names.entries).unwrap_or_default())
+    let names = entries.map(|names| names.entries).unwrap_or_default();
+    candidates(current, names.iter().map(EntryName::as_str))
 }
 
 /// Completes the name of a profile.
@@ -111,14 +113,21 @@ pub(crate) fn profile_names(current: &OsStr) -> Vec<CompletionCandidate> {
     let host = Host::of_this_process();
     let folders = Folders::of(&host).ok();
     let settings = folders.and_then(|folders| Settings::load(&host, folders, None, &[]).ok());
-    candidates(current, settings.into_iter().flat_map(|settings| settings.config.profiles.into_keys()))
+    let profiles = settings.map(|settings| settings.config.profiles).unwrap_or_default();
+    candidates(current, profiles.keys().map(EntryName::as_str))
+}
+
+/// Completes what `help` explains.
+pub(crate) fn topics_and_commands(current: &OsStr) -> Vec<CompletionCandidate> {
+    let tree = cli::tree();
+    let commands = tree.get_subcommands().map(clap::Command::get_name);
+    candidates(current, TOPICS.iter().map(|topic| topic.name).chain(commands))
 }
 
 /// Keeps the names that begin like what was typed.
-fn candidates(current: &OsStr, names: impl IntoIterator<Item = EntryName>) -> Vec<CompletionCandidate> {
+fn candidates<'a>(current: &OsStr, names: impl Iterator<Item = &'a str>) -> Vec<CompletionCandidate> {
     let begun = current.to_str().unwrap_or_default();
-    let fitting = names.into_iter().filter(|name| name.as_str().starts_with(begun));
-    fitting.map(|name| CompletionCandidate::new(name.as_str())).collect()
+    names.filter(|name| name.starts_with(begun)).map(CompletionCandidate::new).collect()
 }
 
 /// The variable by which a script asks us.

@@ -1,11 +1,17 @@
 //! Changes to `config.toml` that keep its comments and order, and replace the file in one step.
 
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use toml_edit::{DocumentMut, Item, Table, TableLike, Value};
 
 use super::SettingsError;
-use crate::host::files;
+use crate::host::{files, process};
+
+/// How long a change waits for another one; each takes milliseconds.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A configuration file that is about to be changed.
 pub(crate) struct Edit {
@@ -13,22 +19,25 @@ pub(crate) struct Edit {
     path: PathBuf,
     /// Its content with comments and order.
     document: DocumentMut,
+    /// The lock of its folder, so that of two changes at once none is lost; none if there is no folder yet.
+    _lock: Option<File>,
 }
 
 impl Edit {
     /// Opens a configuration file, or begins a new one.
     pub(crate) fn open(path: &Path) -> Result<Self, SettingsError> {
         let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let lock = lock_folder(&path)?;
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
             Err(error) => return Err(files::fault("read", &path)(error).into()),
         };
         let document = text.parse().map_err(|error: toml_edit::TomlError| SettingsError::Unchangeable {
             path: path.clone(),
             reason: error.message().to_owned(),
         })?;
-        Ok(Self { path, document })
+        Ok(Self { path, document, _lock: lock })
     }
 
     /// Sets a key in a table like `profiles.prod`, which is made if it is not there.
@@ -101,13 +110,23 @@ impl Edit {
     }
 }
 
+/// Takes the lock of a file's folder. The file itself is replaced, so it cannot hold one.
+fn lock_folder(path: &Path) -> Result<Option<File>, SettingsError> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let Ok(file) = File::open(folder) else { return Ok(None) };
+    match process::lock_within(file, PATIENCE).map_err(files::fault("lock", folder))? {
+        Some(locked) => Ok(Some(locked.file)),
+        None => Err(files::fault("lock", folder)(io::Error::from(io::ErrorKind::TimedOut)).into()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     /// Changes a text as if it stood in a file.
     fn changed(text: &str, change: impl FnOnce(&mut Edit)) -> String {
-        let mut edit = Edit { path: PathBuf::new(), document: text.parse().unwrap() };
+        let mut edit = Edit { path: PathBuf::new(), document: text.parse().unwrap(), _lock: None };
         change(&mut edit);
         edit.document.to_string()
     }

@@ -62,6 +62,7 @@ fn names_complete_without_unlocking() {
     };
     assert!(complete(&["get", "p"]).lines().any(|word| word == "prod"));
     assert!(complete(&["profile", "show", ""]).lines().any(|word| word == "prod"));
+    assert_eq!(complete(&["help", "keyc"]), "keycloak");
     assert!(complete(&["val"]).lines().any(|word| word == "validate"));
 }
 

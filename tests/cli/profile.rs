@@ -36,6 +36,18 @@ fn comments_and_order_survive_adding_replacing_and_removing() {
 }
 
 #[test]
+fn of_profiles_added_at_once_none_is_lost() {
+    let world = World::new();
+    let add =
+        |name: String| world.start(["profile", "add", &name, "--issuer", "https://a.example", "--client-id", "c"]);
+    let children: Vec<_> = (0..20).map(|number| add(format!("p{number}"))).collect();
+    for mut child in children {
+        assert!(child.wait().unwrap().success());
+    }
+    assert_eq!(world.run(["profile", "list", "--json"]).ok().json().as_array().unwrap().len(), 21);
+}
+
+#[test]
 fn an_existing_profile_is_not_overwritten() {
     let world = World::new();
     world.run(ADD).ok();

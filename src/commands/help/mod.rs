@@ -4,6 +4,9 @@
 
 use std::ffi::OsString;
 
+use clap_complete::ArgValueCompleter;
+
+use super::completions::topics_and_commands;
 use super::{Context, Outcome};
 use crate::cli::{self, Asked};
 use crate::error::{Failure, Kind};
@@ -20,7 +23,7 @@ const EXAMPLES: &str = "Examples:
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// A topic (environment, exit-codes, formats, ci, cron, keycloak, security) or a command
-    #[arg(value_name = "TOPIC|COMMAND")]
+    #[arg(value_name = "TOPIC|COMMAND", add = ArgValueCompleter::new(topics_and_commands))]
     words: Vec<String>,
 }
 
