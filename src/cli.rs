@@ -203,8 +203,11 @@ fn usage_failure(error: &clap::Error, args: &[std::ffi::OsString]) -> Failure {
         text::classify(value) != Look::Plain
     };
     if args.iter().skip(1).filter_map(|arg| arg.to_str()).any(|arg| is_secret(&arg)) {
-        return Failure::new(Kind::Usage, "something like a token stands on the command line, where every process can read it")
-            .hint("give it on standard input: `tokenkeep store NAME --stdin` or `tokenkeep validate --stdin`");
+        return Failure::new(
+            Kind::Usage,
+            "something like a token stands on the command line, where every process can read it",
+        )
+        .hint("give it on standard input: `tokenkeep store NAME --stdin` or `tokenkeep validate --stdin`");
     }
     let rendered = error.render().ansi().to_string();
     let mut paragraphs = rendered.trim().trim_start_matches("error: ").split("\n\n");

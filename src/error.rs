@@ -197,6 +197,7 @@ pub(crate) fn file_failure(kind: Kind, fault: &FileFault) -> Failure {
 }
 
 impl From<VaultError> for Failure {
+    #[expect(clippy::too_many_lines, reason = "a table: one line for each thing that can be wrong with a vault")]
     fn from(error: VaultError) -> Self {
         use VaultError as E;
         let (kind, hint) = match &error {
@@ -205,19 +206,28 @@ impl From<VaultError> for Failure {
             E::Locked { slots } if slots.contains(&SlotKind::Passphrase) => {
                 (Kind::Locked, Some("give the passphrase on a descriptor: `--passphrase-fd 3 3<FILE`".to_owned()))
             }
-            E::Locked { .. } => {
-                (Kind::Locked, Some("name the identity file: `export TOKENKEEP_IDENTITY_FILE=/path/to/identity.txt`".to_owned()))
-            }
+            E::Locked { .. } => (
+                Kind::Locked,
+                Some("name the identity file: `export TOKENKEEP_IDENTITY_FILE=/path/to/identity.txt`".to_owned()),
+            ),
             E::Source { fault, .. } | E::File(fault) => {
                 let kind = if is_write_fault(fault) { Kind::Failed } else { Kind::Locked };
                 let hint = fault.mend().map(|command| format!("type `{command}`"));
-                (kind, hint.or_else(|| Some("see what there is, and how it is unlocked, with `tokenkeep status`".to_owned())))
+                (
+                    kind,
+                    hint.or_else(|| {
+                        Some("see what there is, and how it is unlocked, with `tokenkeep status`".to_owned())
+                    }),
+                )
             }
             E::Descriptor { flag, .. } => (Kind::Usage, Some(format!("open it for the command: `{flag} 3 3<FILE`"))),
-            E::NoIdentity { .. } => (Kind::Locked, Some("show what opens the vault with `tokenkeep status`".to_owned())),
-            E::NotThisVault { .. } => {
-                (Kind::Locked, Some("use the identity this vault was made with; `tokenkeep status` shows both".to_owned()))
+            E::NoIdentity { .. } => {
+                (Kind::Locked, Some("show what opens the vault with `tokenkeep status`".to_owned()))
             }
+            E::NotThisVault { .. } => (
+                Kind::Locked,
+                Some("use the identity this vault was made with; `tokenkeep status` shows both".to_owned()),
+            ),
             E::WrongPassphrase { .. } => {
                 (Kind::Locked, Some("try again, or unlock with `--identity-fd 3 3<FILE`".to_owned()))
             }
@@ -232,16 +242,25 @@ impl From<VaultError> for Failure {
                 Kind::Locked,
                 Some("open the vault another way, then `tokenkeep vault slot remove` it and add it again".to_owned()),
             ),
-            E::SlotExists { name } => (Kind::Usage, Some(format!("remove it first: `tokenkeep vault slot remove {name}`"))),
+            E::SlotExists { name } => {
+                (Kind::Usage, Some(format!("remove it first: `tokenkeep vault slot remove {name}`")))
+            }
             E::NoSuchSlot { .. } => (Kind::NotFound, Some("see them with `tokenkeep vault slot list`".to_owned())),
-            E::LastSlot { .. } => (Kind::Usage, Some("add another one first: `tokenkeep vault slot add NAME`".to_owned())),
+            E::LastSlot { .. } => {
+                (Kind::Usage, Some("add another one first: `tokenkeep vault slot add NAME`".to_owned()))
+            }
             E::NotARecipient => (Kind::Usage, Some("`age-keygen` prints one: age1...".to_owned())),
             E::Entry { path, .. } => (
                 Kind::Locked,
-                Some(format!("check the vault with `tokenkeep vault verify`; restore {} from a backup", path.display())),
+                Some(format!(
+                    "check the vault with `tokenkeep vault verify`; restore {} from a backup",
+                    path.display()
+                )),
             ),
             E::Busy { .. } => (Kind::Later, Some("try again in a minute".to_owned())),
-            E::CaseClash { existing, .. } => (Kind::Usage, Some(format!("use `{existing}`, or a name that differs more"))),
+            E::CaseClash { existing, .. } => {
+                (Kind::Usage, Some(format!("use `{existing}`, or a name that differs more")))
+            }
             E::Unsuitable { .. } => (
                 Kind::Failed,
                 Some("put the vault on a local disk: `export TOKENKEEP_HOME=/path/on/that/disk`".to_owned()),
@@ -288,8 +307,9 @@ pub(crate) fn keeper_failure(name: &EntryName, has_profile: bool, error: KeeperE
         error @ E::NoEntry { .. } => {
             Failure::from_error(Kind::NotFound, &error).hint("see what there is with `tokenkeep list`")
         }
-        error @ E::NotATokenSet { .. } => Failure::from_error(Kind::Usage, &error)
-            .hint(format!("print it with `tokenkeep get {name}`")),
+        error @ E::NotATokenSet { .. } => {
+            Failure::from_error(Kind::Usage, &error).hint(format!("print it with `tokenkeep get {name}`"))
+        }
         error @ E::NothingCached { .. } => {
             Failure::from_error(Kind::Later, &error).hint(format!("refresh it with `tokenkeep refresh {name}`"))
         }
@@ -302,10 +322,7 @@ pub(crate) fn keeper_failure(name: &EntryName, has_profile: bool, error: KeeperE
         }
         error @ E::Spent { .. } => Failure::from_error(Kind::Login, &error)
             .because("presenting it again could make the provider revoke the newest token, too")
-            .hint(format!(
-                "{}; if it is the newest after all, `tokenkeep refresh {name} --present-spent`",
-                generate()
-            )),
+            .hint(format!("{}; if it is the newest after all, `tokenkeep refresh {name} --present-spent`", generate())),
         E::Refused { refused, retry_at, .. } => login(refusal_failure(name, &refused, retry_at)),
         error @ (E::ClientRefused { .. } | E::AskedTooMuch { .. } | E::Unexpected { .. }) => {
             Failure::from_error(Kind::Config, &error)
@@ -315,7 +332,9 @@ pub(crate) fn keeper_failure(name: &EntryName, has_profile: bool, error: KeeperE
         E::Unavailable { why, until } => {
             let failure = Failure::new(Kind::Later, cannot()).because(format!("the provider is not available: {why}"));
             match until {
-                Some(until) => failure.hint(format!("try again after {until}, or at once with `tokenkeep refresh {name} --force`")),
+                Some(until) => {
+                    failure.hint(format!("try again after {until}, or at once with `tokenkeep refresh {name} --force`"))
+                }
                 None => failure.hint("try again later; the token is kept".to_owned()),
             }
         }

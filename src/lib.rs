@@ -62,9 +62,7 @@ pub fn run(mut host: Host) -> ExitCode {
             exit(outcome, &mut cx.printer)
         }
         Ok(Asked::Print(text)) => exit(printer.raw(&text).map(|()| Outcome::Done), &mut printer),
-        Ok(Asked::Nothing) => {
-            exit(printer.raw(commands::help::SHORT).map(|()| Outcome::Done), &mut printer)
-        }
+        Ok(Asked::Nothing) => exit(printer.raw(commands::help::SHORT).map(|()| Outcome::Done), &mut printer),
         Err(failure) => {
             if host.args.iter().any(|arg| arg == "--json") {
                 printer.form = Form::Json;

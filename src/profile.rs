@@ -276,7 +276,9 @@ mod tests {
         for good in ["https://a.example/realms/x/", "http://127.0.0.1:8080/r", "http://[::1]/", "http://localhost:1"] {
             assert_eq!(good.parse::<SecureUrl>().unwrap().as_str(), good);
         }
-        for bad in ["http://a.example", "http://127.0.0.1.example", "ftp://localhost", "file:///etc", "x", "https://u:p@h/"] {
+        for bad in
+            ["http://a.example", "http://127.0.0.1.example", "ftp://localhost", "file:///etc", "x", "https://u:p@h/"]
+        {
             assert!(bad.parse::<SecureUrl>().is_err(), "{bad}");
         }
     }

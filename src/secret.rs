@@ -25,6 +25,18 @@ impl<T: Zeroize> Secret<T> {
     }
 }
 
+impl Secret<String> {
+    /// Tells whether there is nothing in it.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Tells whether another one holds the same text.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
 impl<T: Zeroize> Drop for Secret<T> {
     fn drop(&mut self) {
         self.0.zeroize();
@@ -37,6 +49,27 @@ impl<T: Zeroize> fmt::Debug for Secret<T> {
     }
 }
 
+impl From<StoredSecret> for AccessToken {
+    /// Says what kind a stored text is.
+    fn from(stored: StoredSecret) -> Self {
+        Self(stored.0)
+    }
+}
+
+impl From<StoredSecret> for RefreshToken {
+    /// Says what kind a stored text is.
+    fn from(stored: StoredSecret) -> Self {
+        Self(stored.0)
+    }
+}
+
+impl From<StoredSecret> for ClientSecret {
+    /// Says what kind a stored text is.
+    fn from(stored: StoredSecret) -> Self {
+        Self(stored.0)
+    }
+}
+
 /// Defines one type for each kind of secret text, so that one kind is never passed for another.
 macro_rules! secret_texts {
     ($($(#[$doc:meta])* $name:ident)*) => {$(
@@ -46,14 +79,57 @@ macro_rules! secret_texts {
         pub(crate) struct $name(Secret<String>);
 
         impl $name {
+            /// Shows the text to code that must have it.
+            pub(crate) const fn expose(&self) -> &String {
+                self.0.expose()
+            }
+        }
+    )*};
+}
+
+/// Lets some kinds be made out of a text that was read or typed.
+macro_rules! made_of_texts {
+    ($($name:ident)*) => {$(
+        impl $name {
             /// Wraps the text.
             pub(crate) const fn new(text: String) -> Self {
                 Self(Secret::new(text))
             }
+        }
+    )*};
+}
 
-            /// Shows the text to code that must have it.
-            pub(crate) const fn expose(&self) -> &String {
-                self.0.expose()
+/// Lets some kinds be passed on without their kind, and without being shown.
+macro_rules! passed_on {
+    ($($name:ident)*) => {$(
+        impl $name {
+            /// Returns the text without its kind, and without showing it.
+            pub(crate) const fn secret(&self) -> &Secret<String> {
+                &self.0
+            }
+        }
+    )*};
+}
+
+/// Lets some kinds be made out of a text that was read or typed.
+macro_rules! made_of_texts {
+    ($($name:ident)*) => {$(
+        impl $name {
+            /// Wraps the text.
+            pub(crate) const fn new(text: String) -> Self {
+                Self(Secret::new(text))
+            }
+        }
+    )*};
+}
+
+/// Lets some kinds be passed on without their kind, and without being shown.
+macro_rules! passed_on {
+    ($($name:ident)*) => {$(
+        impl $name {
+            /// Returns the text without its kind, and without showing it.
+            pub(crate) const fn secret(&self) -> &Secret<String> {
+                &self.0
             }
         }
     )*};
@@ -76,6 +152,14 @@ secret_texts! {
     StoredSecret
 }
 
+made_of_texts! { AccessToken RefreshToken IdToken DeviceCode Passphrase StoredSecret }
+
+passed_on! { AccessToken RefreshToken IdToken Passphrase StoredSecret }
+
+made_of_texts! { AccessToken RefreshToken IdToken DeviceCode Passphrase StoredSecret }
+
+passed_on! { AccessToken RefreshToken IdToken Passphrase StoredSecret }
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,7 +171,7 @@ mod tests {
             format!("{:?}", AccessToken::new(canary.into())),
             format!("{:?}", RefreshToken::new(canary.into())),
             format!("{:?}", IdToken::new(canary.into())),
-            format!("{:?}", ClientSecret::new(canary.into())),
+            format!("{:?}", ClientSecret::from(StoredSecret::new(canary.into()))),
             format!("{:?}", DeviceCode::new(canary.into())),
             format!("{:?}", Passphrase::new(canary.into())),
             format!("{:?}", StoredSecret::new(canary.into())),

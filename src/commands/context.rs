@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use crate::cli::Globals;
 use crate::error::{Failure, Kind};
-use crate::host::terminal::{self, Echo};
-use crate::host::folders::Folders;
 use crate::host::Host;
+use crate::host::folders::Folders;
+use crate::host::terminal::{self, Echo};
 use crate::keeper::Keeper;
 use crate::output::Printer;
 use crate::profile::EntryName;

@@ -88,8 +88,9 @@ fn target(args: &Args, cx: &Context) -> Result<(Target, Option<ProfileTable>), F
     let settings = cx.settings()?;
     if let Some(existing) = settings.config.profiles.get(&name) {
         if let Some(key) = args.profile.contradiction(existing) {
-            return Err(Failure::new(Kind::Usage, format!("the profile `{name}` says otherwise: {key}"))
-                .hint(format!("leave the flag out, or change the profile: `tokenkeep profile add {name} --replace ...`")));
+            return Err(Failure::new(Kind::Usage, format!("the profile `{name}` says otherwise: {key}")).hint(
+                format!("leave the flag out, or change the profile: `tokenkeep profile add {name} --replace ...`"),
+            ));
         }
         return Ok((target, None));
     }
@@ -171,15 +172,10 @@ fn log_in(args: &Args, cx: &mut Context, target: &Target, profile: &Profile, vau
     born.token_endpoint = Some(endpoints.need(Endpoint::Token)?.clone());
     let client = Client { id: born.client_id.clone(), auth: born.client_auth, secret: client_secret.clone() };
     let audience = profile.audience.as_deref().map(|audience| (profile.audience_as, audience));
-    let device = wire.begin_device(
-        endpoints.need(Endpoint::DeviceAuthorization)?,
-        &client,
-        &profile.scopes,
-        audience,
-    )?;
+    let device =
+        wire.begin_device(endpoints.need(Endpoint::DeviceAuthorization)?, &client, &profile.scopes, audience)?;
     show(args, cx, &device);
-    let login =
-        Login { name: &target.name, profile, born, client_secret, code: device.device_code.clone() };
+    let login = Login { name: &target.name, profile, born, client_secret, code: device.device_code.clone() };
     let notice = wait(&cx.keeper(vault)?, cx, target, &login, &device)?;
     if let Some(notice) = notice {
         cx.printer.notice(&notice);
@@ -230,7 +226,9 @@ fn wait(
                 tracing::warn!(%why, "the provider did not answer");
             }
             Poll::Done { token: None, .. } => {
-                return Ok(Some("the offline token is kept, but the provider's first access token is unusable".to_owned()));
+                return Ok(Some(
+                    "the offline token is kept, but the provider's first access token is unusable".to_owned(),
+                ));
             }
             Poll::Done { unpublished, .. } => {
                 return Ok(unpublished.map(|why| format!("the login is kept, and waits to be published: {why}")));
@@ -261,7 +259,9 @@ fn revoke_old(cx: &mut Context, target: &Target, vault: &Vault, before: &TokenSe
         revocation_failure(error).while_doing("the new login is kept; the old token could not be revoked")
     })?;
     let wanted = target.wanted(cx, &TokenArgs::default(), None, Fetch::Always)?;
-    target.fetch(&keeper, &wanted).map_err(|failure| failure.while_doing("revoking the old token killed the new login"))?;
+    target
+        .fetch(&keeper, &wanted)
+        .map_err(|failure| failure.while_doing("revoking the old token killed the new login"))?;
     cx.printer.notice("revoked the old token; the new one lives");
     Ok(())
 }

@@ -6,8 +6,9 @@ use super::target::{Handout, Target, TokenArgs};
 use super::{Context, Outcome};
 use crate::error::{Failure, Kind};
 use crate::keeper::plan::Fetch;
-use crate::output::{Form, put_time};
+use crate::output::{Form, put_time, revealed};
 use crate::profile::EntryName;
+use crate::secret::{IdToken, Secret};
 use crate::token::time::Lifetime;
 
 /// Examples of the command.
@@ -71,25 +72,29 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
         cx.printer.notice(notice);
     }
     if args.id_token {
-        let id_token = id_token(&target, &vault)?;
-        return print(args, cx, &target, &handout, &id_token);
+        return print(args, cx, (&target, &handout), id_token(&target, &vault)?.secret());
     }
-    let text = zeroize::Zeroizing::new(handout.text().to_owned());
-    print(args, cx, &target, &handout, &text)
+    print(args, cx, (&target, &handout), handout.secret())
 }
 
 /// Returns the ID token that came with the newest token set.
-fn id_token(target: &Target, vault: &crate::vault::Vault) -> Result<zeroize::Zeroizing<String>, Failure> {
+fn id_token(target: &Target, vault: &crate::vault::Vault) -> Result<IdToken, Failure> {
     let entry = vault.newest(&target.name)?;
     let found = entry.as_ref().and_then(|entry| entry.body.tokens()).and_then(|tokens| tokens.id_token.as_ref());
-    found.map(|token| zeroize::Zeroizing::new(token.expose().clone())).ok_or_else(|| {
+    found.cloned().ok_or_else(|| {
         Failure::new(Kind::Failed, format!("the provider gave no ID token for `{}`", target.name))
             .hint("ask for the scope openid: add it to the profile's scopes, then log in again")
     })
 }
 
 /// Prints the token in the form that was asked for.
-fn print(args: &Args, cx: &mut Context, target: &Target, handout: &Handout, text: &str) -> Result<Outcome, Failure> {
+fn print(
+    args: &Args,
+    cx: &mut Context,
+    (target, handout): (&Target, &Handout),
+    secret: &Secret<String>,
+) -> Result<Outcome, Failure> {
+    let text = revealed(secret);
     let token_type = handout.token().map_or("Bearer", |token| token.token_type.as_str());
     if cx.printer.form == Form::Json {
         let token = handout.token();

@@ -56,8 +56,9 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
             (make_with_file(cx, &file)?, Some(file))
         }
         Unlock::Passphrase if args.identity_file.is_some() => {
-            return Err(Failure::new(Kind::Usage, "--identity-file goes with `--unlock file`")
-                .hint("leave out one of the two"));
+            return Err(
+                Failure::new(Kind::Usage, "--identity-file goes with `--unlock file`").hint("leave out one of the two")
+            );
         }
         Unlock::Passphrase => (make_with_passphrase(cx)?, None),
     };
@@ -103,7 +104,7 @@ fn make_with_passphrase(cx: &Context) -> Result<Vault, Failure> {
 
 /// Refuses a passphrase that is none.
 pub(crate) fn refuse_empty(passphrase: &Passphrase) -> Result<(), Failure> {
-    if passphrase.expose().is_empty() {
+    if passphrase.secret().is_empty() {
         return Err(Failure::new(Kind::Usage, "the passphrase is empty").hint("four random words make a good one"));
     }
     Ok(())
@@ -137,9 +138,9 @@ fn shown_path(cx: &Context, file: &Path) -> Result<String, Failure> {
     if let Some(below) = below {
         return Ok(format!("~/{below}"));
     }
-    file.to_str().map(str::to_owned).ok_or_else(|| {
-        Failure::new(Kind::Usage, "the path of the identity file is not UTF-8").hint("use another path")
-    })
+    file.to_str()
+        .map(str::to_owned)
+        .ok_or_else(|| Failure::new(Kind::Usage, "the path of the identity file is not UTF-8").hint("use another path"))
 }
 
 /// Says what was made.

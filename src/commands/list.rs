@@ -4,6 +4,7 @@ use super::survey::{self, Seen};
 use super::{Context, Outcome};
 use crate::error::Failure;
 use crate::output::Form;
+use crate::token::text::escaped;
 use crate::token::time::Timestamp;
 use crate::vault::shelf::Shelf;
 use crate::vault::{VaultError, header};
@@ -59,7 +60,7 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
         }
     }
     for path in foreign {
-        cx.printer.notice(&format!("{} does not belong into a vault", path.display()));
+        cx.printer.notice(&format!("{} does not belong into a vault", escaped(&path.display().to_string())));
     }
     Ok(Outcome::Done)
 }

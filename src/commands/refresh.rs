@@ -1,6 +1,6 @@
 //! `refresh`: brings access tokens up to date, many at once, and leaves them in files for jobs that only read.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use super::target::{Target, TokenArgs};
 use super::{Context, Outcome};
 use crate::error::{Failure, Kind, file_failure};
-use crate::host::files;
 use crate::keeper::plan::{Fetch, Insistence, Wanted};
 use crate::keeper::{Handed, How, Keeper};
+use crate::output::token_file;
 use crate::output::{Form, put_time};
 use crate::profile::EntryName;
 use crate::token::time::{Lifetime, MinTtl};
@@ -160,24 +160,12 @@ fn written(args: &Args, result: Refreshed) -> Refreshed {
         (None, None) => return result,
     };
     let outcome = result.outcome.and_then(|handed| {
-        write_token(&file, handed.token.token.expose())
+        token_file::write(&file, handed.token.token.secret())
             .map_err(|fault| file_failure(Kind::Failed, &fault).while_doing("the token is good, and its file is not"))
             .map_err(|failure| failure.or_hint(|| "name a place that you can write to".to_owned()))?;
         Ok(handed)
     });
     Refreshed { outcome, ..result }
-}
-
-/// Replaces a token's file, unless it already holds that token.
-fn write_token(file: &Path, token: &str) -> Result<(), files::FileFault> {
-    let text = zeroize::Zeroizing::new(format!("{token}\n"));
-    if std::fs::read(file).is_ok_and(|present| present == text.as_bytes()) {
-        return Ok(());
-    }
-    if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        files::make_folder(folder)?;
-    }
-    files::replace(file, text.as_bytes(), 0o600)
 }
 
 /// Says what became of each entry, and fails if one of them failed.

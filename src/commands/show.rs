@@ -9,6 +9,7 @@ use super::{Context, Outcome};
 use crate::error::{Failure, Kind};
 use crate::keeper::KeeperError;
 use crate::keeper::note::{Event, Note};
+use crate::output::revealed;
 use crate::output::{Form, put_time};
 use crate::profile::EntryName;
 use crate::token::time::{Lifetime, Timestamp};
@@ -52,17 +53,17 @@ enum Secrets {
 impl Secrets {
     /// Returns what an entry is kept for, if it may be seen.
     fn of(self, body: &Body) -> Option<&str> {
-        let text = match body {
-            Body::RefreshToken(tokens) => tokens.refresh_token.expose(),
-            Body::AccessToken(fixed) => fixed.token.expose(),
-            Body::ClientSecret(stored) | Body::AdminKey(stored) | Body::Secret(stored) => stored.secret.expose(),
+        let secret = match body {
+            Body::RefreshToken(tokens) => tokens.refresh_token.secret(),
+            Body::AccessToken(fixed) => fixed.token.secret(),
+            Body::ClientSecret(stored) | Body::AdminKey(stored) | Body::Secret(stored) => stored.secret.secret(),
         };
-        (self == Self::Shown).then_some(text)
+        (self == Self::Shown).then(|| revealed(secret))
     }
 
     /// Returns the text of a cached access token, if it may be seen.
     fn of_access(self, token: &CachedToken) -> Option<&str> {
-        (self == Self::Shown).then(|| token.token.expose().as_str())
+        (self == Self::Shown).then(|| revealed(token.token.secret()))
     }
 }
 

@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 use super::Context;
 use crate::error::{Failure, Kind};
 use crate::host::descriptor;
+use crate::secret::StoredSecret;
 
 /// The most that is read: many times the longest token, and small enough for an entry.
 const LARGEST: u64 = 256 * 1024;
@@ -48,7 +49,7 @@ impl SourceArgs {
     }
 
     /// Reads the text, without the white space around it; `None` if no source is named.
-    pub(crate) fn read(&self, cx: &mut Context) -> Result<Option<Zeroizing<String>>, Failure> {
+    pub(crate) fn read(&self, cx: &mut Context) -> Result<Option<StoredSecret>, Failure> {
         let (name, bytes) = if self.stdin {
             ("standard input".to_owned(), limited(&mut cx.host.stdin))
         } else if let Some(path) = &self.from_file {
@@ -69,7 +70,7 @@ impl SourceArgs {
 }
 
 /// Takes the white space around a text away, and refuses what is left if that is nothing or too much.
-pub(crate) fn trimmed(text: &str, name: &str) -> Result<Zeroizing<String>, Failure> {
+pub(crate) fn trimmed(text: &str, name: &str) -> Result<StoredSecret, Failure> {
     let text = text.trim();
     if text.is_empty() {
         return Err(unreadable(name, "it is empty"));
@@ -77,7 +78,7 @@ pub(crate) fn trimmed(text: &str, name: &str) -> Result<Zeroizing<String>, Failu
     if text.len() as u64 > LARGEST {
         return Err(unreadable(name, "it is larger than 256 KiB"));
     }
-    Ok(Zeroizing::new(text.to_owned()))
+    Ok(StoredSecret::new(text.to_owned()))
 }
 
 /// Reads to the end, if that is not too far away.

@@ -3,7 +3,6 @@
 use std::str::FromStr;
 
 use serde_json::json;
-use zeroize::Zeroizing;
 
 use super::context::unanswered;
 use super::profile::flags::{ProfileFlags, write_profile};
@@ -17,7 +16,7 @@ use crate::keeper::LOCK_PATIENCE;
 use crate::keeper::plan::Fetch;
 use crate::output::Form;
 use crate::profile::{EntryName, Profile};
-use crate::secret::{AccessToken, RefreshToken, StoredSecret};
+use crate::secret::{RefreshToken, StoredSecret};
 use crate::token::claims::Claims;
 use crate::token::text::is_usable;
 use crate::token::time::{Lifetime, Timestamp};
@@ -112,7 +111,7 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
         write_profile(cx, &target.name.profile(), &table)?;
     }
     report(cx, &target, &body, generation)?;
-    match before.filter(|before| args.revoke_old && before.refresh_token.expose() != text.as_str()) {
+    match before.filter(|before| args.revoke_old && !before.refresh_token.secret().is_same(text.secret())) {
         Some(before) => revoke(cx, &target, &vault, &before)?,
         None if args.revoke_old => cx.printer.notice("there was no other refresh token to revoke"),
         None => {}
@@ -149,7 +148,7 @@ fn expiry(args: &Args, cx: &Context) -> Result<Option<Timestamp>, Failure> {
 }
 
 /// Reads the text from the source that is named, or asks for it.
-fn read(args: &Args, cx: &mut Context, target: &Target) -> Result<Zeroizing<String>, Failure> {
+fn read(args: &Args, cx: &mut Context, target: &Target) -> Result<StoredSecret, Failure> {
     if let Some(text) = args.source.read(cx)? {
         return Ok(text);
     }
@@ -164,24 +163,28 @@ fn read(args: &Args, cx: &mut Context, target: &Target) -> Result<Zeroizing<Stri
 /// Makes the body of the entry.
 fn body(
     kind: StoreKind,
-    (text, expires_at): (&str, Option<Timestamp>),
+    (text, expires_at): (&StoredSecret, Option<Timestamp>),
     target: &Target,
     now: Timestamp,
 ) -> Result<Body, Failure> {
-    let stored = || Stored { secret: StoredSecret::new(text.to_owned()), expires_at, stored_at: now };
-    let refuse_unusable = || if is_usable(text) { Ok(()) } else { Err(Failure::new(Kind::Usage, "a token is printable ASCII without spaces, and this text is not")
-    .hint("give the token alone, or store it with --kind secret")) };
+    let stored = || Stored { secret: text.clone(), expires_at, stored_at: now };
+    let refuse_unusable = || {
+        let message = "a token is printable ASCII without spaces, and this text is not";
+        let failure =
+            || Failure::new(Kind::Usage, message).hint("give the token alone, or store it with --kind secret");
+        if is_usable(text.secret()) { Ok(()) } else { Err(failure()) }
+    };
     match kind {
         StoreKind::RefreshToken => {
             refuse_unusable()?;
             let profile = target.profile.as_ref().ok_or_else(|| Failure::new(Kind::Usage, "there is no profile"))?;
-            Ok(Body::RefreshToken(tokens(profile, RefreshToken::new(text.to_owned()), (expires_at, now))))
+            Ok(Body::RefreshToken(tokens(profile, text.clone().into(), (expires_at, now))))
         }
         StoreKind::AccessToken => {
             refuse_unusable()?;
-            let claimed = || Claims::unverified(text).and_then(|claims| claims.expires_at());
+            let claimed = || Claims::unverified(text.secret()).and_then(|claims| claims.expires_at());
             let expires_at = expires_at.or_else(claimed);
-            Ok(Body::AccessToken(FixedToken { token: AccessToken::new(text.to_owned()), expires_at, stored_at: now }))
+            Ok(Body::AccessToken(FixedToken { token: text.clone().into(), expires_at, stored_at: now }))
         }
         StoreKind::ClientSecret => Ok(Body::ClientSecret(stored())),
         StoreKind::AdminKey => Ok(Body::AdminKey(stored())),

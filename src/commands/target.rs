@@ -6,6 +6,7 @@ use crate::error::{Failure, Kind};
 use crate::keeper::plan::{Fetch, Insistence, Wanted};
 use crate::keeper::{Handed, Keeper, KeeperError, plain_request};
 use crate::profile::{EntryName, Profile, variable_of};
+use crate::secret::Secret;
 use crate::settings::{ProfileTable, SettingsError};
 use crate::token::scopes::Scopes;
 use crate::token::time::{Lifetime, MinTtl, Timestamp};
@@ -226,12 +227,12 @@ pub(crate) enum Handout {
 }
 
 impl Handout {
-    /// Shows the text itself.
-    pub(crate) fn text(&self) -> &str {
+    /// Returns the token or secret itself.
+    pub(crate) const fn secret(&self) -> &Secret<String> {
         match self {
-            Self::Token(handed) => handed.token.token.expose(),
-            Self::Fixed(fixed) => fixed.token.expose(),
-            Self::Stored { stored, .. } => stored.secret.expose(),
+            Self::Token(handed) => handed.token.token.secret(),
+            Self::Fixed(fixed) => fixed.token.secret(),
+            Self::Stored { stored, .. } => stored.secret.secret(),
         }
     }
 

@@ -100,8 +100,8 @@ fn identity(target: &Target, vault: &Vault, handout: &Handout) -> Result<Identit
     }
     let entry = vault.newest(&target.name)?;
     let tokens = entry.as_ref().and_then(|entry| entry.body.tokens());
-    let access = Claims::unverified(handout.text());
-    let login = tokens.and_then(|tokens| tokens.id_token.as_ref()).and_then(|token| Claims::unverified(token.expose()));
+    let access = Claims::unverified(handout.secret());
+    let login = tokens.and_then(|tokens| tokens.id_token.as_ref()).and_then(|token| Claims::unverified(token.secret()));
     let claim = |name: &str| {
         let of = |claims: &Option<Claims>| claims.as_ref().and_then(|claims| claims.text(name)).map(str::to_owned);
         of(&access).or_else(|| of(&login))

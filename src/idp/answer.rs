@@ -39,7 +39,7 @@ impl TokenAnswer {
         let access_token = token("access_token").map(AccessToken::new);
         let refresh_token = token("refresh_token").map(RefreshToken::new);
         let id_token = token("id_token").map(IdToken::new);
-        let access_token = access_token.filter(|token| text::is_usable(token.expose()));
+        let access_token = access_token.filter(|token| text::is_usable(token.secret()));
         if access_token.is_none() && refresh_token.is_none() {
             return None;
         }

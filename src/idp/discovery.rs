@@ -5,7 +5,7 @@ use url::Url;
 
 use super::error::IdpError;
 use super::http::{Answer, Wire, bare};
-use crate::profile::{Profile, Endpoints, SecureUrl, UrlFault};
+use crate::profile::{Endpoints, Profile, SecureUrl, UrlFault};
 use crate::token::text;
 
 /// What a provider says about itself.

@@ -92,10 +92,10 @@ const SECRET_FIELDS: [&str; 4] = ["refresh_token", "device_code", "token", "clie
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::secret::ClientSecret;
+    use crate::secret::{ClientSecret, StoredSecret};
 
     fn client(auth: ClientAuth) -> Client {
-        Client { id: "a client:1".into(), auth, secret: Some(ClientSecret::new("s&cr+t é".into())) }
+        Client { id: "a client:1".into(), auth, secret: Some(ClientSecret::from(StoredSecret::new("s&cr+t é".into()))) }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use super::form::Form;
 use super::http::{Patience, Wire};
 use super::refusal::Refusal;
 use crate::profile::SecureUrl;
+use crate::secret::Secret;
 use crate::token::claims::Claims;
 
 /// What a provider says about a token.
@@ -27,9 +28,9 @@ impl Wire {
         &self,
         endpoint: &SecureUrl,
         client: &Client,
-        token: &str,
+        token: &Secret<String>,
     ) -> Result<Introspection, IdpError> {
-        let form = Form::of(client).field("token", token);
+        let form = Form::of(client).field("token", token.expose());
         let answer = self.post(endpoint, &form, Patience::Short)?;
         if matches!(answer.status, 401 | 403) {
             return Ok(Introspection::NotAllowed);
@@ -65,7 +66,7 @@ mod tests {
     fn ask(status: u16, body: &str) -> Result<Introspection, IdpError> {
         let client = Client { id: "cli".into(), auth: ClientAuth::None, secret: None };
         let endpoint = canned::serve(Canned::json(status, body));
-        Wire::open(None).unwrap().introspect(&endpoint, &client, "canary")
+        Wire::open(None).unwrap().introspect(&endpoint, &client, &Secret::new("canary".into()))
     }
 
     #[test]

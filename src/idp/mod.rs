@@ -41,7 +41,7 @@ pub(crate) use error::IdpError;
 pub(crate) use http::Wire;
 pub(crate) use introspection::Introspection;
 pub(crate) use refusal::{Refusal, RefusalKind};
-pub(crate) use revocation::{Revocation, TokenTypeHint};
+pub(crate) use revocation::Revocation;
 pub(crate) use token::{Grant, Reply, TokenRequest};
 
 /// Who we are to a provider.

@@ -6,15 +6,7 @@ use super::form::Form;
 use super::http::{Patience, Wire};
 use super::refusal::Refusal;
 use crate::profile::SecureUrl;
-
-/// What kind of token is revoked, so that the provider finds it sooner (RFC 7009 section 2.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum TokenTypeHint {
-    /// A refresh token.
-    RefreshToken,
-    /// An access token.
-    AccessToken,
-}
+use crate::secret::RefreshToken;
 
 /// What became of a token that was to be revoked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,15 +18,14 @@ pub(crate) enum Revocation {
 }
 
 impl Wire {
-    /// Revokes a token.
+    /// Revokes a refresh token, and says that it is one so that the provider finds it sooner (RFC 7009 section 2.1).
     pub(crate) fn revoke(
         &self,
         endpoint: &SecureUrl,
         client: &Client,
-        token: &str,
-        hint: TokenTypeHint,
+        token: &RefreshToken,
     ) -> Result<Revocation, IdpError> {
-        let form = Form::of(client).field("token", token).field("token_type_hint", hint.name());
+        let form = Form::of(client).field("token", token.expose()).field("token_type_hint", "refresh_token");
         let answer = self.post(endpoint, &form, Patience::Short)?;
         let code = answer.oauth_error(&form.secrets()).code;
         if code.as_deref() == Some("invalid_token") && matches!(answer.status, 200..=299 | 400) {
@@ -50,16 +41,6 @@ impl Wire {
     }
 }
 
-impl TokenTypeHint {
-    /// Returns the name that goes over the wire.
-    const fn name(self) -> &'static str {
-        match self {
-            Self::RefreshToken => "refresh_token",
-            Self::AccessToken => "access_token",
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,8 +49,7 @@ mod tests {
 
     fn revoke(canned: Canned) -> Result<Revocation, IdpError> {
         let client = Client { id: "cli".into(), auth: ClientAuth::None, secret: None };
-        let hint = TokenTypeHint::RefreshToken;
-        Wire::open(None).unwrap().revoke(&canned::serve(canned), &client, "canary", hint)
+        Wire::open(None).unwrap().revoke(&canned::serve(canned), &client, &RefreshToken::new("canary".into()))
     }
 
     #[test]

@@ -132,7 +132,12 @@ pub(super) enum Answer {
 }
 
 /// Runs in the detached child: reads the request, carries it out, writes the answer.
-pub(crate) fn serve(lock: i32, stdin: &mut dyn Read, stdout: &mut dyn Write, now: fn() -> SystemTime) -> io::Result<()> {
+pub(crate) fn serve(
+    lock: i32,
+    stdin: &mut dyn Read,
+    stdout: &mut dyn Write,
+    now: fn() -> SystemTime,
+) -> io::Result<()> {
     process::detach()?;
     let mut request = Zeroizing::new(Vec::new());
     stdin.read_to_end(&mut request)?;
@@ -218,7 +223,7 @@ fn keep(request: &Request, lock: &EntryLock, reserved: Reserved, granted: (Token
         return Answer::NoRefreshToken;
     };
     let token = tokens.access.iter().find(|cached| cached.asked == request.asked && cached.received_at == sent_at);
-    let token = token.filter(|cached| text::is_usable(cached.token.expose())).cloned();
+    let token = token.filter(|cached| text::is_usable(cached.token.secret())).cloned();
     let body = Body::RefreshToken(tokens.clone());
     let entry = Entry { name: request.name.clone(), generation: request.next, written_at: sent_at, body };
     let sealed = match request.sealer.seal(&entry) {
@@ -260,9 +265,8 @@ fn dismiss(
         Presented::Device { .. } => return Ok(without_note(reply)),
     };
     let lost_since = before.and_then(Note::missing_since);
-    let note = |since, tries, event| {
-        Note::write(Some(&Note { generation, since, lost_since, tries, event }), &lock.file)
-    };
+    let note =
+        |since, tries, event| Note::write(Some(&Note { generation, since, lost_since, tries, event }), &lock.file);
     match reply {
         Reply::Unavailable { why, retry_after } => {
             let tries = tries_unavailable(before) + 1;
@@ -280,12 +284,8 @@ fn dismiss(
                 Some(Note { tries, event: Event::Refused(_), .. }) => tries + 1,
                 Some(_) | None => 1,
             };
-            let refused = Refused {
-                at: now,
-                words: words_of(&refusal),
-                fingerprint: request.fingerprint.clone(),
-                lost_since,
-            };
+            let refused =
+                Refused { at: now, words: words_of(&refusal), fingerprint: request.fingerprint.clone(), lost_since };
             note(now, tries, Event::Refused(refused))?;
             Ok(Answer::Refused(refusal))
         }
@@ -361,7 +361,12 @@ pub(super) fn words_of(refusal: &Refusal) -> String {
 }
 
 /// Makes the next token set out of the present one and an answer; `None` if there would be no refresh token.
-fn succeed(request: &Request, previous: Option<&TokenSet>, answer: TokenAnswer, sent_at: Timestamp) -> Option<TokenSet> {
+fn succeed(
+    request: &Request,
+    previous: Option<&TokenSet>,
+    answer: TokenAnswer,
+    sent_at: Timestamp,
+) -> Option<TokenSet> {
     let refresh_expires_at = match (&answer.refresh_token, previous) {
         (None, Some(previous)) => previous.refresh_expires_at,
         (Some(_), _) | (None, None) => answer.refresh_expires_in.map(|left| sent_at.after(left)),
@@ -375,9 +380,7 @@ fn succeed(request: &Request, previous: Option<&TokenSet>, answer: TokenAnswer, 
     }
     // an exchange kills the opaque tokens before it at some providers; nobody can revoke a JWT that is checked offline
     let survives = |cached: &&CachedToken| {
-        cached.asked != request.asked
-            && cached.expires_at > sent_at
-            && text::classify(cached.token.expose()) == Look::Jwt
+        cached.asked != request.asked && cached.expires_at > sent_at && text::look(cached.token.secret()) == Look::Jwt
     };
     let others = previous.map(|tokens| tokens.access.as_slice()).unwrap_or_default();
     access.extend(others.iter().filter(survives).take(KEPT_OTHERS).cloned());
@@ -395,7 +398,7 @@ fn succeed(request: &Request, previous: Option<&TokenSet>, answer: TokenAnswer, 
 /// Returns when an access token ends: as the answer says, else as the token says, else soon.
 fn expiry(token: &AccessToken, expires_in: Option<Lifetime>, sent_at: Timestamp) -> Timestamp {
     let stated = expires_in.map(|life| sent_at.after(life));
-    let claimed = || crate::token::claims::Claims::unverified(token.expose()).and_then(|claims| claims.expires_at());
+    let claimed = || crate::token::claims::Claims::unverified(token.secret()).and_then(|claims| claims.expires_at());
     stated.or_else(claimed).unwrap_or_else(|| sent_at.after(UNSTATED_LIFE))
 }
 

@@ -277,14 +277,17 @@ impl Keeper<'_> {
     /// Publishes an answer that a dead holder of the lock left behind, if it follows the newest generation.
     pub(crate) fn adopt_unpublished(&self, name: &EntryName, lock: &EntryLock) -> Result<(), KeeperError> {
         let Some(file) = lock.unpublished().map_err(VaultError::from)? else { return Ok(()) };
-        let next = self.vault.shelf().generations(name).map_err(VaultError::from)?.first().map_or(1, |newest| newest + 1);
+        let next =
+            self.vault.shelf().generations(name).map_err(VaultError::from)?.first().map_or(1, |newest| newest + 1);
         let Ok(answer) = self.vault.unseal(name, next, &file) else {
             return Ok(lock.put_aside(self.now().epoch()).map_err(VaultError::from)?);
         };
         // one that does not open is followed all the same: the answer is the better one
         let before = self.vault.newest(name).ok().flatten();
         lock.publish(next).map_err(VaultError::from)?;
-        if let (Some(before), Some(after)) = (before.as_ref().and_then(|entry| entry.body.tokens()), answer.body.tokens()) {
+        if let (Some(before), Some(after)) =
+            (before.as_ref().and_then(|entry| entry.body.tokens()), answer.body.tokens())
+        {
             spent::add_rotated(&spent::path(self.state, name), before, after);
         }
         // the note is void for the new generation; a backup that is restored must not find it
@@ -348,9 +351,7 @@ impl Keeper<'_> {
     pub(crate) fn client_secret(&self, name: &EntryName, born: &Born) -> Result<Option<ClientSecret>, KeeperError> {
         let Some(secret) = &born.client_secret else { return Ok(None) };
         match self.vault.newest(secret)?.map(|entry| entry.body) {
-            Some(Body::ClientSecret(stored) | Body::Secret(stored)) => {
-                Ok(Some(ClientSecret::new(stored.secret.expose().clone())))
-            }
+            Some(Body::ClientSecret(stored) | Body::Secret(stored)) => Ok(Some(stored.secret.into())),
             Some(Body::RefreshToken(_) | Body::AccessToken(_) | Body::AdminKey(_)) | None => {
                 Err(KeeperError::NoClientSecret { name: name.clone(), secret: secret.clone() })
             }
@@ -383,12 +384,7 @@ impl Keeper<'_> {
     }
 
     /// Decides what a refusal means.
-    fn judge(
-        &self,
-        request: &Request,
-        lock: &EntryLock,
-        refusal: &crate::idp::Refusal,
-    ) -> Result<Handed, KeeperError> {
+    fn judge(&self, request: &Request, lock: &EntryLock, refusal: &crate::idp::Refusal) -> Result<Handed, KeeperError> {
         let words = exchange::words_of(refusal);
         if exchange::is_final(refusal, request) {
             // somebody who ignores locks may have brought a newer one meanwhile
@@ -459,7 +455,7 @@ pub(crate) fn token_set(entry: &Entry) -> Result<&TokenSet, KeeperError> {
 
 /// Refuses to hand out a token that no header can carry.
 fn usable(handed: Handed) -> Result<Handed, KeeperError> {
-    if crate::token::text::is_usable(handed.token.token.expose()) { Ok(handed) } else { Err(KeeperError::Unusable) }
+    if crate::token::text::is_usable(handed.token.token.secret()) { Ok(handed) } else { Err(KeeperError::Unusable) }
 }
 
 /// Says where a refresh token goes and as whom. Never to another place than it came from.

@@ -127,12 +127,7 @@ pub(super) fn may_present(note: Option<&Note>, seen: &Circumstances<'_>, now: Ti
 const PATIENCE: Lifetime = Lifetime::seconds(super::LOCK_PATIENCE.as_secs());
 
 /// Decides after a lost answer: at once while the provider's grace period lasts, else when nothing in use can be killed.
-fn after_loss(
-    since: Timestamp,
-    retry_at: Timestamp,
-    seen: &Circumstances<'_>,
-    now: Timestamp,
-) -> Result<(), Obstacle> {
+fn after_loss(since: Timestamp, retry_at: Timestamp, seen: &Circumstances<'_>, now: Timestamp) -> Result<(), Obstacle> {
     if now >= since && now.since(since) < seen.reuse_grace {
         return Ok(());
     }
@@ -294,9 +289,8 @@ mod tests {
 
     #[test]
     fn a_refusal_holds_until_its_time_a_change_or_force() {
-        let refused = || {
-            Event::Refused(Refused { at: at(0), words: String::new(), fingerprint: "f".into(), lost_since: None })
-        };
+        let refused =
+            || Event::Refused(Refused { at: at(0), words: String::new(), fingerprint: "f".into(), lost_since: None });
         assert!(decide(refused(), 0, |_| (), 899).is_err());
         assert_eq!(decide(refused(), 0, |_| (), 900), Ok(()));
         assert_eq!(decide(refused(), 0, |seen| seen.fingerprint = "other", 10), Ok(()));

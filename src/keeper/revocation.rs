@@ -1,7 +1,7 @@
 //! Taking a refresh token back at its provider (RFC 7009). Like a refresh, it goes only where the token came from.
 
 use super::{Keeper, KeeperError, destination};
-use crate::idp::{Client, Endpoint, Metadata, Revocation, TokenTypeHint, Wire};
+use crate::idp::{Client, Endpoint, Metadata, Revocation, Wire};
 use crate::profile::{ClientAuth, EntryName, Profile, SecureUrl};
 use crate::vault::entry::{Born, TokenSet};
 
@@ -18,7 +18,7 @@ impl Keeper<'_> {
         let wire = Wire::open(profile.and_then(|profile| profile.ca_file.as_deref()))?;
         let endpoint = endpoint(&wire, &born, profile)?;
         let client = Client { id: born.client_id, auth: born.client_auth, secret };
-        Ok(wire.revoke(&endpoint, &client, tokens.refresh_token.expose(), TokenTypeHint::RefreshToken)?)
+        Ok(wire.revoke(&endpoint, &client, &tokens.refresh_token)?)
     }
 }
 

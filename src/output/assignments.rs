@@ -72,9 +72,7 @@ impl Format {
         }
         match self {
             Self::Sh => Ok(format!("export {variable}='{}'\n", value.replace('\'', r"'\''"))),
-            Self::Fish => {
-                Ok(format!("set -gx {variable} '{}'\n", value.replace('\\', r"\\").replace('\'', r"\'")))
-            }
+            Self::Fish => Ok(format!("set -gx {variable} '{}'\n", value.replace('\\', r"\\").replace('\'', r"\'"))),
             // PowerShell takes typographic quotes for quotes, too
             Self::Powershell => {
                 let quoted: String =
@@ -141,7 +139,10 @@ mod tests {
     #[test]
     fn a_line_end_adds_no_line_to_a_ci_file() {
         assert_eq!(written(Format::Github, "a\nB=c"), "V<<TOKENKEEP_END\na\nB=c\nTOKENKEEP_END\n");
-        assert_eq!(written(Format::Github, "a\nTOKENKEEP_END"), "V<<TOKENKEEP_END_\na\nTOKENKEEP_END\nTOKENKEEP_END_\n");
+        assert_eq!(
+            written(Format::Github, "a\nTOKENKEEP_END"),
+            "V<<TOKENKEEP_END_\na\nTOKENKEEP_END\nTOKENKEEP_END_\n"
+        );
         for format in [Format::Gitlab, Format::Dotenv] {
             assert!(format.write(&[Assignment { variable: "V", value: "a\nb" }]).is_err());
         }

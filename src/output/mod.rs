@@ -2,6 +2,7 @@
 
 pub(crate) mod assignments;
 pub(crate) mod link;
+pub(crate) mod token_file;
 
 use std::io::{self, Write};
 
@@ -9,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::error::{Failure, Kind};
 use crate::host::Environment;
+use crate::secret::Secret;
 use crate::token::time::Timestamp;
 
 /// The version of every JSON object that is printed.
@@ -176,6 +178,11 @@ impl Printer {
             Ok(()) | Err(_) => Ok(()),
         }
     }
+}
+
+/// Opens a secret that somebody asked to see; what it returns goes to standard output and nowhere else.
+pub(crate) fn revealed(secret: &Secret<String>) -> &str {
+    secret.expose()
 }
 
 /// Writes JSON for people and programs alike.

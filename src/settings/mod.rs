@@ -170,8 +170,7 @@ impl Settings {
             text.parse().map(Some).map_err(|fault: UrlFault| wrong(key, fault.to_string()))
         };
         let issuer = url("issuer", &table.issuer)?.ok_or_else(|| wrong("issuer", "is missing".to_owned()))?;
-        let client_id =
-            fill_optional(&table.client_id)?.ok_or_else(|| wrong("client_id", "is missing".to_owned()))?;
+        let client_id = fill_optional(&table.client_id)?.ok_or_else(|| wrong("client_id", "is missing".to_owned()))?;
         let scopes = |texts: &[String]| -> Result<Scopes, SettingsError> {
             let filled = texts.iter().map(|text| fill(text)).collect::<Result<Vec<_>, _>>()?;
             Scopes::parse(&filled).map_err(|fault| wrong("scopes", fault.to_string()))
@@ -180,7 +179,8 @@ impl Settings {
         for (group, texts) in &table.groups {
             groups.insert(group.clone(), scopes(texts)?);
         }
-        let client_secret = secret_entry(table.client_secret.as_deref()).map_err(|reason| wrong("client_secret", reason))?;
+        let client_secret =
+            secret_entry(table.client_secret.as_deref()).map_err(|reason| wrong("client_secret", reason))?;
         let implied = if client_secret.is_some() { ClientAuth::Basic } else { ClientAuth::None };
         let client_auth = table.client_auth.unwrap_or(implied);
         match (client_auth, &client_secret) {
@@ -225,9 +225,8 @@ impl Settings {
             let Some((parameter, after)) = after.split_once('}') else { break };
             let value = self.parameters.get(parameter);
             let value = value.or_else(|| self.environment.get(&parameter.to_ascii_uppercase().replace('-', "_")));
-            let value = value.or_else(|| table.params.get(parameter)).ok_or_else(|| SettingsError::MissingParameter {
-                profile: profile.clone(),
-                parameter: parameter.to_owned(),
+            let value = value.or_else(|| table.params.get(parameter)).ok_or_else(|| {
+                SettingsError::MissingParameter { profile: profile.clone(), parameter: parameter.to_owned() }
             })?;
             filled.push_str(before);
             filled.push_str(value);

@@ -7,13 +7,14 @@ use serde_json::{Map, Value};
 
 use super::scopes::Scopes;
 use super::time::Timestamp;
+use crate::secret::Secret;
 
 /// The claims of a JWT (RFC 7519 section 4).
 #[derive(Clone, Debug)]
 pub(crate) struct Claims(Map<String, Value>);
 
 /// Reads the header of a signed JWT; `None` if the text is none.
-pub(crate) fn header(text: &str) -> Option<Map<String, Value>> {
+pub(super) fn header(text: &str) -> Option<Map<String, Value>> {
     let mut parts = text.split('.');
     let (header, _payload, _signature) = (parts.next()?, parts.next()?, parts.next()?);
     // five parts would be an encrypted token, of which nothing can be read
@@ -23,6 +24,11 @@ pub(crate) fn header(text: &str) -> Option<Map<String, Value>> {
     part::<Map<String, Value>>(header).filter(|header| header.get("alg").is_some_and(Value::is_string))
 }
 
+/// Tells whether a token is a signed JWT.
+pub(crate) fn is_jwt(token: &Secret<String>) -> bool {
+    header(token.expose()).is_some()
+}
+
 /// Decodes one part of a compact JWT.
 fn part<T: DeserializeOwned>(text: &str) -> Option<T> {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).ok()?).ok()
@@ -30,7 +36,8 @@ fn part<T: DeserializeOwned>(text: &str) -> Option<T> {
 
 impl Claims {
     /// Reads the claims of a text without checking anything; `None` if it is no signed JWT.
-    pub(crate) fn unverified(text: &str) -> Option<Self> {
+    pub(crate) fn unverified(token: &Secret<String>) -> Option<Self> {
+        let text = token.expose();
         header(text)?;
         text.split('.').nth(1).and_then(part).map(Self)
     }

@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::claims::{self, Claims};
 use super::scopes::Scopes;
 use super::time::{Lifetime, Timestamp};
+use crate::secret::Secret;
 
 /// The public keys of a provider (RFC 7517).
 #[derive(Clone, Debug)]
@@ -86,7 +87,12 @@ pub(crate) enum Rejection {
 }
 
 /// Checks a token's signature, issuer, audience and times, and returns what it says.
-pub(crate) fn verify(token: &str, keys: &KeySet, expected: &Expected<'_>, now: Timestamp) -> Result<Claims, Rejection> {
+pub(crate) fn verify(
+    token: &Secret<String>,
+    keys: &KeySet,
+    expected: &Expected<'_>,
+    now: Timestamp,
+) -> Result<Claims, Rejection> {
     let form = Form::read(token)?;
     check_issuer(&form.claims, expected.issuer)?;
     check_signature(&form, keys)?;
@@ -96,7 +102,7 @@ pub(crate) fn verify(token: &str, keys: &KeySet, expected: &Expected<'_>, now: T
 }
 
 /// Refuses a token that says somebody else issued it, before anything is fetched for it. Nothing else is checked.
-pub(crate) fn require_issuer(token: &str, expected: &str) -> Result<(), Rejection> {
+pub(crate) fn require_issuer(token: &Secret<String>, expected: &str) -> Result<(), Rejection> {
     check_issuer(&Claims::unverified(token).ok_or(Rejection::NotAJwt)?, expected)
 }
 
@@ -159,13 +165,14 @@ struct Form<'a> {
 
 impl<'a> Form<'a> {
     /// Takes a token apart.
-    fn read(token: &'a str) -> Result<Self, Rejection> {
+    fn read(secret: &'a Secret<String>) -> Result<Self, Rejection> {
+        let token = secret.expose();
         // RFC 7516 section 9: five parts are an encrypted token, three a signed one
         if token.split('.').count() == 5 && token.starts_with("ey") {
             return Err(Rejection::Encrypted);
         }
         let header = claims::header(token).ok_or(Rejection::NotAJwt)?;
-        let claims = Claims::unverified(token).ok_or(Rejection::NotAJwt)?;
+        let claims = Claims::unverified(secret).ok_or(Rejection::NotAJwt)?;
         let (message, signature) = token.rsplit_once('.').ok_or(Rejection::NotAJwt)?;
         let text = |name: &str| header.get(name).and_then(Value::as_str);
         let name = legible(text("alg").unwrap_or_default());
@@ -310,6 +317,10 @@ mod tests {
     fn forge(header: &Value, signature: &[u8]) -> String {
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         format!("{}.{}.{}", part(header), part(&claims(&json!({}))), URL_SAFE_NO_PAD.encode(signature))
+    }
+
+    fn verify(token: &str, keys: &KeySet, expected: &Expected<'_>, now: Timestamp) -> Result<Claims, Rejection> {
+        super::verify(&Secret::new(token.to_owned()), keys, expected, now)
     }
 
     fn check(token: &str) -> Result<Claims, Rejection> {

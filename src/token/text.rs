@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::secret::Secret;
+
 /// The shortest run of token characters that is taken for a token: 20 characters of base64url are 120 bits.
 const SHORTEST_TOKEN: usize = 20;
 
@@ -10,7 +12,8 @@ const LONGEST_WORD: usize = 16;
 
 /// Tells whether a token can be handed to a header or a shell: printable ASCII without spaces (RFC 6749 appendix A.12),
 /// not empty.
-pub(crate) fn is_usable(token: &str) -> bool {
+pub(crate) fn is_usable(token: &Secret<String>) -> bool {
+    let token = token.expose();
     !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
@@ -23,6 +26,11 @@ pub(crate) enum Look {
     Opaque,
     /// Nothing that anybody would call a token.
     Plain,
+}
+
+/// Says what a token looks like.
+pub(crate) fn look(token: &Secret<String>) -> Look {
+    classify(token.expose())
 }
 
 /// Says what a text looks like.
@@ -110,7 +118,10 @@ mod tests {
     fn control_and_bidirectional_characters_are_escaped() {
         assert_eq!(shown("a\u{1b}[31mb\u{202e}c"), "a\\u{1b}[31mb\\u{202e}c");
         assert_eq!(shown("zwei\nZeilen"), "zwei\\u{a}Zeilen");
-        assert_eq!(escaped("a\u{202e}b f81d4fae-7dec-11d0-a765-00a0c91e6bf6"), "a\\u{202e}b f81d4fae-7dec-11d0-a765-00a0c91e6bf6");
+        assert_eq!(
+            escaped("a\u{202e}b f81d4fae-7dec-11d0-a765-00a0c91e6bf6"),
+            "a\\u{202e}b f81d4fae-7dec-11d0-a765-00a0c91e6bf6"
+        );
     }
 
     #[test]
@@ -122,6 +133,7 @@ mod tests {
 
     #[test]
     fn only_printable_ascii_without_spaces_is_usable() {
+        let is_usable = |token: &str| is_usable(&Secret::new(token.to_owned()));
         assert!(is_usable("abc$(reboot)'"));
         for token in ["", "a b", "a\nb", "tökén", "a\u{7f}"] {
             assert!(!is_usable(token), "{token:?}");

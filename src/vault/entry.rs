@@ -82,9 +82,9 @@ impl Entry {
     /// Reads the JSON; unknown keys, doubled keys and unknown kinds are refused.
     pub(crate) fn from_json(json: &[u8]) -> Result<Self, String> {
         fn inner<'a, B: Deserialize<'a>>(raw: &'a RawValue) -> Result<B, String> {
-            serde_json::from_str(raw.get()).map_err(|error| error.to_string())
+            serde_json::from_str(raw.get()).map_err(|error| words(&error))
         }
-        let envelope: Envelope<'_, &RawValue> = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+        let envelope: Envelope<'_, &RawValue> = serde_json::from_slice(json).map_err(|error| words(&error))?;
         if envelope.format != FORMAT {
             return Err(format!("its format is {}, not {FORMAT}", envelope.format));
         }
@@ -99,6 +99,13 @@ impl Entry {
         let Envelope { name, generation, written_at, .. } = envelope;
         Ok(Self { name, generation, written_at, body })
     }
+}
+
+/// Says what is wrong with the JSON, without the text that stands in the wrong place: it could be a token.
+fn words(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let quoted = text.split_once('"').zip(text.rsplit_once('"'));
+    quoted.map_or_else(|| text.clone(), |((before, _), (_, after))| format!("{}{after}", before.trim_end()))
 }
 
 impl Body {

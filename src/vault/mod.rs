@@ -303,8 +303,7 @@ impl Vault {
     ) -> Result<u64, VaultError> {
         let generation = self.shelf().next_generation(name)?;
         let entry = Entry { name: name.clone(), generation, written_at: now, body };
-        let sealed =
-            self.sealer().seal(&entry).map_err(|fault| VaultError::Sealing { name: name.clone(), fault })?;
+        let sealed = self.sealer().seal(&entry).map_err(|fault| VaultError::Sealing { name: name.clone(), fault })?;
         lock.reserve()?.fill(&sealed)?;
         lock.publish(generation)?;
         lock.prune(generation);

@@ -196,7 +196,8 @@ impl EntryLock {
         if process::largest_file().is_some_and(|limit| limit < LARGEST_FILE as u64) {
             // the reservation does not hit this limit, but the write after the exchange would
             drop(std::fs::remove_file(&path));
-            return Err(fault("reserve room in", &path)(io::Error::from(io::ErrorKind::FileTooLarge)));
+            let limit = "the limit on the size of files is too low (see `ulimit -f`)";
+            return Err(fault("reserve room in", &path)(io::Error::new(io::ErrorKind::FileTooLarge, limit)));
         }
         match rustix::fs::fallocate(&file, FallocateFlags::KEEP_SIZE, 0, LARGEST_FILE as u64) {
             // a file system without reservations shows its faults when the file is written

@@ -166,7 +166,9 @@ impl Vault {
         self.replace_slots(slots)?;
         let path = path(&self.folder, name);
         match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(files::fault("remove", &path)(error).into()),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(files::fault("remove", &path)(error).into())
+            }
             Ok(()) | Err(_) => Ok(()),
         }
     }

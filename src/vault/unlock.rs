@@ -138,10 +138,13 @@ fn from_file(source: &str, path: &Path) -> Result<(String, Given), VaultError> {
 
 /// Reads a descriptor to its end.
 fn read_descriptor(flag: &'static str, number: i32) -> Result<Zeroizing<String>, VaultError> {
-    let bytes = descriptor::read_to_end(number, LARGEST_IDENTITY as u64)
-        .map_err(|source| VaultError::Descriptor { flag, number, source })?;
-    let text = String::from_utf8(bytes)
-        .map_err(|_| VaultError::NoIdentity { source_name: format!("{flag} {number}") })?;
+    let bytes = descriptor::read_to_end(number, LARGEST_IDENTITY as u64).map_err(|source| VaultError::Descriptor {
+        flag,
+        number,
+        source,
+    })?;
+    let text =
+        String::from_utf8(bytes).map_err(|_| VaultError::NoIdentity { source_name: format!("{flag} {number}") })?;
     Ok(Zeroizing::new(text))
 }
 

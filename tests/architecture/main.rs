@@ -29,25 +29,19 @@ const MAY_USE: [(&str, &[&str]); 13] = [
 ];
 
 /// Where secrets are opened, and how often at most. A new place is a decision, made here.
-const EXPOSES: [(&str, usize); 18] = [
-    ("commands/env.rs", 3),
-    ("commands/exec.rs", 3),
-    ("commands/generate.rs", 1),
-    ("commands/get.rs", 1),
-    ("commands/init.rs", 1),
-    ("commands/refresh.rs", 1),
-    ("commands/revoke.rs", 1),
-    ("commands/show.rs", 4),
-    ("commands/store.rs", 6),
-    ("commands/target.rs", 3),
-    ("commands/validate.rs", 4),
-    ("commands/whoami.rs", 2),
-    ("host", 0),
-    ("idp", 20),
-    ("keeper", 14),
-    ("secret.rs", 2),
-    ("token", 4),
-    ("vault", 18),
+const EXPOSES: [(&str, usize); 6] = [
+    // an age identity, the client's secret and tokens in a form
+    ("idp", 10),
+    // the request to the detached child, the spent journal
+    ("keeper", 6),
+    // what the printer was asked to show, and a token's file
+    ("output", 2),
+    // reading a token's text
+    ("token", 5),
+    // sealing, unlocking, slots
+    ("vault", 10),
+    // the environment of the command that is run
+    ("commands/exec/mod.rs", 2),
 ];
 
 /// Names that say nothing about what may be inside.
@@ -172,6 +166,9 @@ fn secrets_are_opened_in_few_places() {
         let code = text.split("#[cfg(test)]").next().unwrap();
         let count = code.matches(".expose()").count() + code.matches("::expose)").count();
         let below = path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
+        if below == "secret.rs" {
+            continue;
+        }
         match EXPOSES.iter().find(|(place, _)| below.starts_with(place)) {
             Some((place, _)) => *counts.entry(place).or_default() += count,
             None if count > 0 => elsewhere.push(below),

@@ -55,3 +55,16 @@ fn completions_are_current() {
     let print = |(shell, file): (&str, &str)| (file.to_owned(), world.run(["completions", shell]).ok().stdout);
     claim_current("completions", &scripts.map(print).into_iter().collect());
 }
+
+#[test]
+fn the_readme_has_the_text_of_every_topic() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = fs::read_to_string(root.join("README.md")).unwrap();
+    let topics = files(&root.join("src/commands/help"));
+    let texts: Vec<&String> = topics.iter().filter(|(name, _)| name.ends_with(".txt")).map(|(_, text)| text).collect();
+    assert!(texts.len() >= 7);
+    for text in texts {
+        let (heading, body) = text.trim_end().split_once("\n\n").unwrap();
+        assert!(readme.contains(&format!("```text\n{body}\n```")), "README.md has another text of {heading}");
+    }
+}

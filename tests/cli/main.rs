@@ -11,14 +11,17 @@ mod terminal;
 
 mod cache;
 mod clock;
+mod disk;
 mod endings;
 mod generated;
 mod get;
 mod help;
+mod hostile;
 mod init;
 mod kills;
 mod looking;
 mod profile;
+mod recovery;
 mod refusals;
 mod signals;
 mod slots;

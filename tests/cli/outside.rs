@@ -61,10 +61,11 @@ impl World {
 
     /// Lets go of the file that opens the vault: no setting names it any more.
     pub(crate) fn forget_identity_file(&self) {
-        self.edit_config(|text| text.lines().filter(|line| !line.starts_with("identity_file")).fold(
-            String::new(),
-            |text, line| text + line + "\n",
-        ));
+        self.edit_config(|text| {
+            text.lines()
+                .filter(|line| !line.starts_with("identity_file"))
+                .fold(String::new(), |text, line| text + line + "\n")
+        });
     }
 }
 

@@ -44,7 +44,8 @@ fn a_storm_on_a_login_that_expired_again_and_again_presents_no_token_twice() {
 fn refreshing_all_beside_asking_makes_one_exchange_for_each_entry() {
     let world = with_logins(&["prod", "dev", "lab"]);
     let refreshing = world.start(["refresh", "--all"]);
-    let asking: Vec<_> = ["prod", "dev", "lab"].iter().flat_map(|name| (0..8).map(|_| world.start(["get", name]))).collect();
+    let asking: Vec<_> =
+        ["prod", "dev", "lab"].iter().flat_map(|name| (0..8).map(|_| world.start(["get", name]))).collect();
     assert!(refreshing.wait_with_output().unwrap().status.success());
     for asked in asking {
         assert!(asked.wait_with_output().unwrap().status.success());

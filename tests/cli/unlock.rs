@@ -148,7 +148,8 @@ fn a_credentials_folder_without_ours_is_no_source() {
 fn what_holds_no_identity_is_named() {
     let keys = keys();
     let path = keys.world.file("other.txt");
-    for text in ["", "hello\n", "# AGE-SECRET-KEY-1\n", "AGE-SECRET-KEY-1QQQQ\n", "ssh-ed25519 AAAA\n", "\u{fe}\u{ff}"] {
+    for text in ["", "hello\n", "# AGE-SECRET-KEY-1\n", "AGE-SECRET-KEY-1QQQQ\n", "ssh-ed25519 AAAA\n", "\u{fe}\u{ff}"]
+    {
         write(&path, text.as_bytes(), 0o600);
         let present = Present { file_variable: Some(path.clone()), ..Present::default() };
         keys.run(&present).fails(5).says("TOKENKEEP_IDENTITY_FILE").says("holds no age identity");
@@ -325,7 +326,8 @@ fn nobody_is_asked_with_no_input() {
 #[test]
 fn nobody_is_asked_in_ci() {
     let world = locked_by_words();
-    let mut command = world.shell("CI=true \"$0\" \"$@\"; echo \"[ended with $?, terminal as before]\"", ["get", "one"]);
+    let mut command =
+        world.shell("CI=true \"$0\" \"$@\"; echo \"[ended with $?, terminal as before]\"", ["get", "one"]);
     command.env("TERM", "dumb");
     crate::terminal::Terminal::of(command).sees("locked").ends().with(5);
 }

@@ -13,9 +13,9 @@ use crate::commands::Context;
 use crate::commands::target::Handout;
 use crate::commands::variables::{Filled, Request};
 use crate::error::{Failure, Kind, file_failure};
-use crate::host::files;
 use crate::host::temporary::TemporaryFolder;
 use crate::keeper::Keeper;
+use crate::output::token_file;
 use crate::token::time::{Lifetime, MinTtl, Timestamp};
 use crate::vault::Vault;
 
@@ -96,7 +96,7 @@ impl FreshFiles {
                 asking: Asking::NotBefore(cx.now()),
                 trouble: None,
             };
-            files::replace(&file.path, handout.text().as_bytes(), 0o600).map_err(failed)?;
+            token_file::write(&file.path, handout.secret()).map_err(failed)?;
             written.push(file);
             requests.push(request);
         }
@@ -155,7 +155,7 @@ impl FreshFile {
         let trouble = match outcome {
             Ok(handout) => {
                 self.life = life_of(&handout, self.min_ttl);
-                let replaced = files::replace(&self.path, handout.text().as_bytes(), 0o600);
+                let replaced = token_file::write(&self.path, handout.secret());
                 replaced.err().map(|fault| fault.to_string()).or_else(|| handout.notice().map(str::to_owned))
             }
             Err(failure) => Some([vec![failure.message], failure.causes].concat().join(": ")),

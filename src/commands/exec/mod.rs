@@ -98,7 +98,7 @@ fn obtain(args: &Args, cx: &Context) -> Result<(Vec<Filled>, Vault), Failure> {
     let requests = args.variables.requests(cx)?;
     let vault = cx.open_vault()?;
     let filled = args.variables.fill(&cx.keeper(&vault)?, requests)?;
-    let impossible = |one: &&Filled| !args.file && one.handout.text().contains('\0');
+    let impossible = |one: &&Filled| !args.file && one.handout.secret().expose().contains('\0');
     if let Some(one) = filled.iter().find(impossible) {
         let message = format!("`{}` has a zero byte, which no environment variable can carry", one.request.target.name);
         return Err(Failure::new(Kind::Usage, message).hint("give the command a file: add --file"));
@@ -108,7 +108,7 @@ fn obtain(args: &Args, cx: &Context) -> Result<(Vec<Filled>, Vault), Failure> {
 
 /// Returns the variables with the texts themselves.
 fn texts(filled: &[Filled]) -> Vec<(&str, &OsStr)> {
-    filled.iter().map(|one| (one.variable.as_str(), OsStr::new(one.handout.text()))).collect()
+    filled.iter().map(|one| (one.variable.as_str(), OsStr::new(one.handout.secret().expose()))).collect()
 }
 
 /// Starts the command.

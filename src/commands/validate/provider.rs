@@ -8,6 +8,7 @@ use crate::error::{Failure, Kind, keeper_failure};
 use crate::idp::{Client, Endpoint, IdpError, Introspection, Metadata, Wire};
 use crate::keeper::Keeper;
 use crate::profile::{ClientAuth, EntryName, Profile, SecureUrl};
+use crate::secret::Secret;
 use crate::token::claims::Claims;
 use crate::token::jwt::{self, Expected};
 use crate::token::time::Timestamp;
@@ -37,7 +38,7 @@ impl Provider {
     }
 
     /// Checks a JWT by its signature and times, and returns what it says.
-    pub(super) fn verify(&self, token: &str, now: Timestamp) -> Result<Claims, Flaw> {
+    pub(super) fn verify(&self, token: &Secret<String>, now: Timestamp) -> Result<Claims, Flaw> {
         // a foreign token is refused before anything is fetched for it
         jwt::require_issuer(token, self.issuer.as_str())?;
         let keys = match self.endpoint(Endpoint::Jwks) {
@@ -51,7 +52,7 @@ impl Provider {
     }
 
     /// Asks the provider about a token; a provider that answers nobody is one that does not answer us.
-    pub(super) fn introspect(&self, client: &Client, token: &str) -> Result<Introspection, IdpError> {
+    pub(super) fn introspect(&self, client: &Client, token: &Secret<String>) -> Result<Introspection, IdpError> {
         match self.endpoint(Endpoint::Introspection) {
             Ok(address) => self.wire()?.introspect(&address, client, token),
             Err(IdpError::NoEndpoint { .. }) => Ok(Introspection::NotAllowed),

@@ -10,6 +10,7 @@ use crate::idp::Introspection;
 use crate::keeper::plan::Fetch;
 use crate::keeper::{Keeper, KeeperError};
 use crate::profile::{EntryName, Profile, SecureUrl};
+use crate::secret::Secret;
 use crate::token::claims::{self, Claims};
 use crate::token::jwt;
 use crate::token::scopes::Scopes;
@@ -49,11 +50,11 @@ pub(super) fn judge_foreign(cx: &mut Context, args: &Args) -> Result<Facts, Flaw
     let provider = Provider::of(issuer, profile, args.ca_file.as_deref());
     let foreign = Foreign { cx, args, provider: &provider, demands };
     if !args.online || !provider.needs_secret() {
-        return foreign.judge(&token, None);
+        return foreign.judge(token.secret(), None);
     }
     let vault = cx.open_vault()?;
     let keeper = cx.keeper(&vault)?;
-    foreign.judge(&token, Some(&keeper))
+    foreign.judge(token.secret(), Some(&keeper))
 }
 
 /// Judges an access token that somebody stored: as one from elsewhere, but its expiry may be known.
@@ -69,13 +70,13 @@ fn judge_stored(
     let known = target.profile.as_ref().map(|profile| &profile.issuer);
     let issuer = trusted(args, known)?;
     let provider = Provider::of(issuer, target.profile.clone(), args.ca_file.as_deref());
-    if end.is_some() && !args.online && claims::header(handout.text()).is_none() {
+    if end.is_some() && !args.online && !claims::is_jwt(handout.secret()) {
         let claims = known_claims(None, end);
         let facts = Facts { issuer: provider.issuer, claims, checked_by: CheckedBy::Expiry, notice: None };
         demands.judge(&facts, cx.now())?;
         return Ok(facts);
     }
-    Foreign { cx, args, provider: &provider, demands }.judge(handout.text(), Some(keeper))
+    Foreign { cx, args, provider: &provider, demands }.judge(handout.secret(), Some(keeper))
 }
 
 /// An entry with a refresh token, and how it is judged.
@@ -102,7 +103,7 @@ impl Login<'_> {
             return self.demanded(facts);
         }
         let client = provider.client(Some(self.keeper), Some((&self.target.name, &tokens.born)))?;
-        match provider.introspect(&client, handout.text())? {
+        match provider.introspect(&client, handout.secret())? {
             Introspection::Active(claims) => {
                 let claims = match facts.checked_by {
                     CheckedBy::Signature => facts.claims,
@@ -126,8 +127,8 @@ impl Login<'_> {
         let handed = self.target.fetch(self.keeper, &wanted)?;
         let (scopes, end, notice) = (handed.token.scopes.clone(), handed.token.expires_at, handed.notice.clone());
         let handout = Handout::Token(handed);
-        let (claims, checked_by) = if claims::header(handout.text()).is_some() {
-            let claims = provider.verify(handout.text(), self.cx.now())?;
+        let (claims, checked_by) = if claims::is_jwt(handout.secret()) {
+            let claims = provider.verify(handout.secret(), self.cx.now())?;
             (claims.or_scopes(scopes.as_ref()), CheckedBy::Signature)
         } else {
             (known_claims(scopes.as_ref(), Some(end)), CheckedBy::Expiry)
@@ -156,7 +157,7 @@ struct Foreign<'a> {
 
 impl Foreign<'_> {
     /// Judges the token without spending it.
-    fn judge(&self, token: &str, keeper: Option<&Keeper<'_>>) -> Result<Facts, Flaw> {
+    fn judge(&self, token: &Secret<String>, keeper: Option<&Keeper<'_>>) -> Result<Facts, Flaw> {
         if !is_usable(token) {
             return Err(Flaw::no("malformed", "it has spaces or control characters"));
         }
@@ -172,8 +173,8 @@ impl Foreign<'_> {
     }
 
     /// Checks what can be read; `None` if that is nothing.
-    fn verified(&self, token: &str) -> Result<Option<Facts>, Flaw> {
-        if claims::header(token).is_none() {
+    fn verified(&self, token: &Secret<String>) -> Result<Option<Facts>, Flaw> {
+        if !claims::is_jwt(token) {
             return Ok(None);
         }
         jwt::require_issuer(token, self.provider.issuer.as_str())?;
@@ -185,7 +186,7 @@ impl Foreign<'_> {
     }
 
     /// Asks the provider, and judges its answer.
-    fn ask(&self, token: &str, keeper: Option<&Keeper<'_>>, verified: Option<Facts>) -> Result<Facts, Flaw> {
+    fn ask(&self, token: &Secret<String>, keeper: Option<&Keeper<'_>>, verified: Option<Facts>) -> Result<Facts, Flaw> {
         let client = self.provider.client(keeper, None)?;
         match (self.provider.introspect(&client, token)?, verified) {
             (Introspection::Active(_), Some(facts)) => Ok(Facts { checked_by: CheckedBy::Introspection, ..facts }),
@@ -248,7 +249,7 @@ fn named_profile(cx: &Context, args: &Args) -> Result<Option<Profile>, Failure> 
 
 /// Tells whether a JWT is one that the provider writes for itself: Keycloak's refresh and offline tokens are signed with
 /// a secret of its own.
-fn is_for_the_provider_alone(token: &str) -> bool {
+fn is_for_the_provider_alone(token: &Secret<String>) -> bool {
     let kind = Claims::unverified(token).and_then(|claims| claims.text("typ").map(str::to_owned));
     kind.is_some_and(|kind| ["Refresh", "Offline"].contains(&kind.as_str()))
 }

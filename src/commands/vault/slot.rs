@@ -78,9 +78,7 @@ fn add(cx: &mut Context, name: &EntryName, recipient: Option<&String>, fd: Optio
 fn list(cx: &mut Context) -> Result<Outcome, Failure> {
     let vault = cx.open_vault()?;
     if cx.printer.form == Form::Json {
-        let object = |slot: &crate::vault::header::Slot| {
-            json!({"name": slot.name, "kind": slot.kind.name(), "recipient": slot.recipient})
-        };
+        let object = |slot: &crate::vault::header::Slot| json!({"name": slot.name, "kind": slot.kind.name(), "recipient": slot.recipient});
         cx.printer.objects(vault.slots().iter().map(object).collect())?;
     } else if vault.slots().is_empty() {
         cx.printer.notice("no slots: the vault opens with its own key alone");

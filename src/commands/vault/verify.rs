@@ -5,6 +5,7 @@ use serde_json::json;
 use super::super::{Context, Outcome};
 use crate::error::{Failure, Kind};
 use crate::output::Form;
+use crate::token::text::escaped;
 use crate::vault::Vault;
 use crate::vault::sealing::digest_hex;
 
@@ -33,13 +34,14 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let vault = cx.open_vault()?;
     let faults = vault.verify()?;
     let names = vault.shelf().names().map_err(crate::vault::VaultError::from)?;
-    for path in &names.foreign {
-        cx.printer.notice(&format!("{} does not belong into a vault; it is left alone", path.display()));
-    }
+    let mut foreign = names.foreign;
     for name in &names.entries {
-        for path in vault.shelf().foreign_files(name).map_err(crate::vault::VaultError::from)? {
-            cx.printer.notice(&format!("{} does not belong into a vault; it is left alone", path.display()));
-        }
+        // an entry that cannot be looked into is among the faults
+        foreign.extend(vault.shelf().foreign_files(name).unwrap_or_default());
+    }
+    for path in foreign {
+        let path = escaped(&path.display().to_string());
+        cx.printer.notice(&format!("{path} does not belong into a vault; it is left alone"));
     }
     let count = names.entries.len();
     if !faults.is_empty() {

@@ -1,0 +1,146 @@
+//! Recovery: age alone gets everything back, and a vault from yesterday costs nobody today's login.
+
+use std::process::Command;
+
+use provider::{Reuse, Settings};
+
+use crate::harness::World;
+use crate::outside::{Forger, age, digest, sh};
+use crate::terminal::Terminal;
+
+const WORDS: &str = "correct horse battery staple";
+
+/// What `age -d -i` prints of a file.
+fn decrypted(world: &World, identity: &std::path::Path, file: &std::path::Path) -> String {
+    assert!(file.starts_with(world.folder.path()));
+    let args = ["-d".as_ref(), "-i".as_ref(), identity.as_os_str(), file.as_os_str()];
+    String::from_utf8(age(&args, b"")).unwrap()
+}
+
+#[test]
+fn age_alone_prints_an_entry_as_two_lines() {
+    let world = World::logged_in(Settings::default());
+    let text = decrypted(&world, &world.identity_file(), &world.entry("prod").join("1.age"));
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 2);
+    assert!(serde_json::from_str::<serde_json::Value>(lines[0]).unwrap().is_object());
+    assert_eq!(lines[1].len(), 64);
+}
+
+#[test]
+fn age_alone_recovers_a_refresh_token_that_the_provider_takes() {
+    let world = World::logged_in(Settings::default());
+    world.run(["get", "prod"]).ok();
+    let text = decrypted(&world, &world.identity_file(), &world.entry("prod").join("2.age"));
+    let entry: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    assert_eq!(entry["name"], "prod");
+    assert_eq!(entry["generation"], 2);
+    assert!(world.provider.is_refresh_live(entry["body"]["refresh_token"].as_str().unwrap()));
+}
+
+#[test]
+fn openssl_alone_checks_the_code_of_an_entry() {
+    let world = World::logged_in(Settings::default());
+    let text = decrypted(&world, &world.identity_file(), &world.entry("prod").join("1.age"));
+    let (json, code) = text.trim_end().split_once('\n').unwrap();
+    let script = format!(
+        "key=$(openssl kdf -keylen 32 -binary -kdfopt digest:SHA2-256 -kdfopt hexkey:{} \
+         -kdfopt info:tokenkeep/1/entry HKDF | od -An -tx1 | tr -d ' \\n'); \
+         printf '%s' \"$1\" | openssl dgst -sha256 -mac HMAC -macopt hexkey:$key | cut -d' ' -f2",
+        Forger::of(&world).hex_bytes()
+    );
+    let output = Command::new("/bin/sh").args(["-c", &script, "sh", json]).output().unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap().trim(), code, "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn age_alone_opens_a_slot_with_the_identity_it_was_made_for() {
+    let world = World::new();
+    let other = world.file("other.txt");
+    let recipient = world.new_identity(&other);
+    world.run(["vault", "slot", "add", "other", "--recipient", &recipient]).ok();
+    let identity = decrypted(&world, &other, &world.vault().join("slots/other.age"));
+    assert!(std::fs::read_to_string(world.identity_file()).unwrap().contains(identity.trim()));
+}
+
+#[test]
+fn age_alone_opens_a_slot_with_its_passphrase() {
+    let world = World::new();
+    world.hand(["vault", "slot", "add", "words", "--new-passphrase-fd", "3"], WORDS).ok();
+    let slot = world.vault().join("slots/words.age");
+    let mut command = Command::new("/bin/sh");
+    let script = "age -d -o recovered \"$1\"; echo \"[ended with $?, terminal as before]\"";
+    command.args(["-c", script, "sh"]).arg(slot).current_dir(world.folder.path());
+    Terminal::of(command).sees("passphrase").types(WORDS).ends().with(0);
+    let recovered = std::fs::read_to_string(world.file("recovered")).unwrap();
+    assert!(std::fs::read_to_string(world.identity_file()).unwrap().contains(recovered.trim()));
+}
+
+#[test]
+fn an_identity_of_age_keygen_makes_and_opens_a_vault() {
+    let world = World::bare(Settings::default());
+    sh(&format!("umask 077; age-keygen -o '{}' 2>/dev/null", world.file("keygen.txt").display()));
+    world.run(["init", "--identity-file", "keygen.txt"]).ok();
+    world.keep("one", "secret");
+    let text = decrypted(&world, &world.file("keygen.txt"), &world.entry("one").join("1.age"));
+    assert!(text.contains("secret"));
+}
+
+/// A vault that was restored from before the last rotation; returns the token that is spent since.
+fn restored(settings: Settings) -> (World, String) {
+    let world = World::with(settings);
+    let spent = world.store_login("prod");
+    let (vault, backup) = (world.vault(), world.file("backup"));
+    sh(&format!("cp -a '{}' '{}'", vault.display(), backup.display()));
+    world.run(["get", "prod"]).ok();
+    assert_eq!(world.provider.presentations(&spent), 1);
+    sh(&format!("rm -r '{0}' && cp -a '{1}' '{0}'", vault.display(), backup.display()));
+    (world, spent)
+}
+
+#[test]
+fn an_old_backup_is_told_by_its_spent_token_and_nothing_is_sent() {
+    let (world, spent) = restored(Settings::default());
+    world.run(["get", "prod"]).fails(4).says("prod").says("exchanged before").hides(&spent);
+    assert_eq!(world.provider.presentations(&spent), 1);
+    assert!(world.provider.family_alive());
+}
+
+#[test]
+fn no_force_presents_a_spent_token() {
+    let (world, spent) = restored(Settings::default());
+    world.run(["refresh", "prod", "--force"]).fails(4);
+    world.run(["get", "prod", "--no-cache"]).fails(4);
+    world.run(["refresh", "--all"]).fails(4);
+    assert_eq!(world.provider.presentations(&spent), 1);
+}
+
+#[test]
+fn a_spent_token_is_presented_by_who_insists() {
+    let (world, spent) = restored(Settings { reuse: Reuse::IsExpected, ..Settings::default() });
+    world.run(["refresh", "prod", "--present-spent"]).fails(4);
+    assert_eq!(world.provider.presentations(&spent), 2);
+}
+
+#[test]
+fn a_new_login_ends_the_trouble_with_an_old_backup() {
+    let (world, _) = restored(Settings::default());
+    world.store_login("prod");
+    world.run(["get", "prod"]).ok();
+}
+
+#[test]
+fn an_old_backup_of_a_token_that_is_still_the_newest_works() {
+    let world = World::logged_in(Settings::default());
+    world.run(["get", "prod"]).ok();
+    let (vault, backup) = (world.vault(), world.file("backup"));
+    sh(&format!("cp -a '{0}' '{1}' && rm -r '{0}' && mv '{1}' '{0}'", vault.display(), backup.display()));
+    world.run(["get", "prod", "--no-cache"]).ok();
+}
+
+#[test]
+fn the_journal_of_spent_tokens_holds_no_token() {
+    let (world, spent) = restored(Settings::default());
+    let journal = std::fs::read_to_string(world.home().join("state/spent/prod")).unwrap();
+    assert!(!journal.contains(&spent) && !journal.contains(&digest(spent.as_bytes())), "{journal}");
+}
