@@ -111,30 +111,6 @@ macro_rules! passed_on {
     )*};
 }
 
-/// Lets some kinds be made out of a text that was read or typed.
-macro_rules! made_of_texts {
-    ($($name:ident)*) => {$(
-        impl $name {
-            /// Wraps the text.
-            pub(crate) const fn new(text: String) -> Self {
-                Self(Secret::new(text))
-            }
-        }
-    )*};
-}
-
-/// Lets some kinds be passed on without their kind, and without being shown.
-macro_rules! passed_on {
-    ($($name:ident)*) => {$(
-        impl $name {
-            /// Returns the text without its kind, and without showing it.
-            pub(crate) const fn secret(&self) -> &Secret<String> {
-                &self.0
-            }
-        }
-    )*};
-}
-
 secret_texts! {
     /// What is shown to an API (RFC 6749 section 1.4).
     AccessToken
@@ -151,10 +127,6 @@ secret_texts! {
     /// Any other text that somebody stored, or a token of unknown kind.
     StoredSecret
 }
-
-made_of_texts! { AccessToken RefreshToken IdToken DeviceCode Passphrase StoredSecret }
-
-passed_on! { AccessToken RefreshToken IdToken Passphrase StoredSecret }
 
 made_of_texts! { AccessToken RefreshToken IdToken DeviceCode Passphrase StoredSecret }
 

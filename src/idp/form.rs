@@ -95,7 +95,9 @@ mod tests {
     use crate::secret::{ClientSecret, StoredSecret};
 
     fn client(auth: ClientAuth) -> Client {
-        Client { id: "a client:1".into(), auth, secret: Some(ClientSecret::from(StoredSecret::new("s&cr+t é".into()))) }
+        Client {
+            id: "a client:1".into(), auth, secret: Some(ClientSecret::from(StoredSecret::new("s&cr+t é".into())))
+        }
     }
 
     #[test]
