@@ -19,6 +19,7 @@ use crate::host::{descriptor, process};
 use crate::idp::{Client, Grant, IdpError, Refusal, RefusalKind, Reply, TokenAnswer, TokenRequest, Wire};
 use crate::profile::{AudienceAs, ClientAuth, EntryName, SecureUrl};
 use crate::secret::{AccessToken, ClientSecret, DeviceCode};
+use crate::token::claims::Claims;
 use crate::token::scopes::Scopes;
 use crate::token::text::{self, Look};
 use crate::token::time::{Lifetime, Timestamp};
@@ -398,7 +399,13 @@ fn succeed(
 /// Returns when an access token ends: as the answer says, else as the token says, else soon.
 fn expiry(token: &AccessToken, expires_in: Option<Lifetime>, sent_at: Timestamp) -> Timestamp {
     let stated = expires_in.map(|life| sent_at.after(life));
-    let claimed = || crate::token::claims::Claims::unverified(token.secret()).and_then(|claims| claims.expires_at());
+    let claimed = || {
+        let claims = Claims::unverified(token.secret())?;
+        let ends = claims.expires_at()?;
+        // a provider whose clock is ahead of ours writes a time that is too late for us
+        let by_its_own_clock = claims.time("iat").map(|issued| sent_at.after(ends.since(issued)));
+        Some(by_its_own_clock.map_or(ends, |end| end.min(ends)))
+    };
     stated.or_else(claimed).unwrap_or_else(|| sent_at.after(UNSTATED_LIFE))
 }
 

@@ -194,14 +194,18 @@ impl Handed {
         Self { token: token.clone(), how, notice: None }
     }
 
-    /// Says so if the token lives shorter than was wanted: a provider that gives no longer ones is asked once, not again
-    /// and again.
+    /// Says so if the token lives shorter than was wanted: nobody gives a longer one.
     fn with_notice_below(self, min_ttl: MinTtl, now: Timestamp) -> Self {
         let (left, least) = (self.token.left(now), min_ttl.for_token_of(self.token.lifetime()));
-        if left >= least || self.notice.is_some() {
+        if self.notice.is_some() || (left >= least && left > Lifetime::default()) {
             return self;
         }
-        Self { notice: Some(format!("the token is new, and lives only {left}, not {least}")), ..self }
+        let notice = if left > Lifetime::default() {
+            format!("the token is new, and lives only {left}, not {least}")
+        } else {
+            "the token is new, and used up by our clock; compare the clock with the provider's".to_owned()
+        };
+        Self { notice: Some(notice), ..self }
     }
 }
 
