@@ -63,7 +63,10 @@ pub(crate) struct Unlock {
 /// `[profiles.NAME]`, as text: parameters are not filled in yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-#[expect(clippy::missing_docs_in_private_items, reason = "the keys are those of `Profile`, where they are explained")]
+#[cfg_attr(
+    not(test),
+    expect(clippy::missing_docs_in_private_items, reason = "the keys are those of `Profile`, where they are explained")
+)]
 pub(crate) struct ProfileTable {
     pub(crate) issuer: Option<String>,
     pub(crate) client_id: Option<String>,

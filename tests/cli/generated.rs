@@ -61,7 +61,7 @@ fn the_readme_has_the_text_of_every_topic() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let readme = fs::read_to_string(root.join("README.md")).unwrap();
     let topics = files(&root.join("src/commands/help"));
-    let texts: Vec<&String> = topics.iter().filter(|(name, _)| name.ends_with(".txt")).map(|(_, text)| text).collect();
+    let texts: Vec<&String> = topics.iter().filter(|(name, _)| *name != "mod.rs").map(|(_, text)| text).collect();
     assert!(texts.len() >= 7);
     for text in texts {
         let (heading, body) = text.trim_end().split_once("\n\n").unwrap();

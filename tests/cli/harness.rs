@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
-use provider::{Client, Provider, Settings};
+use provider::{Provider, Settings};
 use tempfile::TempDir;
 
 /// The longest a test waits for something that must happen.
@@ -154,11 +154,6 @@ pub(crate) fn generations(folder: &Path) -> Vec<u64> {
 /// Settings with an access token of some seconds.
 pub(crate) fn short_lived(seconds: u64) -> Settings {
     Settings { access_ttl: Duration::from_secs(seconds), ..Settings::default() }
-}
-
-/// Settings with one confidential client.
-pub(crate) fn confidential(secret: &str) -> Settings {
-    Settings { clients: vec![Client::confidential("confidential", secret)], ..Settings::default() }
 }
 
 impl From<Output> for Ran {
