@@ -7,7 +7,7 @@ use std::process::Command;
 use provider::{Approval, Endpoint, Settings};
 
 use crate::harness::{Ran, World, short_lived};
-use crate::outside::{is_root, snapshot};
+use crate::outside::{is_root, leave_out, new_identity, snapshot};
 
 /// Something that was mounted for a test, and goes with it.
 struct Mount {
@@ -24,10 +24,7 @@ impl Mount {
         if mounted.status.success() {
             return Some(Self { path: path.to_owned() });
         }
-        let why = String::from_utf8_lossy(&mounted.stderr).into_owned();
-        let test = std::thread::current().name().unwrap_or_default().to_owned();
-        // not through the test's captured streams: nobody would see it
-        writeln!(std::io::stderr(), "LEFT OUT, because nothing can be mounted: {test}: {why}").unwrap();
+        leave_out(&String::from_utf8_lossy(&mounted.stderr));
         None
     }
 
@@ -149,7 +146,7 @@ fn a_full_disk_keeps_the_slots_as_they_are() {
     std::fs::create_dir_all(&data).unwrap();
     let Some(mount) = Mount::new(&data, &["-t", "tmpfs", "-o", "size=64k,mode=700", "tmpfs"]) else { return };
     world.run(["init"]).ok();
-    let recipient = world.new_identity(&world.file("other.txt"));
+    let recipient = new_identity(&world.file("other.txt"));
     let mut file = std::fs::File::create(mount.path.join("filler")).unwrap();
     while file.write_all(&[0; 4096]).is_ok() {}
     world.run(["vault", "slot", "add", "other", "--recipient", &recipient]).fails(1).says("No space left");

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use provider::Settings;
 
 use crate::harness::{Ran, World};
-use crate::outside::{Forger, NOBODY, age, chmod, hinted, is_root, sh, snapshot, write};
+use crate::outside::{Forger, NOBODY, age, chmod, hinted, is_root, new_identity, sh, snapshot, write};
 
 /// A vault with the secrets `one` and `two`.
 fn world() -> World {
@@ -151,7 +151,7 @@ fn a_code_for_another_purpose_is_refused() {
 #[test]
 fn a_file_for_somebody_else_is_refused() {
     let world = world();
-    let other = world.new_identity(&world.file("other.txt"));
+    let other = new_identity(&world.file("other.txt"));
     write(&file(&world, 1), &age(&["-r".as_ref(), other.as_ref()], b"hello"), 0o600);
     is_refused(&world).says("not sealed for this vault");
 }

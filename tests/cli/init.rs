@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 use provider::{Approval, Endpoint, Settings};
 
 use crate::harness::{PATIENCE, World};
-use crate::outside::{Forger, chmod, mode, sh, snapshot, write};
+use crate::outside::{Forger, chmod, mode, new_identity, sh, snapshot, write};
 
 const WORDS: &str = "correct horse battery staple";
 
@@ -38,7 +38,7 @@ fn init_says_in_json_what_it_made() {
 fn an_identity_that_is_there_is_used_and_left_as_it_is() {
     let world = World::bare(Settings::default());
     let path = world.file("mine.txt");
-    let recipient = world.new_identity(&path);
+    let recipient = new_identity(&path);
     let before = std::fs::read(&path).unwrap();
     let made = world.run(["init", "--json", "--identity-file", "mine.txt"]).ok().json();
     assert_eq!(made["recipient"], recipient);
@@ -58,7 +58,7 @@ fn a_file_that_holds_no_identity_is_refused_and_kept() {
 fn an_identity_that_others_can_read_makes_no_vault() {
     let world = World::bare(Settings::default());
     let path = world.file("mine.txt");
-    world.new_identity(&path);
+    new_identity(&path);
     chmod(&path, 0o644);
     world.run(["init", "--identity-file", "mine.txt"]).fails(5).says("chmod 600");
     assert!(!world.vault().exists());
@@ -85,7 +85,7 @@ fn modes_are_private_under(umask: &str) {
     let token = world.provider.grant("automated-access", &["openid", "offline_access"]);
     write(&world.file("handed"), token.as_bytes(), 0o600);
     run(&["init"]);
-    let recipient = world.new_identity(&world.file("other.txt"));
+    let recipient = new_identity(&world.file("other.txt"));
     run(&["vault", "slot", "add", "other", "--recipient", &recipient]);
     let issuer = world.provider.issuer();
     run(&["store", "prod", "--issuer", &issuer, "--client-id", "automated-access", "--from-fd", "3"]);

@@ -37,6 +37,7 @@ mod signals;
 mod slots;
 mod store;
 mod storms;
+mod systemd;
 mod streams;
 mod unlock;
 mod validate;

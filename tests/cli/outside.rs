@@ -18,6 +18,13 @@ use crate::harness::{Ran, World};
 /// The user that nothing belongs to.
 pub(crate) const NOBODY: u32 = 65_534;
 
+/// Makes a new identity file, and returns its recipient.
+pub(crate) fn new_identity(path: &Path) -> String {
+    let identity = age::x25519::Identity::generate();
+    write(path, format!("# somebody's\n{}\n", identity.to_string().expose_secret()).as_bytes(), 0o600);
+    identity.to_public().to_string()
+}
+
 impl World {
     /// A command that a shell starts: the script runs it as `"$0" "$@"`.
     pub(crate) fn shell<S: AsRef<OsStr>>(&self, script: &str, args: impl IntoIterator<Item = S>) -> Command {
@@ -50,13 +57,6 @@ impl World {
     /// Stores a secret, which `get` prints without any provider.
     pub(crate) fn keep(&self, name: &str, secret: &str) {
         self.feed(["store", name, "--kind", "secret", "--stdin"], secret).ok();
-    }
-
-    /// Makes a new identity file, and returns its recipient.
-    pub(crate) fn new_identity(&self, path: &Path) -> String {
-        let identity = age::x25519::Identity::generate();
-        write(path, format!("# somebody's\n{}\n", identity.to_string().expose_secret()).as_bytes(), 0o600);
-        identity.to_public().to_string()
     }
 
     /// Lets go of the file that opens the vault: no setting names it any more.
@@ -134,10 +134,16 @@ pub(crate) fn age(args: &[&OsStr], input: &[u8]) -> Vec<u8> {
 pub(crate) fn is_root() -> bool {
     let root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
     if !root {
-        // not through the test's captured streams: nobody would see it
-        writeln!(std::io::stderr(), "LEFT OUT, because it needs root: {:?}", std::thread::current().name()).unwrap();
+        leave_out("it needs root");
     }
     root
+}
+
+/// Says aloud that this test cannot be run here.
+pub(crate) fn leave_out(why: &str) {
+    let test = std::thread::current().name().unwrap_or_default().to_owned();
+    // not through `eprintln`, which the test's runner captures: nobody would see it
+    std::io::stderr().write_all(format!("LEFT OUT: {test}: {why}\n").as_bytes()).unwrap();
 }
 
 /// Who holds the vault identity and writes what tokenkeep would never write.
@@ -207,5 +213,9 @@ pub(crate) fn digest(bytes: &[u8]) -> String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)]))
+        .collect()
 }

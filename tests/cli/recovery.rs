@@ -5,7 +5,7 @@ use std::process::Command;
 use provider::{Reuse, Settings};
 
 use crate::harness::World;
-use crate::outside::{Forger, age, digest, sh};
+use crate::outside::{Forger, age, digest, new_identity, sh};
 use crate::terminal::Terminal;
 
 const WORDS: &str = "correct horse battery staple";
@@ -57,7 +57,7 @@ fn openssl_alone_checks_the_code_of_an_entry() {
 fn age_alone_opens_a_slot_with_the_identity_it_was_made_for() {
     let world = World::new();
     let other = world.file("other.txt");
-    let recipient = world.new_identity(&other);
+    let recipient = new_identity(&other);
     world.run(["vault", "slot", "add", "other", "--recipient", &recipient]).ok();
     let identity = decrypted(&world, &other, &world.vault().join("slots/other.age"));
     assert!(std::fs::read_to_string(world.identity_file()).unwrap().contains(identity.trim()));

@@ -5,7 +5,7 @@ use std::thread;
 use provider::Settings;
 
 use crate::harness::{Ran, World};
-use crate::outside::{Forger, chmod, digest, snapshot, write};
+use crate::outside::{Forger, chmod, digest, new_identity, snapshot, write};
 
 const WORDS: &str = "correct horse battery staple";
 
@@ -19,7 +19,7 @@ fn world() -> World {
 
 /// Adds a slot for a new identity in `NAME.txt`.
 fn add_recipient(world: &World, name: &str) -> String {
-    let recipient = world.new_identity(&world.file(&format!("{name}.txt")));
+    let recipient = new_identity(&world.file(&format!("{name}.txt")));
     world.run(["vault", "slot", "add", name, "--recipient", &recipient]).ok();
     recipient
 }
@@ -117,7 +117,7 @@ fn a_slot_of_that_name_or_of_the_same_letters_is_not_replaced() {
     let world = world();
     add_recipient(&world, "ci");
     let before = snapshot(&world.vault());
-    let other = world.new_identity(&world.file("other.txt"));
+    let other = new_identity(&world.file("other.txt"));
     world.run(["vault", "slot", "add", "ci", "--recipient", &other]).fails(2);
     world.run(["vault", "slot", "add", "CI", "--recipient", &other]).fails(2);
     assert_eq!(snapshot(&world.vault()), before);
@@ -136,7 +136,7 @@ fn what_is_no_recipient_is_refused_and_nothing_is_written() {
 #[test]
 fn a_slot_named_like_a_path_is_refused() {
     let world = world();
-    let recipient = world.new_identity(&world.file("ci.txt"));
+    let recipient = new_identity(&world.file("ci.txt"));
     for name in ["../../evil", "a/b", ".", "", "a\nb"] {
         world.run(["vault", "slot", "add", name, "--recipient", &recipient]).fails(2);
     }
@@ -173,7 +173,7 @@ fn slots_that_are_added_at_the_same_time_all_stay() {
 fn a_slot_file_that_was_replaced_is_reported_by_name() {
     let world = world();
     add_recipient(&world, "ci");
-    let other = world.new_identity(&world.file("other.txt"));
+    let other = new_identity(&world.file("other.txt"));
     let identity = std::fs::read(world.identity_file()).unwrap();
     let wrapped = crate::outside::age(&["-r".as_ref(), other.as_ref()], &identity);
     write(&world.vault().join("slots/ci.age"), &wrapped, 0o600);
@@ -185,7 +185,7 @@ fn a_slot_file_with_another_identity_in_it_opens_nothing() {
     let world = world();
     let recipient = add_recipient(&world, "ci");
     let other = world.file("other.txt");
-    world.new_identity(&other);
+    new_identity(&other);
     let wrapped = crate::outside::age(&["-r".as_ref(), recipient.as_ref()], &std::fs::read(other).unwrap());
     let path = world.vault().join("slots/ci.age");
     let before = digest(&std::fs::read(&path).unwrap());
@@ -240,7 +240,7 @@ fn a_slot_file_with_a_huge_work_factor_is_refused_quickly() {
 fn a_slot_that_somebody_wrote_into_the_list_is_refused() {
     let world = world();
     let evil = world.file("evil.txt");
-    let recipient = world.new_identity(&evil);
+    let recipient = new_identity(&evil);
     let file = crate::outside::age(&["-r".as_ref(), recipient.as_ref()], &std::fs::read(&evil).unwrap());
     write(&world.vault().join("slots/evil.age"), &file, 0o600);
     let slot = format!(
@@ -263,7 +263,7 @@ fn a_slot_that_somebody_took_from_the_list_is_refused() {
 #[test]
 fn a_recipient_that_was_swapped_redirects_nothing() {
     let world = world();
-    let evil = world.new_identity(&world.file("evil.txt"));
+    let evil = new_identity(&world.file("evil.txt"));
     let ours = Forger::of(&world).recipient().to_string();
     edit_header(&world, |text| text.replace(&ours, &evil));
     let before = snapshot(&world.vault());
@@ -275,7 +275,7 @@ fn a_recipient_that_was_swapped_redirects_nothing() {
 #[test]
 fn a_recipient_that_was_swapped_is_refused_by_who_never_saw_the_vault() {
     let world = world();
-    let evil = world.new_identity(&world.file("evil.txt"));
+    let evil = new_identity(&world.file("evil.txt"));
     let ours = Forger::of(&world).recipient().to_string();
     edit_header(&world, |text| text.replace(&ours, &evil));
     std::fs::remove_dir_all(world.home().join("state")).unwrap();
@@ -363,7 +363,7 @@ fn another_vault_is_trusted_on_demand_and_both_digests_are_shown() {
 fn a_vault_is_not_trusted_by_who_cannot_open_it() {
     let world = replaced();
     std::fs::remove_file(world.identity_file()).unwrap();
-    world.new_identity(&world.identity_file());
+    new_identity(&world.identity_file());
     world.run(["vault", "verify", "--trust"]).fails(5);
     world.run(["get", "one"]).fails(5).says("not the vault you used");
 }
@@ -414,7 +414,7 @@ fn a_slots_folder_that_is_a_link_gets_no_slot() {
     std::fs::remove_dir_all(world.vault().join("slots")).unwrap();
     std::fs::create_dir(world.file("elsewhere")).unwrap();
     std::os::unix::fs::symlink(world.file("elsewhere"), world.vault().join("slots")).unwrap();
-    let recipient = world.new_identity(&world.file("ci.txt"));
+    let recipient = new_identity(&world.file("ci.txt"));
     world.run(["vault", "slot", "add", "ci", "--recipient", &recipient]).fails(5).says("symbolic link");
     assert_eq!(std::fs::read_dir(world.file("elsewhere")).unwrap().count(), 0);
 }

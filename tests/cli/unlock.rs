@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use provider::Settings;
 
 use crate::harness::{Ran, World};
-use crate::outside::{NOBODY, chmod, hinted, is_root, sh, write};
+use crate::outside::{NOBODY, chmod, hinted, is_root, new_identity, sh, write};
 
 const WORDS: &str = "correct horse battery staple";
 
@@ -24,8 +24,8 @@ struct Keys {
 fn keys() -> Keys {
     let world = World::bare(Settings::default());
     let (right, wrong) = (world.file("right.txt"), world.file("wrong.txt"));
-    world.new_identity(&right);
-    world.new_identity(&wrong);
+    new_identity(&right);
+    new_identity(&wrong);
     world.run(["init", "--identity-file", "right.txt"]).ok();
     world.keep("one", "secret");
     world.forget_identity_file();
@@ -64,14 +64,15 @@ impl Keys {
     /// A `get` with these sources.
     fn get(&self, present: &Present) -> Command {
         let mut args: Vec<OsString> = ["get", "one"].map(OsString::from).to_vec();
-        let mut script = "exec \"$0\" \"$@\"".to_owned();
+        let mut script = "exec \"$0\" \"$@\"";
         if let Some(path) = &present.descriptor {
             args.extend(["--identity-fd", "3"].map(OsString::from));
-            script += &format!(" 3<'{}'", path.display());
+            std::fs::copy(path, self.world.file("handed")).unwrap();
+            script = "exec \"$0\" \"$@\" 3<handed";
         }
         let setting = present.setting.as_ref().map(|path| format!("identity_file = \"{}\"", path.display()));
         self.world.edit_config(|_| setting.map_or_else(String::new, |line| format!("[unlock]\n{line}\n")));
-        let mut command = self.world.shell(&script, args);
+        let mut command = self.world.shell(script, args);
         if let Some(path) = &present.file_variable {
             command.env("TOKENKEEP_IDENTITY_FILE", path);
         }
@@ -96,32 +97,32 @@ impl Keys {
 #[test]
 fn each_source_opens_the_vault_alone() {
     let keys = keys();
-    for rank in 0..NAMES.len() {
+    for (rank, name) in NAMES.iter().enumerate() {
         let mut present = Present::default();
         present.set(rank, &keys.right);
-        assert_eq!(keys.run(&present).ok().stdout, "secret\n", "{}", NAMES[rank]);
+        assert_eq!(keys.run(&present).ok().stdout, "secret\n", "{name}");
     }
 }
 
 #[test]
 fn the_first_source_that_is_present_decides() {
     let keys = keys();
-    for rank in 0..NAMES.len() {
+    for (rank, name) in NAMES.iter().enumerate() {
         let mut present = Present::default();
         present.set(rank, &keys.right);
         (rank + 1..NAMES.len()).for_each(|later| present.set(later, &keys.wrong));
-        assert_eq!(keys.run(&present).ok().stdout, "secret\n", "{}", NAMES[rank]);
+        assert_eq!(keys.run(&present).ok().stdout, "secret\n", "{name}");
     }
 }
 
 #[test]
 fn a_source_that_does_not_open_the_vault_is_named_and_no_later_one_is_tried() {
     let keys = keys();
-    for rank in 0..NAMES.len() {
+    for (rank, name) in NAMES.iter().enumerate() {
         let mut present = Present::default();
         present.set(rank, &keys.wrong);
         (rank + 1..NAMES.len()).for_each(|later| present.set(later, &keys.right));
-        keys.run(&present).fails(5).says(NAMES[rank]).says("does not open this vault");
+        keys.run(&present).fails(5).says(name).says("does not open this vault");
     }
 }
 
@@ -170,8 +171,7 @@ fn no_message_shows_the_identity() {
     let keys = keys();
     let text = std::fs::read_to_string(&keys.wrong).unwrap();
     let secret = text.lines().nth(1).unwrap();
-    let mut present = Present::default();
-    present.variable = Some(keys.wrong.clone());
+    let present = Present { variable: Some(keys.wrong.clone()), ..Present::default() };
     keys.run(&present).fails(5).hides(secret);
     let verbose = keys.world.command(["get", "one", "-vvv"]).env("TOKENKEEP_IDENTITY", secret).output().unwrap();
     Ran::from(verbose).fails(5).hides(secret);
