@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{Context, Outcome};
 use crate::error::{Failure, Kind};
-use crate::host::files;
+use crate::host::files::{self, Published};
 use crate::output::Form;
 use crate::profile::EntryName;
 use crate::secret::Passphrase;
@@ -75,10 +75,10 @@ pub(crate) fn make_with_file(cx: &Context, file: &Path) -> Result<Vault, Failure
         Err(VaultError::Source { fault, .. }) if fault.is_missing() => write_identity(&file)?,
         Err(error) => return Err(error.into()),
     };
-    let vault = Vault::create(&cx.vault_folder()?, &cx.pin()?, identity, None)?;
-    let settings = cx.settings()?;
-    let mut edit = Edit::open(&settings.path)?;
+    // a configuration that cannot be changed shows itself before there is a vault that it does not open
+    let mut edit = Edit::open(&cx.settings()?.path)?;
     edit.set(&["unlock"], "identity_file", shown_path(cx, &file)?)?;
+    let vault = Vault::create(&cx.vault_folder()?, &cx.pin()?, identity, None)?;
     edit.save()?;
     Ok(vault)
 }
@@ -116,7 +116,7 @@ fn refuse_existing(cx: &Context) -> Result<(), Failure> {
     if header::path(&vault).exists() { Err(VaultError::Exists { vault }.into()) } else { Ok(()) }
 }
 
-/// Makes a new key and writes its file.
+/// Makes a new key and writes its file; of two who do so at once, both take the first one's.
 fn write_identity(file: &Path) -> Result<Identity, Failure> {
     let identity = Identity::generate();
     if let Some(folder) = file.parent() {
@@ -127,8 +127,11 @@ fn write_identity(file: &Path) -> Result<Identity, Failure> {
         "# opens a tokenkeep vault; whoever can read this can use every token in it\n# public key: {recipient}\n{}\n",
         identity.text().as_str()
     ));
-    files::replace(file, text.as_bytes(), 0o600).map_err(|fault| crate::error::file_failure(Kind::Failed, &fault))?;
-    Ok(identity)
+    let made = files::make(file, text.as_bytes(), 0o600);
+    match made.map_err(|fault| crate::error::file_failure(Kind::Failed, &fault))? {
+        Published::Yes => Ok(identity),
+        Published::NameTaken => Ok(unlock::read_identity_file(file)?),
+    }
 }
 
 /// Writes a path the way people do: `~/` for the home folder.

@@ -228,6 +228,27 @@ pub(crate) fn sync_folder(path: &Path) -> Result<(), FileFault> {
 
 /// Replaces a file, or makes it, in one step that survives a crash: a temporary file, flushed, then renamed.
 pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileFault> {
+    place(path, bytes, mode, |new| std::fs::rename(new, path).map_err(fault("replace", path)))
+}
+
+/// Makes a file in one step that survives a crash, and leaves one that is there as it is.
+pub(crate) fn make(path: &Path, bytes: &[u8], mode: u32) -> Result<Published, FileFault> {
+    place(path, bytes, mode, |new| {
+        let published = publish(new, path)?;
+        if published == Published::NameTaken {
+            std::fs::remove_file(new).map_err(fault("remove", new))?;
+        }
+        Ok(published)
+    })
+}
+
+/// Writes and flushes a temporary file, lets it be put into its place, and flushes the folder.
+fn place<T>(
+    path: &Path,
+    bytes: &[u8],
+    mode: u32,
+    put: impl FnOnce(&Path) -> Result<T, FileFault>,
+) -> Result<T, FileFault> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.new", std::process::id()));
@@ -235,8 +256,8 @@ pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileFa
     let file = open_private(&new, OFlags::TRUNC)?;
     let outcome = write_durably(&file, bytes, &new)
         .and_then(|()| rustix::fs::fchmod(&file, Mode::from_raw_mode(mode)).map_err(fault("set the mode of", &new)))
-        .and_then(|()| std::fs::rename(&new, path).map_err(fault("replace", path)))
-        .and_then(|()| sync_folder(folder));
+        .and_then(|()| put(&new))
+        .and_then(|outcome| sync_folder(folder).map(|()| outcome));
     if outcome.is_err() {
         // what is left of a failed attempt holds nothing that is not elsewhere; it may be gone already
         drop(std::fs::remove_file(&new));

@@ -208,12 +208,13 @@ impl Vault {
         identity: Identity,
         wrapping: Option<(EntryName, Wrapping)>,
     ) -> Result<Self, VaultError> {
-        if header::path(folder).exists() {
-            return Err(VaultError::Exists { vault: folder.to_owned() });
-        }
         for path in [folder, &folder.join("entries"), &folder.join("slots")] {
             files::make_folder(path)?;
             files::check_folder(path)?;
+        }
+        let _lock = lock_header(folder)?;
+        if header::path(folder).exists() {
+            return Err(VaultError::Exists { vault: folder.to_owned() });
         }
         refuse_unsuitable(folder)?;
         refuse_remains(folder, &identity, wrapping.as_ref().map(|(name, _)| name))?;
@@ -332,17 +333,17 @@ impl Vault {
         }
         Ok(faults)
     }
+}
 
-    /// Takes the lock under which the header changes.
-    fn lock_header(&self) -> Result<File, VaultError> {
-        let path = self.folder.join("lock");
-        let file = files::open_private(&path, OFlags::empty())?;
-        let locked = process::lock_within(file, HEADER_PATIENCE).map_err(files::fault("lock", &path))?;
-        locked.map(|locked| locked.file).ok_or_else(|| {
-            let source = std::io::Error::from(std::io::ErrorKind::TimedOut);
-            files::fault("lock", &path)(source).into()
-        })
-    }
+/// Takes the lock under which the header changes.
+fn lock_header(folder: &Path) -> Result<File, VaultError> {
+    let path = folder.join("lock");
+    let file = files::open_private(&path, OFlags::empty())?;
+    let locked = process::lock_within(file, HEADER_PATIENCE).map_err(files::fault("lock", &path))?;
+    locked.map(|locked| locked.file).ok_or_else(|| {
+        let source = std::io::Error::from(std::io::ErrorKind::TimedOut);
+        files::fault("lock", &path)(source).into()
+    })
 }
 
 /// Refuses a file system that can publish a file only by possibly replacing another.

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::header::{Header, Slot, SlotKind};
 use super::sealing::{Identity, SealFault, decrypt, digest_hex};
-use super::{Vault, VaultError};
+use super::{Vault, VaultError, lock_header};
 use crate::host::files::{self, Access};
 use crate::profile::EntryName;
 use crate::secret::Passphrase;
@@ -140,7 +140,7 @@ pub(super) fn check_all(vault: &Path, header: &Header) -> Vec<VaultError> {
 impl Vault {
     /// Adds a slot.
     pub(crate) fn add_slot(&mut self, name: &EntryName, wrapping: Wrapping) -> Result<(), VaultError> {
-        let _lock = self.lock_header()?;
+        let _lock = lock_header(&self.folder)?;
         self.reread_header()?;
         let taken = |slot: &Slot| slot.name.as_str().eq_ignore_ascii_case(name.as_str());
         if self.header.slots.iter().any(taken) {
@@ -153,7 +153,7 @@ impl Vault {
 
     /// Removes a slot. The last way in stays, unless the vault was opened with its bare identity.
     pub(crate) fn remove_slot(&mut self, name: &EntryName) -> Result<(), VaultError> {
-        let _lock = self.lock_header()?;
+        let _lock = lock_header(&self.folder)?;
         self.reread_header()?;
         let (removed, slots): (Vec<Slot>, Vec<Slot>) =
             self.header.slots.iter().cloned().partition(|slot| &slot.name == name);

@@ -1,5 +1,6 @@
 //! Unlocking: who gives the vault identity, or what opens a slot. The first source that is present decides.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
@@ -91,7 +92,12 @@ impl Sources {
 
     /// Returns the file that systemd hands over, if it does.
     fn credential(&self) -> Option<PathBuf> {
-        self.credentials.as_ref().map(|folder| folder.join("tokenkeep-identity")).filter(|path| path.exists())
+        // one that cannot be reached is there all the same, and no reason to try another source
+        let is_there = |path: &PathBuf| match path.symlink_metadata() {
+            Ok(_) => true,
+            Err(error) => !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory),
+        };
+        self.credentials.as_ref().map(|folder| folder.join("tokenkeep-identity")).filter(is_there)
     }
 
     /// Returns what the first present source gives, and its name.

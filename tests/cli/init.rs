@@ -277,3 +277,21 @@ fn files_belong_to_who_made_the_vault() {
     let ours = std::fs::metadata("/proc/self").unwrap().uid();
     assert!(snapshot(&world.home()).keys().all(|path| std::fs::symlink_metadata(path).unwrap().uid() == ours));
 }
+
+#[test]
+fn of_many_who_make_a_vault_at_once_one_does_and_its_key_opens_it() {
+    let world = World::bare(Settings::default());
+    let all = world.storm(8, &["init"]);
+    assert_eq!(all.iter().filter(|ran| ran.code == 0).count(), 1, "{all:?}");
+    assert!(all.iter().all(|ran| [0, 2].contains(&ran.code)), "{all:?}");
+    world.run(["vault", "verify"]).ok();
+}
+
+#[test]
+fn a_configuration_that_cannot_be_read_leaves_no_vault() {
+    let world = World::bare(Settings::default());
+    std::fs::create_dir_all(world.home().join("config")).unwrap();
+    write(&world.home().join("config/config.toml"), b"unlock = 1\n", 0o600);
+    world.run(["init"]).fails(9);
+    assert!(!world.vault().exists());
+}

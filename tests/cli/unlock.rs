@@ -146,6 +146,16 @@ fn a_credentials_folder_without_ours_is_no_source() {
 }
 
 #[test]
+fn a_credential_that_leads_nowhere_is_named_and_no_later_source_is_tried() {
+    let keys = keys();
+    symlink("nowhere", keys.world.file("tokenkeep-identity")).unwrap();
+    let present = Present { setting: Some(keys.right.clone()), ..Present::default() };
+    let mut command = keys.get(&present);
+    let output = command.env("CREDENTIALS_DIRECTORY", keys.world.folder.path()).output().unwrap();
+    Ran::from(output).fails(5).says("credential");
+}
+
+#[test]
 fn what_holds_no_identity_is_named() {
     let keys = keys();
     let path = keys.world.file("other.txt");
