@@ -3,6 +3,7 @@
 //! Modes are set explicitly and checked on the open descriptor. Whatever is replaced is replaced by a rename of a
 //! file that was flushed to disk, and its folder is flushed after.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -145,6 +146,12 @@ pub(crate) fn read(path: &Path, access: Access, limit: usize) -> Result<Vec<u8>,
 pub(crate) fn check_folder(path: &Path) -> Result<(), FileFault> {
     let stat = rustix::fs::lstat(path).map_err(fault("look at", path))?;
     check_stat(path, &stat, Access::Private, Kind::Folder)
+}
+
+/// Lists the names in a folder.
+pub(crate) fn list(path: &Path) -> Result<Vec<OsString>, FileFault> {
+    let items = std::fs::read_dir(path).map_err(fault("list", path))?;
+    items.map(|item| item.map(|item| item.file_name())).collect::<io::Result<_>>().map_err(fault("list", path))
 }
 
 /// What a path must lead to.

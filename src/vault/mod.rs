@@ -311,6 +311,19 @@ impl Vault {
         Ok(generation)
     }
 
+    /// Lists what lies in the vault's folders and has no place there.
+    pub(crate) fn foreign(&self) -> Result<Vec<PathBuf>, VaultError> {
+        let shelf = self.shelf();
+        let names = shelf.names()?;
+        let mut foreign = slots::foreign(&self.folder, &self.header)?;
+        foreign.extend(names.foreign);
+        for name in &names.entries {
+            // an entry that cannot be looked into is a fault, which `verify` finds
+            foreign.extend(shelf.foreign_files(name).unwrap_or_default());
+        }
+        Ok(foreign)
+    }
+
     /// Checks every file of the vault, and returns what is wrong.
     pub(crate) fn verify(&self) -> Result<Vec<VaultError>, VaultError> {
         let mut faults = slots::check_all(&self.folder, &self.header);

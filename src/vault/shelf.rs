@@ -79,7 +79,7 @@ impl Shelf {
     /// Lists the entries; nothing is opened.
     pub(crate) fn names(&self) -> Result<Names, FileFault> {
         let mut names = Names::default();
-        for item in read_folder(&self.folder)? {
+        for item in files::list(&self.folder)? {
             let name = item.to_str().and_then(|text| text.parse::<EntryName>().ok());
             match name {
                 Some(name) if self.folder.join(&item).is_dir() => {
@@ -122,7 +122,7 @@ impl Shelf {
     fn files(&self, name: &EntryName) -> Result<Vec<std::ffi::OsString>, FileFault> {
         let folder = self.entry_folder(name);
         match files::check_folder(&folder) {
-            Ok(()) => read_folder(&folder),
+            Ok(()) => files::list(&folder),
             Err(fault) if fault.is_missing() => Ok(Vec::new()),
             Err(fault) => Err(fault),
         }
@@ -236,7 +236,7 @@ impl EntryLock {
 
     /// Removes all but the newest generations.
     pub(crate) fn prune(&self, newest: u64) {
-        let Ok(files) = read_folder(&self.folder) else { return };
+        let Ok(files) = files::list(&self.folder) else { return };
         for file in files {
             let old = file.to_str().and_then(generation_of);
             if old.is_some_and(|generation| generation + KEPT_GENERATIONS as u64 <= newest) {
@@ -267,10 +267,4 @@ fn generation_of(file: &str) -> Option<u64> {
     let digits = file.strip_suffix(".age")?;
     let canonical = digits.bytes().all(|byte| byte.is_ascii_digit()) && !digits.starts_with('0');
     if canonical { digits.parse().ok() } else { None }
-}
-
-/// Lists the names in a folder.
-fn read_folder(path: &Path) -> Result<Vec<std::ffi::OsString>, FileFault> {
-    let items = std::fs::read_dir(path).map_err(fault("list", path))?;
-    items.map(|item| item.map(|item| item.file_name())).collect::<io::Result<_>>().map_err(fault("list", path))
 }

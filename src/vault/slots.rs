@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::header::{Header, Slot, SlotKind};
 use super::sealing::{Identity, SealFault, decrypt, digest_hex};
 use super::{Vault, VaultError, lock_header};
-use crate::host::files::{self, Access};
+use crate::host::files::{self, Access, FileFault};
 use crate::profile::EntryName;
 use crate::secret::Passphrase;
 
@@ -130,6 +130,21 @@ fn open(vault: &Path, header: &Header, slot: &Slot, key: &dyn age::Identity) -> 
     let text = Zeroizing::new(String::from_utf8_lossy(&text).trim().to_owned());
     let identity = Identity::parse(&text).filter(|identity| identity.recipient().to_string() == header.recipient);
     identity.map(Some).ok_or_else(replaced)
+}
+
+/// Lists what lies beside the header and the slots on its list and has no place there.
+pub(super) fn foreign(vault: &Path, header: &Header) -> Result<Vec<PathBuf>, FileFault> {
+    const OURS: [&str; 4] = ["vault.toml", "lock", "slots", "entries"];
+    let listed: Vec<PathBuf> = header.slots.iter().map(|slot| path(vault, &slot.name)).collect();
+    let beside = files::list(vault)?.into_iter().filter(|name| !OURS.iter().any(|ours| name == ours));
+    let beside = beside.map(|name| vault.join(name));
+    let folder = vault.join("slots");
+    let slots = match files::list(&folder) {
+        Err(fault) if fault.is_missing() => Vec::new(),
+        listing => listing?,
+    };
+    let unlisted = slots.into_iter().map(|name| folder.join(name)).filter(|path| !listed.contains(path));
+    Ok(beside.chain(unlisted).collect())
 }
 
 /// Checks that every slot's file is the one on the list.

@@ -418,3 +418,21 @@ fn a_slots_folder_that_is_a_link_gets_no_slot() {
     world.run(["vault", "slot", "add", "ci", "--recipient", &recipient]).fails(5).says("symbolic link");
     assert_eq!(std::fs::read_dir(world.file("elsewhere")).unwrap().count(), 0);
 }
+
+#[test]
+fn what_lies_beside_the_slots_is_ignored_and_reported() {
+    let world = world();
+    add_recipient(&world, "ci");
+    for name in ["slots/other.age", "slots/ci.age~", "notes.txt"] {
+        write(&world.vault().join(name), b"foreign", 0o644);
+    }
+    let verified = world.run(["vault", "verify"]).ok();
+    verified.says("slots/other.age").says("slots/ci.age~").says("notes.txt");
+}
+
+#[test]
+fn a_good_vault_reports_nothing_foreign() {
+    let world = world();
+    add_recipient(&world, "ci");
+    assert_eq!(world.run(["vault", "verify"]).ok().stderr, "");
+}

@@ -356,6 +356,28 @@ fn a_wrong_passphrase_on_a_descriptor_is_named_and_nobody_is_asked() {
 }
 
 #[test]
+fn a_passphrase_on_a_descriptor_comes_before_every_file() {
+    let world = locked_by_words();
+    new_identity(&world.file("wrong.txt"));
+    write(&world.file("handed"), WORDS.as_bytes(), 0o600);
+    let mut command = world.shell("exec \"$0\" \"$@\" 3<handed", ["get", "one", "--passphrase-fd", "3"]);
+    Ran::from(command.env("TOKENKEEP_IDENTITY_FILE", world.file("wrong.txt")).output().unwrap()).ok();
+    write(&world.file("handed"), b"wrong", 0o600);
+    let ran = Ran::from(command.env("TOKENKEEP_IDENTITY_FILE", world.identity_file()).output().unwrap());
+    ran.fails(5).says("--passphrase-fd 3");
+}
+
+#[test]
+fn the_descriptor_with_the_identity_is_not_for_children() {
+    let keys = keys();
+    let text = std::fs::read_to_string(&keys.right).unwrap();
+    let script = "printf '%s' \"$ONE\"; cat <&3";
+    let ran = keys.world.hand(["exec", "one", "--identity-fd", "3", "--", "sh", "-c", script], &text);
+    assert_eq!(ran.stdout, "secret", "{}", ran.stderr);
+    assert_ne!(ran.code, 0);
+}
+
+#[test]
 fn a_list_of_a_locked_vault_has_names_alone() {
     let keys = keys();
     let list = keys.world.run(["list", "--json"]).ok().json();

@@ -6,8 +6,8 @@ use super::super::{Context, Outcome};
 use crate::error::{Failure, Kind};
 use crate::output::Form;
 use crate::token::text::escaped;
-use crate::vault::Vault;
 use crate::vault::sealing::digest_hex;
+use crate::vault::{Vault, VaultError};
 
 /// Examples of the command.
 const EXAMPLES: &str = "Examples:
@@ -33,17 +33,11 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     }
     let vault = cx.open_vault()?;
     let faults = vault.verify()?;
-    let names = vault.shelf().names().map_err(crate::vault::VaultError::from)?;
-    let mut foreign = names.foreign;
-    for name in &names.entries {
-        // an entry that cannot be looked into is among the faults
-        foreign.extend(vault.shelf().foreign_files(name).unwrap_or_default());
-    }
-    for path in foreign {
+    for path in vault.foreign()? {
         let path = escaped(&path.display().to_string());
         cx.printer.notice(&format!("{path} does not belong into a vault; it is left alone"));
     }
-    let count = names.entries.len();
+    let count = vault.shelf().names().map_err(VaultError::from)?.entries.len();
     if !faults.is_empty() {
         let failure = Failure::new(Kind::Locked, format!("{} of the vault's files cannot be trusted", faults.len()));
         let failure = faults.iter().fold(failure, |failure, fault| failure.because(crate::error::chain(fault)));
