@@ -24,7 +24,7 @@ use crate::token::scopes::Scopes;
 use crate::token::text::{self, Look};
 use crate::token::time::{Lifetime, Timestamp};
 use crate::vault::entry::{Asked, Body, Born, CachedToken, Entry, TokenSet};
-use crate::vault::sealing::Sealer;
+use crate::vault::sealing::{SealFault, Sealer};
 use crate::vault::shelf::{EntryLock, Reserved};
 
 /// How long an access token is trusted whose life nobody states: long enough for one use, too short to go stale.
@@ -225,9 +225,7 @@ fn keep(request: &Request, lock: &EntryLock, reserved: Reserved, granted: (Token
     };
     let token = tokens.access.iter().find(|cached| cached.asked == request.asked && cached.received_at == sent_at);
     let token = token.filter(|cached| text::is_usable(cached.token.secret())).cloned();
-    let body = Body::RefreshToken(tokens.clone());
-    let entry = Entry { name: request.name.clone(), generation: request.next, written_at: sent_at, body };
-    let sealed = match request.sealer.seal(&entry) {
+    let sealed = match seal(request, &tokens, sent_at) {
         Ok(sealed) => sealed,
         Err(fault) => return Answer::NotKept { why: chain(&fault) },
     };
@@ -244,6 +242,22 @@ fn keep(request: &Request, lock: &EntryLock, reserved: Reserved, granted: (Token
     drop(Note::write(None, &lock.file));
     lock.prune(request.next);
     Answer::Granted { token, unpublished: None }
+}
+
+/// Seals a success. If it is too large for an entry, the tokens for other scopes and audiences are left out: they can be
+/// had again, and the refresh token cannot.
+fn seal(request: &Request, tokens: &TokenSet, written_at: Timestamp) -> Result<Vec<u8>, SealFault> {
+    let seal = |tokens: TokenSet| {
+        let (name, body) = (request.name.clone(), Body::RefreshToken(tokens));
+        request.sealer.seal(&Entry { name, generation: request.next, written_at, body })
+    };
+    match seal(tokens.clone()) {
+        Err(SealFault::TooLarge) => {
+            let own = tokens.access.iter().filter(|cached| cached.asked == request.asked);
+            seal(TokenSet { access: own.cloned().collect(), ..tokens.clone() })
+        }
+        sealed => sealed,
+    }
 }
 
 /// Writes the sealed answer; after a failed flush nothing is known of a file, so the second try is a new one.

@@ -225,6 +225,14 @@ fn a_profile_without_a_login_asks_for_one() {
 }
 
 #[test]
+fn an_entry_outlives_its_profile() {
+    let world = World::logged_in(short_lived(300));
+    world.token("prod");
+    world.run(["profile", "remove", "prod"]).ok();
+    assert!(world.provider.is_access_live(&get(&world, &["--no-cache"])));
+}
+
+#[test]
 fn an_unknown_name_gets_the_nearest_one() {
     let world = World::with(short_lived(300));
     world.run(["get", "prdo"]).fails(8).says("did you mean `prod`?");

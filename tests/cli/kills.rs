@@ -1,16 +1,18 @@
 //! Interrupted exchanges: whatever happens to the processes, no token is presented twice while that could do harm, and
 //! none is lost that reached us.
 
+use std::fs::File;
 use std::io::Write as _;
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use provider::{Endpoint, Fault, Rotation, Settings};
 use rustix::process::Signal;
 
-use crate::clock::run_at;
+use crate::clock::{command_at, run_at};
 use crate::harness::{PATIENCE, Ran, World, generations, short_lived};
-use crate::signals::{exchange_of, kill, kill_front, send, wait_for_lock};
+use crate::signals::{exchange_of, kill, kill_front, send, send_to_group, wait_for_lock, wait_until_blocked};
 
 /// A machine with a cached token, at a provider that answers a refresh only when it is told to.
 fn slow_provider() -> World {
@@ -71,6 +73,7 @@ fn who_comes_while_a_killed_fronts_exchange_runs_waits_for_it_and_adopts() {
     let before = world.token("prod");
     kill_front(in_flight(&world));
     let waiting = world.start(["get", "prod", "--no-cache"]);
+    wait_until_blocked(&waiting);
     world.provider.release();
     let ran: Ran = waiting.wait_with_output().unwrap().into();
     assert_ne!(ran.ok().stdout.trim_end(), before);
@@ -99,6 +102,58 @@ fn signals_to_the_child_do_not_end_an_exchange() {
     world.provider.release();
     Ran::from(front.wait_with_output().unwrap()).ok();
     is_adopted(&world);
+}
+
+#[test]
+fn a_front_that_is_killed_at_any_moment_loses_nothing() {
+    let world = World::logged_in(Settings { refresh_latency: Duration::from_millis(5), ..short_lived(300) });
+    for delay in (0..60).step_by(2) {
+        let front = world.start(["get", "prod", "--no-cache"]);
+        // the aim is any moment, not a certain one
+        std::thread::sleep(Duration::from_millis(delay));
+        kill_front(front);
+    }
+    world.run(["get", "prod", "--no-cache"]).ok();
+    assert!(world.provider.family_alive());
+}
+
+#[test]
+fn ctrl_c_at_any_moment_loses_nothing() {
+    let world = World::logged_in(Settings { refresh_latency: Duration::from_millis(5), ..short_lived(300) });
+    for delay in (0..60).step_by(2) {
+        let mut command = world.command(["get", "prod", "--no-cache"]);
+        let mut front = command.process_group(0).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(delay));
+        // as a terminal does: to the child, too, if it has not left yet
+        send_to_group(front.id(), Signal::INT);
+        front.wait().unwrap();
+    }
+    world.run(["get", "prod", "--no-cache"]).ok();
+    assert!(world.provider.family_alive());
+}
+
+#[test]
+fn a_child_that_is_killed_is_told_as_a_lost_answer() {
+    let world = World::logged_in(short_lived(300));
+    world.token("prod");
+    world.provider.misbehave(Endpoint::Token, Fault::HangBeforeBody(PATIENCE));
+    let front = in_flight(&world);
+    kill(exchange_of(&front));
+    Ran::from(front.wait_with_output().unwrap()).fails(6).says("response lost").says("was killed");
+}
+
+#[test]
+fn a_lock_that_is_not_had_in_time_is_exit_6_or_hands_out_what_lives() {
+    let world = World::logged_in(short_lived(300));
+    let token = world.token("prod");
+    let holder = File::options().read(true).write(true).open(world.entry("prod").join("lock")).unwrap();
+    holder.lock().unwrap();
+    let insisting = world.start(["get", "prod", "--no-cache"]);
+    let mut content = command_at(&world, "+250", &["get", "prod"]);
+    let content: Ran = content.output().unwrap().into();
+    assert_eq!(content.ok().says("has held the lock").stdout.trim_end(), token);
+    Ran::from(insisting.wait_with_output().unwrap()).fails(6).says("has held the lock");
+    assert_eq!(world.provider.count(Endpoint::Token), 1);
 }
 
 #[test]

@@ -150,7 +150,7 @@ fn a_login_that_could_not_be_published_is_adopted() {
     let obstacle = world.entry("prod").join("1.age");
     std::fs::write(&obstacle, "").unwrap();
     world.provider.release();
-    Ran::from(front.wait_with_output().unwrap());
+    front.wait_with_output().unwrap();
     std::fs::remove_file(obstacle).unwrap();
     assert!(world.provider.is_access_live(&world.token("prod")));
     assert_eq!(world.provider.logins(), 1);

@@ -356,6 +356,20 @@ fn an_unusable_refresh_token_is_kept_first() {
 }
 
 #[test]
+fn many_huge_tokens_do_not_cost_the_refresh_token() {
+    let world = facing([]);
+    // base64url without a meaning, as long as a JWT with thousands of groups
+    let jwt = |letter: &str| format!("eyJhbGciOiJFUzI1NiJ9.{}.c2lnbmF0dXJl", letter.repeat(200_000));
+    for letter in ["a", "b", "c", "d", "e", "f", "g"] {
+        world.provider.misbehave(Endpoint::Token, Fault::set("access_token", json!(jwt(letter))));
+        let ran = world.run(["get", "prod", "--audience", letter]).ok();
+        assert_eq!(ran.stdout.len(), jwt(letter).len() + 1);
+    }
+    insist(&world).ok();
+    assert!(world.provider.family_alive());
+}
+
+#[test]
 fn a_lifetime_may_be_written_as_text() {
     let life = life_after(Fault::set("expires_in", json!("77")), short_lived(300));
     assert!((70..=77).contains(&life), "{life}");

@@ -19,6 +19,13 @@ pub(crate) fn send(pid: u32, signal: Signal) {
     rustix::process::kill_process(pid, signal).unwrap();
 }
 
+/// Sends a signal to a whole process group, unless it is gone.
+pub(crate) fn send_to_group(leader: u32, signal: Signal) {
+    let group = Pid::from_raw(leader.try_into().unwrap()).unwrap();
+    let sent = rustix::process::kill_process_group(group, signal);
+    assert!(matches!(sent, Ok(()) | Err(rustix::io::Errno::SRCH)), "{sent:?}");
+}
+
 /// Kills the front of an exchange, and reaps it.
 pub(crate) fn kill_front(mut front: Child) {
     front.kill().unwrap();
@@ -42,6 +49,17 @@ pub(crate) fn wait_for_lock(world: &World, entry: &str) {
     let path = world.entry(entry).join("lock");
     let file = std::fs::File::options().read(true).write(true).open(path).unwrap();
     file.lock().unwrap();
+}
+
+/// Waits until a process waits for a file lock that somebody else holds.
+pub(crate) fn wait_until_blocked(front: &Child) {
+    let end = Instant::now() + PATIENCE;
+    let id = front.id().to_string();
+    let waits = |line: &str| line.contains("->") && line.split_whitespace().any(|word| word == id);
+    while !std::fs::read_to_string("/proc/locks").unwrap().lines().any(waits) {
+        assert!(Instant::now() < end, "it does not wait for a lock");
+        std::thread::yield_now();
+    }
 }
 
 /// Returns what a process was started with, or an empty text where that cannot be read.
