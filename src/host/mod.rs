@@ -11,7 +11,6 @@ pub(crate) mod process;
 pub(crate) mod temporary;
 pub(crate) mod terminal;
 
-use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal as _, Read, Write};
 use std::time::SystemTime;
@@ -65,7 +64,7 @@ impl Host {
 
 /// The environment variables of a run.
 #[derive(Clone, Default)]
-pub struct Environment(BTreeMap<OsString, OsString>);
+pub struct Environment(Vec<(OsString, OsString)>);
 
 impl FromIterator<(OsString, OsString)> for Environment {
     fn from_iter<I: IntoIterator<Item = (OsString, OsString)>>(pairs: I) -> Self {
@@ -81,11 +80,13 @@ impl Environment {
 
     /// Returns a variable as it is; an empty one counts as unset.
     pub(crate) fn raw(&self, name: &str) -> Option<&OsStr> {
-        self.0.get(OsStr::new(name)).map(OsString::as_os_str).filter(|value| !value.is_empty())
+        // some ten of them are looked up in a run: sorting them first would cost more
+        let found = self.0.iter().find(|(other, _)| other == name);
+        found.map(|(_, value)| value.as_os_str()).filter(|value| !value.is_empty())
     }
 
     /// Iterates over all variables.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&OsString, &OsString)> {
-        self.0.iter()
+        self.0.iter().map(|(name, value)| (name, value))
     }
 }
