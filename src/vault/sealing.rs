@@ -28,8 +28,8 @@ pub(crate) const LARGEST_FILE: usize = LARGEST_PLAINTEXT + 8_192;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SealFault {
     /// It is no age file, or a cut one.
-    #[error("it is no whole age file")]
-    NotAge(#[source] age::DecryptError),
+    #[error("it is no whole age file: {0}")]
+    NotAge(&'static str),
     /// It was sealed for somebody else.
     #[error("it was not sealed for this vault")]
     NotForUs,
@@ -171,7 +171,7 @@ impl Sealer {
             return Err(SealFault::TooLarge);
         }
         let recipient = x25519::Recipient::from_str(&self.recipient).map_err(|error| content(&error))?;
-        age::encrypt(&recipient, &plaintext).map_err(|error| content(&error))
+        age::encrypt(&recipient, &plaintext).map_err(|error| SealFault::Content(format!("{error:?}")))
     }
 }
 
@@ -179,14 +179,29 @@ impl Sealer {
 pub(crate) fn decrypt(identity: &dyn age::Identity, file: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealFault> {
     let fault = |error: age::DecryptError| match error {
         age::DecryptError::NoMatchingKeys | age::DecryptError::DecryptionFailed => SealFault::NotForUs,
-        other => SealFault::NotAge(other),
+        other => SealFault::NotAge(words(&other)),
     };
     let decryptor = age::Decryptor::new_buffered(file).map_err(fault)?;
     let reader = decryptor.decrypt(std::iter::once(identity)).map_err(fault)?;
     let mut plaintext = Zeroizing::new(Vec::with_capacity(file.len()));
     let read = reader.take(LARGEST_PLAINTEXT as u64 + 1).read_to_end(&mut plaintext);
-    read.map_err(|error| SealFault::NotAge(error.into()))?;
+    read.map_err(|_| SealFault::NotAge(CUT))?;
     if plaintext.len() > LARGEST_PLAINTEXT { Err(SealFault::TooLarge) } else { Ok(plaintext) }
+}
+
+/// What is said of a file whose end or middle is missing or changed.
+const CUT: &str = "it is cut short or damaged";
+
+/// Says why the age crate does not read a file. Its own words come out of language files that it loads for the purpose,
+/// and go wrong where a file claims an absurd work factor.
+const fn words(error: &age::DecryptError) -> &'static str {
+    match error {
+        age::DecryptError::InvalidHeader => "its header is damaged",
+        age::DecryptError::InvalidMac => "the code of its header is wrong",
+        age::DecryptError::UnknownFormat => "its format is unknown",
+        age::DecryptError::ExcessiveWork { .. } => "its passphrase takes too much work to try",
+        _ => CUT,
+    }
 }
 
 /// Opens one generation and checks that it is the one its path says.

@@ -50,7 +50,7 @@ pub(super) fn write(
     wrapping: Wrapping,
 ) -> Result<Slot, VaultError> {
     let text = identity.text();
-    let wrapped = |error: age::EncryptError| VaultError::Wrapping(error.to_string());
+    let wrapped = |error: age::EncryptError| VaultError::Wrapping(format!("{error:?}"));
     let (kind, recipient, file) = match wrapping {
         Wrapping::Passphrase(passphrase) => {
             let mut recipient = scrypt::Recipient::new(SecretString::from(passphrase.expose().clone()));
