@@ -334,6 +334,14 @@ fn nobody_is_asked_with_no_input() {
 }
 
 #[test]
+fn nobody_is_asked_who_could_not_see_the_question() {
+    let world = locked_by_words();
+    let script = "\"$0\" \"$@\" 2>said; echo \"[ended with $?, terminal as before]\"";
+    crate::terminal::Terminal::of(world.shell(script, ["get", "one"])).ends().with(5);
+    assert!(std::fs::read_to_string(world.file("said")).unwrap().contains("locked"));
+}
+
+#[test]
 fn nobody_is_asked_in_ci() {
     let world = locked_by_words();
     let mut command =
