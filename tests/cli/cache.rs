@@ -73,7 +73,7 @@ fn the_flag_goes_before_the_variable() {
 #[test]
 fn a_new_token_is_handed_out_below_the_minimum_with_a_notice() {
     let world = World::logged_in(short_lived(300));
-    let ran = world.run(["get", "prod", "--min-ttl", "1h"]).ok().says("lives only 5m, not 1h");
+    let ran = world.run(["get", "prod", "--min-ttl", "1h"]).ok().says("the token is new").says("not 1h");
     assert!(world.provider.is_access_live(ran.stdout.trim_end()));
 }
 
