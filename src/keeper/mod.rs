@@ -234,6 +234,8 @@ impl Keeper<'_> {
             None => self.first_login(name)?.ok_or_else(|| KeeperError::NoEntry { name: name.clone() })?,
         };
         let tokens = token_set(&entry)?;
+        // another provider's token is of no use, and no business of the new one
+        destination(name, &tokens.born, profile)?;
         if wanted.fetch != Fetch::Always
             && let Some(token) = plan::good_token(tokens, wanted, self.now())
         {

@@ -65,7 +65,10 @@ pub(crate) struct Unlock {
 #[serde(deny_unknown_fields, default)]
 #[cfg_attr(
     not(test),
-    expect(clippy::missing_docs_in_private_items, reason = "the keys are those of `Profile`, where they are explained")
+    expect(
+        clippy::missing_docs_in_private_items,
+        reason = "the keys are those of `Profile`, where they are explained"
+    )
 )]
 pub(crate) struct ProfileTable {
     pub(crate) issuer: Option<String>,
