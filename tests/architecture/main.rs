@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use syn::visit::Visit;
 
 /// The rooms, and which rooms each may use.
-const MAY_USE: [(&str, &[&str]); 13] = [
+const MAY_USE: [(&str, &[&str]); 14] = [
     ("lib", &["cli", "commands", "error", "host", "keeper", "output"]),
     ("main", &[]),
     ("cli", &["commands", "error", "output", "token"]),
@@ -17,7 +17,7 @@ const MAY_USE: [(&str, &[&str]); 13] = [
         &["cli", "error", "host", "idp", "keeper", "output", "profile", "secret", "settings", "token", "vault"],
     ),
     ("error", &["host", "idp", "keeper", "profile", "settings", "token", "vault"]),
-    ("output", &["error", "host", "profile", "token"]),
+    ("output", &["error", "host", "profile", "secret", "token"]),
     ("keeper", &["host", "idp", "profile", "secret", "token", "vault"]),
     ("vault", &["host", "profile", "secret", "token"]),
     ("idp", &["host", "profile", "secret", "token"]),
@@ -25,6 +25,7 @@ const MAY_USE: [(&str, &[&str]); 13] = [
     ("profile", &["token"]),
     ("token", &["secret"]),
     ("host", &[]),
+    ("secret", &[]),
 ];
 
 /// Where secrets are opened, and how often at most. A new place is a decision, made here.
@@ -140,9 +141,6 @@ fn every_room_uses_only_the_rooms_it_may() {
     let mut used = BTreeSet::new();
     for (path, text) in sources() {
         let room = room_of(&path);
-        if room == "secret" {
-            continue;
-        }
         let mut paths = Paths { depth: depth_of(&path), rooms: BTreeSet::new() };
         paths.visit_file(&syn::parse_file(&text).unwrap());
         let allowed = may_use.get(room.as_str()).unwrap_or_else(|| panic!("{room} is no room of the design"));
