@@ -224,6 +224,11 @@ pub(crate) fn open_private(path: &Path, extra: OFlags) -> Result<File, FileFault
 /// Writes all bytes and waits until they rest on the disk.
 pub(crate) fn write_durably(mut file: &File, bytes: &[u8], path: &Path) -> Result<(), FileFault> {
     file.write_all(bytes).map_err(fault("write", path))?;
+    flush(file, path)
+}
+
+/// Waits until what was written to a file rests on the disk.
+pub(crate) fn flush(file: &File, path: &Path) -> Result<(), FileFault> {
     file.sync_all().map_err(fault("write to the disk", path))
 }
 

@@ -4,7 +4,7 @@
 //! the highest number and need no lock.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -250,9 +250,10 @@ impl EntryLock {
 impl Reserved {
     /// Writes the sealed generation and waits until it rests on the disk.
     pub(crate) fn fill(self, sealed: &[u8]) -> Result<(), FileFault> {
-        // age refuses bytes after its end, and the reservation is not part of the file
-        self.file.set_len(0).map_err(fault("write", &self.path))?;
-        files::write_durably(&self.file, sealed, &self.path)
+        (&self.file).write_all(sealed).map_err(fault("write", &self.path))?;
+        // the room that was not needed goes back only now; what stays of it costs nothing but room
+        drop(self.file.set_len(sealed.len() as u64));
+        files::flush(&self.file, &self.path)
     }
 
     /// Gives the room back.

@@ -1,12 +1,14 @@
 //! Disks that are full or cannot be written: it shows before a token is spent, nothing is lost, and later it works.
 
 use std::io::Write as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::mpsc;
 
-use provider::{Approval, Endpoint, Settings};
+use provider::{Approval, Endpoint, Fault, Settings, json};
 
-use crate::harness::{Ran, World, short_lived};
+use crate::harness::{PATIENCE, Ran, World, short_lived};
 use crate::outside::{is_root, leave_out, new_identity, snapshot};
 
 /// Something that was mounted for a test, and goes with it.
@@ -89,6 +91,49 @@ fn a_full_disk_shows_before_a_refresh_token_is_spent() {
     std::fs::remove_file(filler).unwrap();
     world.run(["get", "prod"]).ok();
     assert_eq!(world.provider.presentations(&token), 1);
+}
+
+/// Leaves no room on a disk, whatever anybody gives back meanwhile, until the other end of the channel is gone.
+fn keep_full(mount: &Mount) -> mpsc::Sender<()> {
+    let (sender, receiver) = mpsc::channel();
+    let mut file = std::fs::File::create(mount.path.join("filler")).unwrap();
+    while file.write_all(&[0; 4096]).is_ok() {}
+    std::thread::spawn(move || {
+        while receiver.try_recv() != Err(mpsc::TryRecvError::Disconnected) {
+            drop(file.write_all(&[0; 4096]));
+        }
+    });
+    sender
+}
+
+#[test]
+fn a_disk_that_fills_up_while_the_provider_thinks_costs_no_token() {
+    let Some((world, mount)) = small(short_lived(300)) else { return };
+    world.store_login("prod");
+    // an entry that needs nearly all of the room that was reserved, and takes a while to be written
+    for letter in ["a", "b", "c", "d"] {
+        let jwt = format!("eyJhbGciOiJFUzI1NiJ9.{}.c2lnbmF0dXJl", letter.repeat(220_000));
+        world.provider.misbehave(Endpoint::Token, Fault::set("access_token", json!(jwt)));
+        world.run(["get", "prod", "--audience", letter]).ok();
+    }
+    world.provider.set_refresh_latency(PATIENCE);
+    let front = world.start(["get", "prod"]);
+    world.provider.wait_for_exchanges(5, PATIENCE);
+    let full = keep_full(&mount);
+    world.provider.release();
+    let ran: Ran = front.wait_with_output().unwrap().into();
+    drop(full);
+    let token = ran.ok().stdout;
+    assert!(world.provider.is_access_live(token.trim_end()));
+    assert_eq!(world.token("prod"), token.trim_end());
+}
+
+#[test]
+fn the_room_that_an_entry_does_not_need_is_given_back() {
+    let Some((world, _mount)) = small(short_lived(300)) else { return };
+    world.store_login("prod");
+    world.token("prod");
+    assert!(std::fs::metadata(world.entry("prod").join("2.age")).unwrap().blocks() * 512 < 64 * 1024);
 }
 
 #[test]
