@@ -212,7 +212,8 @@ fn usage_failure(error: &clap::Error, args: &[std::ffi::OsString]) -> Failure {
     let rendered = error.render().ansi().to_string();
     let mut paragraphs = rendered.trim().trim_start_matches("error: ").split("\n\n");
     let message = paragraphs.next().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
-    let tip = rendered.lines().find_map(|line| line.trim().strip_prefix("tip: "));
+    let tip =
+        rendered.lines().find_map(|line| line.trim().strip_prefix("tip: ")).filter(|tip| !tip.starts_with("to pass"));
     let usage = rendered.lines().find_map(|line| line.strip_prefix("Usage: "));
     Failure::new(Kind::Usage, message).hint(match (tip, usage) {
         (Some(tip), _) => tip.to_owned(),

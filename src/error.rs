@@ -173,6 +173,9 @@ impl From<SettingsError> for Failure {
             SettingsError::Content { nearest, .. } => {
                 (Kind::Config, nearest.as_ref().map(|near| format!("did you mean `{near}`?")))
             }
+            SettingsError::File(FileFault::Io { path, .. }) if is_missing(&error) => {
+                (Kind::Config, Some(format!("if it shall be a new one, type `touch '{}'`", path.display())))
+            }
             SettingsError::File(fault) => (Kind::Config, fault.mend().map(|command| format!("type `{command}`"))),
             SettingsError::Profile { profile, .. } => {
                 (Kind::Config, Some(format!("see it with `tokenkeep profile show {profile}`")))
@@ -276,6 +279,11 @@ impl From<VaultError> for Failure {
     }
 }
 
+/// Tells whether the settings cannot be read because a file that was named is not there.
+fn is_missing(error: &SettingsError) -> bool {
+    matches!(error, SettingsError::File(fault) if fault.is_missing())
+}
+
 /// Tells whether a fault is about writing: then nothing is locked, and the disk is what must be mended.
 fn is_write_fault(fault: &FileFault) -> bool {
     const READING: [&str; 4] = ["open", "read", "look at", "list"];
@@ -284,7 +292,12 @@ fn is_write_fault(fault: &FileFault) -> bool {
 
 impl From<IdpError> for Failure {
     fn from(error: IdpError) -> Self {
-        let (kind, hint) = if error.is_temporary() {
+        let (kind, hint) = if matches!(error, IdpError::Tls { .. }) {
+            (
+                Kind::Later,
+                "if an authority of your own signs its certificate, name it: `--ca-file FILE`, or `ca_file` in the profile",
+            )
+        } else if error.is_temporary() {
             (Kind::Later, "try again later")
         } else {
             (Kind::Config, "compare the profile with what the provider says: `tokenkeep profile discover ISSUER`")

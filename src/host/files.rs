@@ -261,7 +261,8 @@ fn place<T>(
     mode: u32,
     put: impl FnOnce(&Path) -> Result<T, FileFault>,
 ) -> Result<T, FileFault> {
-    let folder = path.parent().unwrap_or(Path::new("."));
+    // the parent of a bare name is the empty path
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.new", std::process::id()));
     let new = folder.join(name);
