@@ -4,22 +4,22 @@ use serde_json::json;
 
 use super::init;
 use super::profile::flags::{ProfileFlags, write_profile};
+use super::revoke_old::{generation_of_login, revoke_old};
 use super::target::{Target, TokenArgs};
 use super::{Context, Outcome};
-use crate::error::{Failure, Kind, revocation_failure};
+use crate::error::{Failure, Kind};
 use crate::host::process;
 use crate::idp::{Client, DeviceLogin, Endpoint, Wire};
 use crate::keeper::login::{Login, Poll};
 use crate::keeper::plan::Fetch;
-use crate::keeper::{Keeper, KeeperError, dies_at};
+use crate::keeper::{Keeper, KeeperError, dies_at, token_set};
 use crate::output::link::{self, Qr};
 use crate::output::{Form, put_time};
 use crate::profile::{EntryName, Profile};
-use crate::settings::ProfileTable;
 use crate::token::scopes::Scopes;
 use crate::token::time::Lifetime;
-use crate::vault::entry::{Born, TokenSet};
-use crate::vault::{Vault, header};
+use crate::vault::entry::Born;
+use crate::vault::{Vault, VaultError, header};
 
 /// Examples of the command.
 const EXAMPLES: &str = "Examples:
@@ -63,55 +63,32 @@ pub(crate) struct Args {
 /// Runs the command.
 pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     process::leave_on_signals().map_err(|error| Failure::from_error(Kind::Failed, &error))?;
-    let (target, new_profile) = target(args, cx)?;
+    let mut target = Target::of(cx, args.name.as_ref(), args.user.as_deref())?;
+    let new_profile = target.complete(cx, &args.profile, ("generate", Kind::NotFound))?;
     let profile = login_profile(args, &target)?;
     let vault = open_or_make_vault(cx)?;
+    refuse_stored(&target, &vault)?;
     if !args.force && is_good(cx, &target, &vault)? {
         cx.printer.notice(&format!("the token of `{}` is good; log in all the same with --force", target.name));
         return report(cx, &target, &vault);
     }
-    let before = present_tokens(&target, &vault);
-    log_in(args, cx, &target, &profile, &vault)?;
+    let seen = newest_generation(&target, &vault)?;
+    let rests = log_in(args, cx, &target, &profile, &vault)?;
     if let Some(table) = new_profile {
         write_profile(cx, &target.name.profile(), &table)?;
     }
-    if let Some(before) = before.filter(|_| args.revoke_old) {
-        revoke_old(cx, &target, &vault, &before)?;
+    if args.revoke_old {
+        match generation_of_login(&vault, &target.name, seen)?.filter(|_| rests == Rests::Published) {
+            Some(login) => revoke_old(cx, &target, &vault, login)?,
+            None => cx.printer.notice("the old token was not revoked, since the new login is not in its place yet"),
+        }
     }
     report(cx, &target, &vault)
 }
 
-/// Finds the profile, or makes one out of flags; it is written only when the login has succeeded.
-fn target(args: &Args, cx: &Context) -> Result<(Target, Option<ProfileTable>), Failure> {
-    let mut target = Target::of(cx, args.name.as_ref(), args.user.as_deref())?;
-    let name = target.name.profile();
-    let settings = cx.settings()?;
-    if let Some(existing) = settings.config.profiles.get(&name) {
-        if let Some(key) = args.profile.contradiction(existing) {
-            return Err(Failure::new(Kind::Usage, format!("the profile `{name}` says otherwise: {key}")).hint(
-                format!("leave the flag out, or change the profile: `tokenkeep profile add {name} --replace ...`"),
-            ));
-        }
-        return Ok((target, None));
-    }
-    if args.profile.issuer.is_none() || args.profile.client_id.is_none() {
-        return Err(Failure::from(settings.profile(&name).err().unwrap_or_else(|| unreachable_profile(&name)))
-            .hint(format!("name the provider: `tokenkeep generate {name} --issuer URL --client-id ID`")));
-    }
-    let table = args.profile.table();
-    super::profile::flags::check_profile(cx, &name, &table)?;
-    target.profile = Some(settings.build(&name, &table)?);
-    Ok((target, Some(table)))
-}
-
-/// The error of a profile that is not there.
-fn unreachable_profile(name: &EntryName) -> crate::settings::SettingsError {
-    crate::settings::SettingsError::UnknownProfile { name: name.clone(), nearest: None }
-}
-
 /// Returns the profile with what the flags ask for in this login.
 fn login_profile(args: &Args, target: &Target) -> Result<Profile, Failure> {
-    let missing = || Failure::from(unreachable_profile(&target.name.profile()));
+    let missing = || target.failure(KeeperError::NoEntry { name: target.name.clone() });
     let mut profile = target.profile.clone().ok_or_else(missing)?;
     if !args.profile.scopes.is_empty() {
         profile.scopes = Scopes::parse(&args.profile.scopes)
@@ -140,23 +117,40 @@ fn open_or_make_vault(cx: &mut Context) -> Result<Vault, Failure> {
     Ok(vault)
 }
 
-/// Tells whether the present login still gives access tokens. A stored secret is not one, and not replaced by one.
-fn is_good(cx: &Context, target: &Target, vault: &Vault) -> Result<bool, Failure> {
-    let wanted = target.wanted(cx, &TokenArgs::default(), None, Fetch::IfDue)?;
-    match cx.keeper(vault)?.fetch(&target.name, target.profile.as_ref(), &wanted) {
-        Err(error @ KeeperError::NotATokenSet { .. }) => Err(Failure::from_error(Kind::Usage, &error)
+/// Refuses to log in over something that somebody stored: a login replaces a login alone.
+fn refuse_stored(target: &Target, vault: &Vault) -> Result<(), Failure> {
+    // one that does not open is replaced: that may be why somebody logs in again
+    let Ok(Some(entry)) = vault.newest(&target.name) else { return Ok(()) };
+    match token_set(&entry) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Failure::from_error(Kind::Usage, &error)
             .hint(format!("log in under another name, or remove it with `tokenkeep delete {}`", target.name))),
-        outcome => Ok(outcome.is_ok()),
     }
 }
 
-/// Returns the tokens of the login before.
-fn present_tokens(target: &Target, vault: &Vault) -> Option<TokenSet> {
-    vault.newest(&target.name).ok()??.body.tokens().cloned()
+/// Tells whether the present login still gives access tokens.
+fn is_good(cx: &Context, target: &Target, vault: &Vault) -> Result<bool, Failure> {
+    let wanted = target.wanted(cx, &TokenArgs::default(), None, Fetch::IfDue)?;
+    Ok(cx.keeper(vault)?.fetch(&target.name, target.profile.as_ref(), &wanted).is_ok())
+}
+
+/// Returns the number of the newest generation, or 0.
+fn newest_generation(target: &Target, vault: &Vault) -> Result<u64, Failure> {
+    let generations = vault.shelf().generations(&target.name).map_err(VaultError::from)?;
+    Ok(generations.first().copied().unwrap_or(0))
+}
+
+/// Where a login rests.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rests {
+    /// It is the newest generation.
+    Published,
+    /// It waits beside the generations, and the next command that writes the entry publishes it.
+    Aside,
 }
 
 /// Begins the device flow, shows the link, and asks until the person has decided (RFC 8628).
-fn log_in(args: &Args, cx: &mut Context, target: &Target, profile: &Profile, vault: &Vault) -> Result<(), Failure> {
+fn log_in(args: &Args, cx: &mut Context, target: &Target, profile: &Profile, vault: &Vault) -> Result<Rests, Failure> {
     let keeper = cx.keeper(vault)?;
     keeper.rehearse(&target.name).map_err(|error| target.failure(error))?;
     let mut born = Born {
@@ -176,11 +170,11 @@ fn log_in(args: &Args, cx: &mut Context, target: &Target, profile: &Profile, vau
         wire.begin_device(endpoints.need(Endpoint::DeviceAuthorization)?, &client, &profile.scopes, audience)?;
     show(args, cx, &device);
     let login = Login { name: &target.name, profile, born, client_secret, code: device.device_code.clone() };
-    let notice = wait(&cx.keeper(vault)?, cx, target, &login, &device)?;
+    let (rests, notice) = wait(&cx.keeper(vault)?, cx, target, &login, &device)?;
     if let Some(notice) = notice {
         cx.printer.notice(&notice);
     }
-    Ok(())
+    Ok(rests)
 }
 
 /// Shows the link and the code, even when notices are silenced: without them nobody can log in.
@@ -211,7 +205,7 @@ fn wait(
     target: &Target,
     login: &Login<'_>,
     device: &DeviceLogin,
-) -> Result<Option<String>, Failure> {
+) -> Result<(Rests, Option<String>), Failure> {
     let again = format!("type `tokenkeep generate {}` again", target.name);
     let end = cx.now().after(device.expires_in);
     let mut interval = device.interval;
@@ -225,13 +219,12 @@ fn wait(
                 interval = interval.plus(interval);
                 tracing::warn!(%why, "the provider did not answer");
             }
-            Poll::Done { token: None, .. } => {
-                return Ok(Some(
-                    "the offline token is kept, but the provider's first access token is unusable".to_owned(),
-                ));
+            Poll::Done { unpublished: Some(why), .. } => {
+                return Ok((Rests::Aside, Some(format!("the login is kept, and waits to be published: {why}"))));
             }
-            Poll::Done { unpublished, .. } => {
-                return Ok(unpublished.map(|why| format!("the login is kept, and waits to be published: {why}")));
+            Poll::Done { token, unpublished: None } => {
+                let unusable = "the offline token is kept, but the provider's first access token is unusable";
+                return Ok((Rests::Published, token.is_none().then(|| unusable.to_owned())));
             }
             Poll::Denied { words } => {
                 return Err(Failure::new(Kind::Login, "the login was refused").because(words).hint(again));
@@ -250,20 +243,6 @@ fn login_failure(target: &Target, error: KeeperError) -> Failure {
         failure.message = format!("cannot log in to {}", target.name);
     }
     failure
-}
-
-/// Revokes the token of the login before, then proves that the new one lives: a provider may count both as one grant.
-fn revoke_old(cx: &mut Context, target: &Target, vault: &Vault, before: &TokenSet) -> Result<(), Failure> {
-    let keeper = cx.keeper(vault)?;
-    keeper.revoke(&target.name, before, target.profile.as_ref()).map_err(|error| {
-        revocation_failure(error).while_doing("the new login is kept; the old token could not be revoked")
-    })?;
-    let wanted = target.wanted(cx, &TokenArgs::default(), None, Fetch::Always)?;
-    target
-        .fetch(&keeper, &wanted)
-        .map_err(|failure| failure.while_doing("revoking the old token killed the new login"))?;
-    cx.printer.notice("revoked the old token; the new one lives");
-    Ok(())
 }
 
 /// Says what the vault holds now.

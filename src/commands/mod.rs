@@ -15,6 +15,7 @@ pub(crate) mod man;
 pub(crate) mod profile;
 pub(crate) mod refresh;
 pub(crate) mod revoke;
+mod revoke_old;
 pub(crate) mod show;
 mod source;
 pub(crate) mod status;

@@ -6,14 +6,13 @@ use serde_json::json;
 
 use super::context::unanswered;
 use super::profile::flags::{ProfileFlags, write_profile};
+use super::revoke_old::revoke_old;
 use super::source::{SourceArgs, trimmed};
-use super::target::{Target, TokenArgs};
+use super::target::Target;
 use super::{Context, Outcome};
-use crate::error::{Failure, Kind, revocation_failure};
+use crate::error::{Failure, Kind};
 use crate::host::terminal::{self, Echo};
-use crate::idp::Revocation;
 use crate::keeper::LOCK_PATIENCE;
-use crate::keeper::plan::Fetch;
 use crate::output::Form;
 use crate::profile::{EntryName, Profile};
 use crate::secret::{RefreshToken, StoredSecret};
@@ -98,7 +97,7 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let mut target = Target::of(cx, Some(&args.name), args.user.as_deref())?;
     let kind = kind(args, &target)?;
     let new_profile = match kind {
-        StoreKind::RefreshToken => target.complete(cx, &args.profile, "store")?,
+        StoreKind::RefreshToken => target.complete(cx, &args.profile, ("store", Kind::Usage))?,
         StoreKind::AccessToken | StoreKind::ClientSecret | StoreKind::AdminKey | StoreKind::Secret => None,
     };
     let expires_at = expiry(args, cx)?;
@@ -106,15 +105,13 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let vault = cx.open_vault()?;
     let text = read(args, cx, &target)?;
     let body = body(kind, (&text, expires_at), &target, cx.now())?;
-    let (generation, before) = put(cx, &target, &vault, body.clone())?;
+    let generation = put(cx, &target, &vault, body.clone())?;
     if let Some(table) = new_profile {
         write_profile(cx, &target.name.profile(), &table)?;
     }
     report(cx, &target, &body, generation)?;
-    match before.filter(|before| args.revoke_old && !before.refresh_token.secret().is_same(text.secret())) {
-        Some(before) => revoke(cx, &target, &vault, &before)?,
-        None if args.revoke_old => cx.printer.notice("there was no other refresh token to revoke"),
-        None => {}
+    if args.revoke_old {
+        revoke_old(cx, &target, &vault, generation)?;
     }
     Ok(Outcome::Done)
 }
@@ -211,16 +208,29 @@ fn tokens(profile: &Profile, token: RefreshToken, (expires_at, now): (Option<Tim
     }
 }
 
-/// Puts the next generation into the vault; returns its number and the tokens that were there before.
-fn put(cx: &Context, target: &Target, vault: &Vault, body: Body) -> Result<(u64, Option<TokenSet>), Failure> {
+/// Puts the next generation into the vault, and returns its number.
+fn put(cx: &Context, target: &Target, vault: &Vault, body: Body) -> Result<u64, Failure> {
     let name = &target.name;
     let lock = vault.shelf().lock(name, LOCK_PATIENCE)?;
     cx.keeper(vault)?.adopt_unpublished(name, &lock).map_err(|error| target.failure(error))?;
-    // one that does not open is replaced all the same: that may be why somebody stores a new one
-    let before = vault.newest(name).ok().flatten().and_then(|entry| entry.body.tokens().cloned());
+    match vault.newest(name) {
+        Ok(present) => refuse_other_kind(name, present.as_ref().map(|entry| &entry.body), &body)?,
+        // that it does not open may be why somebody stores a new login; anything else could push one out
+        Err(_) if body.tokens().is_some() => {}
+        Err(error) => return Err(Failure::from(error).hint(format!("remove it first: `tokenkeep delete {name}`"))),
+    }
     let generation = vault.put(name, body, &lock, cx.now())?;
     super::delete::forget(&lock.file);
-    Ok((generation, before))
+    Ok(generation)
+}
+
+/// Refuses to replace an entry by one of another kind: a few generations later a refresh token would be gone for good.
+fn refuse_other_kind(name: &EntryName, present: Option<&Body>, new: &Body) -> Result<(), Failure> {
+    let Some(present) = present.map(Body::kind).filter(|present| *present != new.kind()) else { return Ok(()) };
+    let message =
+        format!("`{name}` holds a text of the kind {present}, which one of the kind {} does not replace", new.kind());
+    Err(Failure::new(Kind::Usage, message)
+        .hint(format!("store it under another name, or remove what is there first: `tokenkeep delete {name}`")))
 }
 
 /// Says what was stored.
@@ -235,23 +245,5 @@ fn report(cx: &mut Context, target: &Target, body: &Body, generation: u64) -> Re
     {
         cx.printer.notice(&format!("it expired at {end}"));
     }
-    Ok(())
-}
-
-/// Revokes the refresh token that was there before, then proves that the new one lives: a provider may count both as one
-/// grant.
-fn revoke(cx: &mut Context, target: &Target, vault: &Vault, before: &TokenSet) -> Result<(), Failure> {
-    let outcome = cx.keeper(vault)?.revoke(&target.name, before, target.profile.as_ref());
-    let said = outcome.map_err(|error| {
-        revocation_failure(error).while_doing("the new token is stored; the old one could not be revoked")
-    })?;
-    let wanted = target.wanted(cx, &TokenArgs::default(), None, Fetch::Always)?;
-    target
-        .fetch(&cx.keeper(vault)?, &wanted)
-        .map_err(|failure| failure.while_doing("the old token is revoked, and the new one gives no access token"))?;
-    cx.printer.notice(match said {
-        Revocation::Revoked => "the provider revoked the old token; the new one lives",
-        Revocation::Unknown => "the provider does not know the old token, which is worth nothing; the new one lives",
-    });
     Ok(())
 }

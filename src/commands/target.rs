@@ -77,12 +77,12 @@ impl Target {
     }
 
     /// Takes flags that describe a profile: they may make one, which is returned to be written once all else has
-    /// succeeded, and may not contradict one that is there. `command` is what needs the profile.
+    /// succeeded, and may not contradict one that is there. `command` needs the profile, and ends so without one.
     pub(crate) fn complete(
         &mut self,
         cx: &Context,
         flags: &ProfileFlags,
-        command: &str,
+        (command, kind): (&str, Kind),
     ) -> Result<Option<ProfileTable>, Failure> {
         let (name, settings) = (self.name.profile(), cx.settings()?);
         if let Some(existing) = settings.config.profiles.get(&name) {
@@ -95,11 +95,8 @@ impl Target {
             };
         }
         if flags.issuer.is_none() || flags.client_id.is_none() {
-            return Err(Failure::new(
-                Kind::Usage,
-                format!("there is no profile `{name}` that says whose token this is"),
-            )
-            .hint(format!("name the provider: `tokenkeep {command} {name} --issuer URL --client-id ID`")));
+            return Err(Failure::new(kind, format!("there is no profile `{name}` that names the provider"))
+                .hint(format!("name it here: `tokenkeep {command} {name} --issuer URL --client-id ID`")));
         }
         let table = flags.table();
         check_profile(cx, &name, &table)?;

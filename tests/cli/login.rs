@@ -338,6 +338,27 @@ fn revoke_old_revokes_it_and_proves_the_new_one() {
 }
 
 #[test]
+fn revoke_old_takes_the_token_that_a_refresh_brought_meanwhile() {
+    let world = World::with(person(Approval::ByHand));
+    world.store_login("prod");
+    let front = world.start(["generate", "prod", "--force", "--revoke-old"]);
+    let code = world.provider.wait_for_user_code(PATIENCE);
+    world.run(["refresh", "prod", "--force"]).ok();
+    let meanwhile = world.provider.newest_refresh_token().unwrap();
+    world.provider.approve(&code);
+    Ran::from(front.wait_with_output().unwrap()).ok().says("revoked the old token");
+    assert!(!world.provider.is_refresh_live(&meanwhile));
+    assert!(world.provider.is_access_live(&world.token("prod")));
+}
+
+#[test]
+fn revoke_old_without_an_old_one_says_so() {
+    let world = World::with(at_once());
+    world.run(["generate", "prod", "--revoke-old"]).ok().says("no other refresh token");
+    assert_eq!(world.provider.count(Endpoint::Revocation), 0);
+}
+
+#[test]
 fn revoke_old_never_sends_a_token_to_another_provider() {
     let world = logged_in();
     let old = world.provider.newest_refresh_token().unwrap();
@@ -366,6 +387,7 @@ fn a_login_does_not_replace_a_stored_secret() {
     let world = World::with(at_once());
     world.feed(["store", "prod", "--kind", "secret", "--stdin"], "precious").ok();
     generate(&world).fails(2).says("tokenkeep delete prod");
+    world.run(["generate", "prod", "--force"]).fails(2).says("tokenkeep delete prod");
     assert_eq!(world.run(["get", "prod"]).ok().stdout.trim_end(), "precious");
     assert!(world.provider.requests().is_empty());
 }

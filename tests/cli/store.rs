@@ -99,6 +99,30 @@ fn the_token_before_is_revoked_on_request_and_the_new_one_lives() {
 }
 
 #[test]
+fn another_kind_replaces_nothing() {
+    let world = World::logged_in(Settings::default());
+    for kind in ["secret", "access-token", "client-secret", "admin-key"] {
+        let ran = world.feed(["store", "prod", "--kind", kind, "--stdin"], "another");
+        ran.fails(2).says("refresh-token").says("tokenkeep delete prod");
+    }
+    assert_eq!(world.generation("prod"), 1);
+    assert!(world.provider.is_access_live(&world.token("prod")));
+    world.feed(["store", "kept", "--stdin"], "first").ok();
+    world.feed(["store", "kept", "--kind", "client-secret", "--stdin"], "second").fails(2).says("delete kept");
+    world.feed(["store", "kept", "--stdin"], "third").ok();
+    assert_eq!(world.token("kept"), "third");
+}
+
+#[test]
+fn what_does_not_open_is_replaced_by_a_login_alone() {
+    let world = World::logged_in(Settings::default());
+    std::fs::write(world.entry("prod").join("1.age"), "damaged").unwrap();
+    world.feed(["store", "prod", "--kind", "secret", "--stdin"], "x").fails(5).says("tokenkeep delete prod");
+    world.store_login("prod");
+    world.token("prod");
+}
+
+#[test]
 fn a_user_has_an_entry_of_its_own() {
     let world = World::logged_in(Settings::default());
     let token = world.provider.grant("automated-access", &["openid", "offline_access"]);
