@@ -232,6 +232,13 @@ pub(crate) fn flush(file: &File, path: &Path) -> Result<(), FileFault> {
     file.sync_all().map_err(fault("write to the disk", path))
 }
 
+/// Waits until what somebody else wrote to a file rests on the disk.
+pub(crate) fn flush_path(path: &Path) -> Result<(), FileFault> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOFOLLOW;
+    let file = rustix::fs::open(path, flags, Mode::empty()).map_err(fault("open", path))?;
+    flush(&File::from(file), path)
+}
+
 /// Waits until the names in a folder rest on the disk.
 pub(crate) fn sync_folder(path: &Path) -> Result<(), FileFault> {
     let folder = File::open(path).map_err(fault("open", path))?;

@@ -260,11 +260,11 @@ fn seal(request: &Request, tokens: &TokenSet, written_at: Timestamp) -> Result<V
     }
 }
 
-/// Writes the sealed answer; after a failed flush nothing is known of a file, so the second try is a new one.
+/// Writes the sealed answer; if that fails, once more into another file. What the first try left stays where it is.
 fn rest(lock: &EntryLock, reserved: Reserved, sealed: &[u8]) -> Result<(), FileFault> {
     match reserved.fill(sealed) {
         Ok(()) => Ok(()),
-        Err(first) => lock.reserve().and_then(|again| again.fill(sealed)).map_err(|_| first),
+        Err(first) => lock.rewrite(sealed).map_err(|_| first),
     }
 }
 

@@ -219,9 +219,17 @@ impl EntryLock {
         }
     }
 
-    /// Gives what is in `next` its number, and waits until the name rests on the disk.
+    /// Writes an answer whose file could not be filled into a new one: after a failed flush nothing is known of the
+    /// first. It takes the place of `next` only when all of it rests on the disk.
+    pub(crate) fn rewrite(&self, sealed: &[u8]) -> Result<(), FileFault> {
+        files::replace(&self.next(), sealed, 0o600)
+    }
+
+    /// Gives what is in `next` its number, and waits until content and name rest on the disk.
     pub(crate) fn publish(&self, generation: u64) -> Result<(), FileFault> {
         let to = self.folder.join(format!("{generation}.age"));
+        // whoever wrote it may have died before the flush, and a name must not outlive what it stands for
+        files::flush_path(&self.next())?;
         match files::publish(&self.next(), &to)? {
             Published::Yes => files::sync_folder(&self.folder),
             Published::NameTaken => Err(fault("publish", &to)(io::Error::from(io::ErrorKind::AlreadyExists))),
@@ -268,4 +276,42 @@ fn generation_of(file: &str) -> Option<u64> {
     let digits = file.strip_suffix(".age")?;
     let canonical = digits.bytes().all(|byte| byte.is_ascii_digit()) && !digits.starts_with('0');
     if canonical { digits.parse().ok() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use super::*;
+
+    /// An entry's folder and its lock.
+    fn entry() -> (tempfile::TempDir, Shelf, EntryName, EntryLock) {
+        let vault = tempfile::tempdir().unwrap();
+        let (shelf, name) = (Shelf::of(vault.path()), "prod".parse().unwrap());
+        files::make_folder(&vault.path().join("entries")).unwrap();
+        let lock = shelf.lock(&name, Duration::ZERO).unwrap();
+        (vault, shelf, name, lock)
+    }
+
+    #[test]
+    fn a_second_try_is_another_file_in_the_place_of_the_first() {
+        let (_vault, _, _, lock) = entry();
+        lock.reserve().unwrap().fill(b"first").unwrap();
+        let mut first = File::open(lock.next()).unwrap();
+        lock.rewrite(b"second").unwrap();
+        assert_eq!(lock.unpublished().unwrap().unwrap(), b"second");
+        let mut text = String::new();
+        first.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "first");
+    }
+
+    #[test]
+    fn a_second_try_that_fails_leaves_what_the_first_wrote() {
+        let (_vault, _, _, lock) = entry();
+        lock.reserve().unwrap().fill(b"first").unwrap();
+        let in_the_way = lock.folder().join(format!("next.{}.new", std::process::id()));
+        std::fs::create_dir(in_the_way).unwrap();
+        lock.rewrite(b"second").unwrap_err();
+        assert_eq!(lock.unpublished().unwrap().unwrap(), b"first");
+    }
 }
