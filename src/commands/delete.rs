@@ -37,7 +37,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let Args { name, yes } = args;
     let shelf = Shelf::of(&cx.vault_folder()?);
-    if generations(&shelf, name)?.is_empty() {
+    if !shelf.holds_anything(name).map_err(|fault| file_failure(Kind::Locked, &fault))? {
         return Err(unknown(&shelf, name));
     }
     let warning = if is_login(cx, name) {
@@ -68,11 +68,6 @@ pub(super) fn forget(lock: &std::fs::File) {
     if let Err(error) = Note::write(None, lock) {
         tracing::warn!(%error, "the note of a deleted entry stays");
     }
-}
-
-/// Lists the generations of an entry; without a vault there are none.
-fn generations(shelf: &Shelf, name: &EntryName) -> Result<Vec<u64>, Failure> {
-    shelf.generations(name).map_err(|fault| file_failure(Kind::Locked, &fault))
 }
 
 /// Tells whether an entry is likely to hold a refresh token: the vault, which knows, may be locked.

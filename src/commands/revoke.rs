@@ -77,7 +77,7 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
 /// Revokes and deletes under the entry's lock, so that no refresh can come between.
 fn take_back(args: &Args, cx: &Context, target: &Target, vault: &Vault) -> Result<End, Failure> {
     let (keeper, shelf) = (cx.keeper(vault)?, vault.shelf());
-    if vault.newest(&target.name)?.is_none() {
+    if !shelf.holds_anything(&target.name).map_err(VaultError::from)? {
         return Err(target.failure(KeeperError::NoEntry { name: target.name.clone() }));
     }
     let lock = shelf.lock(&target.name, LOCK_PATIENCE)?;

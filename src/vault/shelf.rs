@@ -113,7 +113,7 @@ impl Shelf {
 
     /// Lists what lies in an entry's folder and has no place there.
     pub(crate) fn foreign_files(&self, name: &EntryName) -> Result<Vec<PathBuf>, FileFault> {
-        let known = |file: &str| file == "lock" || file == "next" || generation_of(file).is_some();
+        let known = |file: &str| file == "lock" || file == "next" || is_aside(file) || generation_of(file).is_some();
         let foreign = self.files(name)?.into_iter().filter(|file| !file.to_str().is_some_and(known));
         Ok(foreign.map(|file| self.entry_folder(name).join(file)).collect())
     }
@@ -162,10 +162,20 @@ impl Shelf {
         }
     }
 
+    /// Tells whether an entry holds anything at all. An answer that was never published is no generation yet, and holds
+    /// a refresh token: `delete` removes it, and `revoke` adopts it first.
+    pub(crate) fn holds_anything(&self, name: &EntryName) -> Result<bool, FileFault> {
+        Ok(self.files(name)?.iter().any(|file| file != "lock"))
+    }
+
     /// Removes all that an entry holds, under its lock; the lock's file stays for ever.
     pub(crate) fn delete(&self, name: &EntryName, _lock: &EntryLock) -> Result<(), FileFault> {
         let folder = self.entry_folder(name);
-        for file in self.files(name)?.into_iter().filter(|file| file != "lock") {
+        let mut files = self.files(name)?;
+        files.retain(|file| file != "lock");
+        // what never was the newest goes first, the newest last: whatever interrupts this, no older one takes its place
+        files.sort_by_key(|file| file.to_str().and_then(generation_of));
+        for file in files {
             let path = folder.join(file);
             std::fs::remove_file(&path).map_err(fault("remove", &path))?;
         }
@@ -238,8 +248,13 @@ impl EntryLock {
 
     /// Moves an unpublished answer that follows nothing to where it bothers nobody; `delete` removes it.
     pub(crate) fn put_aside(&self, now: i64) -> Result<(), FileFault> {
-        let aside = self.folder.join(format!("aside-{now}.age"));
-        std::fs::rename(self.next(), &aside).map_err(fault("put aside", &self.next()))
+        let mut aside = self.folder.join(format!("aside-{now}.age"));
+        let mut count = 1;
+        while files::publish(&self.next(), &aside)? == Published::NameTaken {
+            count += 1;
+            aside = self.folder.join(format!("aside-{now}-{count}.age"));
+        }
+        Ok(())
     }
 
     /// Removes all but the newest generations.
@@ -269,6 +284,12 @@ impl Reserved {
         // an empty file that stays is taken over by the next exchange
         drop(std::fs::remove_file(&self.path));
     }
+}
+
+/// Tells whether a file's name is that of an answer that was put aside.
+fn is_aside(file: &str) -> bool {
+    let when = file.strip_prefix("aside-").and_then(|file| file.strip_suffix(".age"));
+    when.is_some_and(|when| when.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-'))
 }
 
 /// Reads the generation out of a file's name.
@@ -313,5 +334,42 @@ mod tests {
         std::fs::create_dir(in_the_way).unwrap();
         lock.rewrite(b"second").unwrap_err();
         assert_eq!(lock.unpublished().unwrap().unwrap(), b"first");
+    }
+
+    #[test]
+    fn answers_that_are_put_aside_in_the_same_second_replace_nobody_and_belong_there() {
+        let (_vault, shelf, name, lock) = entry();
+        for text in [b"1", b"2", b"3"] {
+            lock.reserve().unwrap().fill(text).unwrap();
+            lock.put_aside(77).unwrap();
+        }
+        assert_eq!(shelf.files(&name).unwrap().len(), 4);
+        assert_eq!(shelf.foreign_files(&name).unwrap(), Vec::<PathBuf>::new());
+    }
+
+    #[test]
+    fn a_deletion_that_is_interrupted_makes_no_older_generation_the_newest() {
+        let (_vault, shelf, name, lock) = entry();
+        for generation in [9, 10, 11] {
+            lock.reserve().unwrap().fill(b"text").unwrap();
+            lock.publish(generation).unwrap();
+        }
+        lock.reserve().unwrap().fill(b"answer").unwrap();
+        // a folder cannot be removed like a file: the deletion ends here
+        std::fs::remove_file(shelf.path(&name, 10)).unwrap();
+        std::fs::create_dir(shelf.path(&name, 10)).unwrap();
+        shelf.delete(&name, &lock).unwrap_err();
+        assert_eq!(shelf.generations(&name).unwrap(), [11, 10]);
+        assert!(lock.unpublished().unwrap().is_none());
+    }
+
+    #[test]
+    fn an_answer_that_was_never_published_is_something_and_a_lock_is_not() {
+        let (_vault, shelf, name, lock) = entry();
+        assert!(!shelf.holds_anything(&name).unwrap());
+        lock.reserve().unwrap().fill(b"answer").unwrap();
+        assert!(shelf.holds_anything(&name).unwrap());
+        shelf.delete(&name, &lock).unwrap();
+        assert!(!shelf.holds_anything(&name).unwrap());
     }
 }

@@ -1,6 +1,6 @@
 //! `revoke` and `delete`: what ends where, and that nothing is lost when the provider does not answer.
 
-use provider::{Advertise, Endpoint, Fault, Settings};
+use provider::{Advertise, Approval, Endpoint, Fault, Settings};
 
 use crate::harness::{World, short_lived};
 
@@ -72,4 +72,29 @@ fn a_secret_is_deleted_and_not_revoked() {
     let world = World::new();
     world.feed(["store", "one", "--stdin"], "x").ok();
     world.run(["revoke", "one"]).fails(2).says("tokenkeep delete one");
+}
+
+/// A machine with a first login whose answer waits to be published.
+fn unpublished() -> World {
+    let world = World::with(Settings { approval: Approval::AfterPolls(0), ..short_lived(300) });
+    world.run(["generate", "prod"]).ok();
+    std::fs::rename(world.entry("prod").join("1.age"), world.entry("prod").join("next")).unwrap();
+    world
+}
+
+#[test]
+fn a_login_that_was_never_published_can_be_deleted() {
+    let world = unpublished();
+    world.run(["delete", "prod", "--yes"]).ok();
+    assert!(!world.entry("prod").join("next").exists());
+    world.run(["get", "prod"]).fails(4);
+}
+
+#[test]
+fn a_login_that_was_never_published_can_be_revoked() {
+    let world = unpublished();
+    let token = world.provider.newest_refresh_token().unwrap();
+    world.run(["revoke", "prod"]).ok().says("revoked");
+    assert!(!world.provider.is_refresh_live(&token));
+    assert!(!world.entry("prod").join("next").exists());
 }
