@@ -360,6 +360,15 @@ fn another_vault_is_trusted_on_demand_and_both_digests_are_shown() {
 }
 
 #[test]
+fn a_vault_is_trusted_with_a_passphrase_that_can_be_read_once() {
+    let world = world();
+    add_words(&world, "words", "one two three");
+    world.forget_identity_file();
+    std::fs::remove_dir_all(world.home().join("state")).unwrap();
+    world.hand(["vault", "verify", "--trust", "--passphrase-fd", "3"], "one two three").ok().says("expected now");
+}
+
+#[test]
 fn a_vault_is_not_trusted_by_who_cannot_open_it() {
     let world = replaced();
     std::fs::remove_file(world.identity_file()).unwrap();

@@ -28,10 +28,7 @@ pub(super) struct Args {
 
 /// Runs the command.
 pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
-    if args.trust {
-        trust(cx)?;
-    }
-    let vault = cx.open_vault()?;
+    let vault = if args.trust { trust(cx)? } else { cx.open_vault()? };
     let faults = vault.verify()?;
     for path in vault.foreign()? {
         let path = escaped(&path.display().to_string());
@@ -51,13 +48,13 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     Ok(Outcome::Done)
 }
 
-/// Pins the vault that is there, and shows both digests.
-fn trust(cx: &mut Context) -> Result<(), Failure> {
+/// Opens the vault that is there, pins it, and shows both digests.
+fn trust(cx: &mut Context) -> Result<Vault, Failure> {
     let (folder, pin) = (cx.vault_folder()?, cx.pin()?);
     let vault = Vault::open_unpinned(&folder, &cx.sources()?, cx.asker().as_deref())?;
     let before = pin.read()?.unwrap_or_else(|| "nothing".to_owned());
     let now = digest_hex(vault.recipient());
     pin.renew(vault.recipient())?;
     cx.printer.notice(&format!("expected before: {before}\nexpected now:    {now}"));
-    Ok(())
+    Ok(vault)
 }
