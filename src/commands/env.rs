@@ -6,7 +6,6 @@ use super::{Context, Outcome};
 use crate::error::{Failure, Kind};
 use crate::output::Form;
 use crate::output::assignments::{Assignment, Format};
-use crate::output::revealed;
 use crate::profile::variable_of;
 
 /// Examples of the command.
@@ -43,13 +42,11 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let requests = args.variables.requests(cx)?;
     let vault = cx.open_vault()?;
     let filled = args.variables.fill(&cx.keeper(&vault)?, requests)?;
-    let assignments: Vec<_> = filled
-        .iter()
-        .map(|one| Assignment { variable: &one.variable, value: revealed(one.handout.secret()) })
-        .collect();
-    let text = zeroize::Zeroizing::new(format.write(&assignments).map_err(|fault| {
+    let assignments: Vec<_> =
+        filled.iter().map(|one| Assignment { variable: &one.variable, value: one.handout.secret() }).collect();
+    let text = format.write(&assignments).map_err(|fault| {
         Failure::from_error(Kind::Usage, &fault).hint("choose another --format, or use `tokenkeep exec`")
-    })?);
+    })?;
     for notice in filled.iter().filter_map(|one| one.handout.notice()) {
         cx.printer.notice(notice);
     }

@@ -2,14 +2,17 @@
 
 use serde_json::json;
 
-use super::target::{Handout, Target, TokenArgs};
+use super::target::{Handout, Target, TokenArgs, is_enough};
 use super::{Context, Outcome};
 use crate::error::{Failure, Kind};
-use crate::keeper::plan::Fetch;
-use crate::output::{Form, put_time, revealed};
+use crate::keeper::Keeper;
+use crate::keeper::plan::{Fetch, Wanted};
+use crate::output::{Form, put_time};
 use crate::profile::EntryName;
-use crate::secret::{IdToken, Secret};
-use crate::token::time::Lifetime;
+use crate::secret::IdToken;
+use crate::token::claims::Claims;
+use crate::token::text::is_usable;
+use crate::token::time::{Lifetime, Timestamp};
 
 /// Examples of the command.
 const EXAMPLES: &str = "Examples:
@@ -72,14 +75,31 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
         cx.printer.notice(notice);
     }
     if args.id_token {
-        return print(args, cx, (&target, &handout), id_token(&target, &vault)?.secret());
+        return print_id_token(cx, &target, &id_token(&target, &cx.keeper(&vault)?, &wanted)?);
     }
-    print(args, cx, (&target, &handout), handout.secret())
+    print(args, cx, &target, &handout)
+}
+
+/// Returns the ID token of the newest token set, refreshed if it has expired.
+fn id_token(target: &Target, keeper: &Keeper<'_>, wanted: &Wanted) -> Result<IdToken, Failure> {
+    let now = (keeper.now)().into();
+    let is_good = |token: &IdToken| expiry(token).is_none_or(|end| is_enough(end, wanted.min_ttl, now));
+    let mut token = newest_id_token(target, keeper)?;
+    if !is_good(&token) && wanted.fetch != Fetch::Never {
+        target.fetch(keeper, &Wanted { fetch: Fetch::Always, ..wanted.clone() })?;
+        token = newest_id_token(target, keeper)?;
+    }
+    if is_good(&token) {
+        return Ok(token);
+    }
+    Err(Failure::new(Kind::Login, format!("the ID token of `{}` has expired", target.name))
+        .because("a refresh brought no newer one, or was not allowed")
+        .hint(format!("log in again with `tokenkeep generate {} --force`", target.name)))
 }
 
 /// Returns the ID token that came with the newest token set.
-fn id_token(target: &Target, vault: &crate::vault::Vault) -> Result<IdToken, Failure> {
-    let entry = vault.newest(&target.name)?;
+fn newest_id_token(target: &Target, keeper: &Keeper<'_>) -> Result<IdToken, Failure> {
+    let entry = keeper.vault.newest(&target.name)?;
     let found = entry.as_ref().and_then(|entry| entry.body.tokens()).and_then(|tokens| tokens.id_token.as_ref());
     found.cloned().ok_or_else(|| {
         Failure::new(Kind::Failed, format!("the provider gave no ID token for `{}`", target.name))
@@ -87,35 +107,49 @@ fn id_token(target: &Target, vault: &crate::vault::Vault) -> Result<IdToken, Fai
     })
 }
 
-/// Prints the token in the form that was asked for.
-fn print(
-    args: &Args,
-    cx: &mut Context,
-    (target, handout): (&Target, &Handout),
-    secret: &Secret<String>,
-) -> Result<Outcome, Failure> {
-    let text = revealed(secret);
-    let token_type = handout.token().map_or("Bearer", |token| token.token_type.as_str());
+/// Returns when an ID token ends, as it says itself.
+fn expiry(token: &IdToken) -> Option<Timestamp> {
+    Claims::unverified(token.secret()).and_then(|claims| claims.expires_at())
+}
+
+/// Prints an ID token.
+fn print_id_token(cx: &mut Context, target: &Target, token: &IdToken) -> Result<Outcome, Failure> {
     if cx.printer.form == Form::Json {
-        let token = handout.token();
+        let mut object = json!({"profile": target.name, "id_token": null});
+        put_time(&mut object, "expires", expiry(token));
+        cx.printer.object_with_secrets(object, &[("/id_token".to_owned(), token.secret())])?;
+    } else {
+        cx.printer.secret_line("", token.secret(), "")?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// Prints the token in the form that was asked for.
+fn print(args: &Args, cx: &mut Context, target: &Target, handout: &Handout) -> Result<Outcome, Failure> {
+    let (secret, token) = (handout.secret(), handout.token());
+    let token_type = token.map_or("Bearer", |token| token.token_type.as_str());
+    if cx.printer.form == Form::Json {
         let mut object = json!({
             "profile": target.name,
-            "access_token": text,
+            "access_token": null,
             "token_type": token.map(|token| &token.token_type),
             "scope": token.and_then(|token| token.scopes.as_ref()).map(ToString::to_string),
             "audience": token.and_then(|token| token.asked.audience.as_ref()),
         });
         put_time(&mut object, "expires", handout.expires_at());
-        cx.printer.object(object)?;
+        cx.printer.object_with_secrets(object, &[("/access_token".to_owned(), secret)])?;
+    } else if (args.header || args.curl) && !is_usable(secret) {
+        // a line end would begin another header, or a directive of curl's
+        let message = format!("`{}` has spaces, line ends or other characters that no header can carry", target.name);
+        return Err(
+            Failure::new(Kind::Usage, message).hint(format!("print it as it is: `tokenkeep get {}`", target.name))
+        );
     } else if args.header {
-        cx.printer.line(&format!("Authorization: {token_type} {text}"))?;
+        cx.printer.secret_line(&format!("Authorization: {token_type} "), secret, "")?;
     } else if args.curl {
-        // curl's configuration: inside double quotes, backslash and double quote are escaped
-        let header = zeroize::Zeroizing::new(format!("Authorization: {token_type} {text}"));
-        let quoted = zeroize::Zeroizing::new(header.replace('\\', "\\\\").replace('"', "\\\""));
-        cx.printer.line(&format!("header = \"{}\"", quoted.as_str()))?;
+        cx.printer.curl_header(token_type, secret)?;
     } else {
-        cx.printer.line(text)?;
+        cx.printer.secret_line("", secret, "")?;
     }
     Ok(Outcome::Done)
 }

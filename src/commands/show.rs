@@ -9,9 +9,9 @@ use super::{Context, Outcome};
 use crate::error::{Failure, Kind};
 use crate::keeper::KeeperError;
 use crate::keeper::note::{Event, Note};
-use crate::output::revealed;
 use crate::output::{Form, put_time};
 use crate::profile::EntryName;
+use crate::secret::Secret;
 use crate::token::time::{Lifetime, Timestamp};
 use crate::vault::VaultError;
 use crate::vault::entry::{Body, CachedToken, TokenSet};
@@ -52,18 +52,26 @@ enum Secrets {
 
 impl Secrets {
     /// Returns what an entry is kept for, if it may be seen.
-    fn of(self, body: &Body) -> Option<&str> {
+    fn of(self, body: &Body) -> Option<&Secret<String>> {
         let secret = match body {
             Body::RefreshToken(tokens) => tokens.refresh_token.secret(),
             Body::AccessToken(fixed) => fixed.token.secret(),
             Body::ClientSecret(stored) | Body::AdminKey(stored) | Body::Secret(stored) => stored.secret.secret(),
         };
-        (self == Self::Shown).then(|| revealed(secret))
+        (self == Self::Shown).then_some(secret)
     }
 
-    /// Returns the text of a cached access token, if it may be seen.
-    fn of_access(self, token: &CachedToken) -> Option<&str> {
-        (self == Self::Shown).then(|| revealed(token.token.secret()))
+    /// Returns a cached access token, if it may be seen.
+    fn of_access(self, token: &CachedToken) -> Option<&Secret<String>> {
+        (self == Self::Shown).then(|| token.token.secret())
+    }
+
+    /// Returns all that may be seen, and where it stands in the JSON.
+    fn placed(self, body: &Body) -> Vec<(String, &Secret<String>)> {
+        let access = body.tokens().map(|tokens| tokens.access.as_slice()).unwrap_or_default().iter().enumerate();
+        let access =
+            access.filter_map(|(index, token)| Some((format!("/access/{index}/access_token"), self.of_access(token)?)));
+        access.chain(self.of(body).map(|secret| ("/secret".to_owned(), secret))).collect()
     }
 }
 
@@ -82,10 +90,12 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
         Found::Open(ref opened) => {
             if cx.printer.form == Form::Json {
                 let object = object(&seen, opened, (&generations, secrets), cx.now());
-                cx.printer.object(object)?;
+                cx.printer.object_with_secrets(object, &secrets.placed(&opened.entry.body))?;
             } else {
                 let facts = facts(&seen, opened, (&generations, secrets), cx.now());
-                cx.printer.facts(&facts)?;
+                let facts: Vec<_> =
+                    facts.iter().map(|(label, fact, secret)| (*label, fact.as_str(), *secret)).collect();
+                cx.printer.facts_with_secrets(&facts)?;
             }
             Ok(Outcome::Done)
         }
@@ -127,8 +137,8 @@ fn object(seen: &Seen, opened: &Opened, (generations, secrets): (&[u64], Secrets
         Body::AccessToken(fixed) => (fixed.stored_at, None),
         Body::ClientSecret(stored) | Body::AdminKey(stored) | Body::Secret(stored) => (stored.stored_at, None),
     };
-    if let Some(text) = secrets.of(body) {
-        put("secret", json!(text));
+    if secrets == Secrets::Shown {
+        put("secret", Value::Null);
     }
     put_time(&mut object, "login", Some(begun));
     put_time(&mut object, "used", used);
@@ -147,8 +157,8 @@ fn access_json(token: &CachedToken, secrets: Secrets, now: Timestamp) -> Value {
     });
     put_time(&mut object, "received", Some(token.received_at));
     put_time(&mut object, "expires", Some(token.expires_at));
-    if let (Some(text), Some(fields)) = (secrets.of_access(token), object.as_object_mut()) {
-        fields.insert("access_token".to_owned(), json!(text));
+    if let (Secrets::Shown, Some(fields)) = (secrets, object.as_object_mut()) {
+        fields.insert("access_token".to_owned(), Value::Null);
     }
     object
 }
@@ -167,34 +177,38 @@ fn note_json(note: &Note) -> Value {
     object
 }
 
+/// A fact: its label, what is said, and a secret behind it.
+type Fact<'a> = (&'static str, String, Option<&'a Secret<String>>);
+
 /// Describes the entry to people.
-fn facts(
+fn facts<'a>(
     seen: &Seen,
-    opened: &Opened,
+    opened: &'a Opened,
     (generations, secrets): (&[u64], Secrets),
     now: Timestamp,
-) -> Vec<(&'static str, String)> {
+) -> Vec<Fact<'a>> {
+    let plain = |(label, fact)| (label, fact, None);
     let entry = &opened.entry;
     let numbers: Vec<String> = generations.iter().map(u64::to_string).collect();
-    let mut facts = vec![
-        ("name", entry.name.to_string()),
-        ("kind", entry.body.kind().to_owned()),
-        ("state", opened.standing.name().to_owned()),
+    let mut facts: Vec<Fact<'a>> = vec![
+        ("name", entry.name.to_string(), None),
+        ("kind", entry.body.kind().to_owned(), None),
+        ("state", opened.standing.name().to_owned(), None),
     ];
     match &entry.body {
         Body::RefreshToken(tokens) => {
-            facts.extend(of_tokens(tokens));
-            facts.extend(tokens.access.iter().map(|token| ("access token", access_line(token, secrets, now))));
+            facts.extend(of_tokens(tokens).into_iter().map(plain));
+            facts.extend(tokens.access.iter().map(|token| access_fact(token, secrets, now)));
         }
-        Body::AccessToken(fixed) => facts.push(("stored", fixed.stored_at.to_string())),
+        Body::AccessToken(fixed) => facts.push(("stored", fixed.stored_at.to_string(), None)),
         Body::ClientSecret(stored) | Body::AdminKey(stored) | Body::Secret(stored) => {
-            facts.push(("stored", stored.stored_at.to_string()));
+            facts.push(("stored", stored.stored_at.to_string(), None));
         }
     }
-    facts.push(("dies", seen.dies_at().map_or_else(|| "unknown".to_owned(), |end| end.to_string())));
-    facts.push(("generations", numbers.join(", ")));
-    facts.extend(opened.note.as_ref().map(|note| ("note", note_line(note))));
-    facts.extend(secrets.of(&entry.body).map(|text| ("secret", text.to_owned())));
+    facts.push(("dies", seen.dies_at().map_or_else(|| "unknown".to_owned(), |end| end.to_string()), None));
+    facts.push(("generations", numbers.join(", "), None));
+    facts.extend(opened.note.as_ref().map(|note| ("note", note_line(note), None)));
+    facts.extend(secrets.of(&entry.body).map(|secret| ("secret", String::new(), Some(secret))));
     facts
 }
 
@@ -214,14 +228,15 @@ fn of_tokens(tokens: &TokenSet) -> Vec<(&'static str, String)> {
 }
 
 /// Describes an access token in one line.
-fn access_line(token: &CachedToken, secrets: Secrets, now: Timestamp) -> String {
+fn access_fact(token: &CachedToken, secrets: Secrets, now: Timestamp) -> Fact<'_> {
     let asked =
         if token.asked.scopes.is_empty() { "the login's scopes".to_owned() } else { token.asked.scopes.to_string() };
     let audience = token.asked.audience.as_ref().map(|audience| format!(", for {audience}")).unwrap_or_default();
     let left = token.left(now);
     let life = if left > Lifetime::default() { format!("{left} left") } else { "expired".to_owned() };
-    let text = secrets.of_access(token).map(|text| format!(": {text}")).unwrap_or_default();
-    format!("{asked}{audience}; until {} ({life}){text}", token.expires_at)
+    let secret = secrets.of_access(token);
+    let colon = if secret.is_some() { ": " } else { "" };
+    ("access token", format!("{asked}{audience}; until {} ({life}){colon}", token.expires_at), secret)
 }
 
 /// Describes the note in one line.

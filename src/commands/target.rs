@@ -269,7 +269,7 @@ impl Handout {
 }
 
 /// Tells whether something that cannot be refreshed lives long enough; any life will do unless somebody asked for more.
-fn is_enough(end: Timestamp, min_ttl: MinTtl, now: Timestamp) -> bool {
+pub(crate) fn is_enough(end: Timestamp, min_ttl: MinTtl, now: Timestamp) -> bool {
     let left = end.since(now);
     let least = match min_ttl {
         MinTtl::Explicit(least) => least,

@@ -3,7 +3,11 @@
 //! A token is only promised to be printable (RFC 6749 appendix A), so it may be shell code: every format quotes it, and
 //! what a format cannot carry is refused.
 
-use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+use zeroize::Zeroizing;
+
+use crate::secret::Secret;
 
 /// The formats.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -30,7 +34,7 @@ pub(crate) struct Assignment<'a> {
     /// The variable.
     pub(crate) variable: &'a str,
     /// The value.
-    pub(crate) value: &'a str,
+    pub(crate) value: &'a Secret<String>,
 }
 
 /// The value cannot be written in a format.
@@ -53,43 +57,46 @@ pub(crate) fn is_variable(name: &str) -> bool {
 
 impl Format {
     /// Writes assignments.
-    pub(crate) fn write(self, assignments: &[Assignment<'_>]) -> Result<String, Unwritable> {
+    pub(crate) fn write(self, assignments: &[Assignment<'_>]) -> Result<Zeroizing<String>, Unwritable> {
+        let values = || assignments.iter().map(|assignment| (assignment.variable, assignment.value.expose().as_str()));
+        // six times: JSON writes a control character as \u0000; so no growing leaves a copy behind
+        let room = values().map(|(variable, value)| 2 * variable.len() + 6 * value.len() + 128).sum();
         if self == Self::Json {
-            let pair = |one: &Assignment<'_>| (one.variable.to_owned(), Value::from(one.value));
-            return Ok(format!("{}\n", Value::Object(assignments.iter().map(pair).collect::<Map<_, _>>())));
+            return Ok(object(&values().collect(), room));
         }
-        assignments.iter().map(|assignment| self.write_one(assignment)).collect()
+        let mut text = Zeroizing::new(String::with_capacity(room));
+        values().try_for_each(|pair| self.write_one(pair, &mut text))?;
+        Ok(text)
     }
 
     /// Writes one assignment.
-    fn write_one(self, Assignment { variable, value }: &Assignment<'_>) -> Result<String, Unwritable> {
-        let refuse = |what: &'static str, format: &'static str| {
-            Err(Unwritable { variable: (*variable).to_owned(), what, format })
-        };
+    fn write_one(self, (variable, value): (&str, &str), text: &mut String) -> Result<(), Unwritable> {
+        let refuse =
+            |what: &'static str, format: &'static str| Err(Unwritable { variable: variable.to_owned(), what, format });
         let has_line_end = value.contains(['\n', '\r']);
         if value.contains('\0') {
             return refuse("a zero byte", "an environment variable");
         }
         match self {
-            Self::Sh => Ok(format!("export {variable}='{}'\n", value.replace('\'', r"'\''"))),
-            Self::Fish => Ok(format!("set -gx {variable} '{}'\n", value.replace('\\', r"\\").replace('\'', r"\'"))),
-            // PowerShell takes typographic quotes for quotes, too
-            Self::Powershell => {
-                let quoted: String =
-                    value.chars().flat_map(|c| std::iter::repeat_n(c, if is_quote(c) { 2 } else { 1 })).collect();
-                Ok(format!("$env:{variable} = '{quoted}'\n"))
+            Self::Sh => quote(text, &["export ", variable, "='"], value, |c| (c == '\'').then_some(r"'\'"), "'\n"),
+            Self::Fish => {
+                let before = |c| matches!(c, '\\' | '\'').then_some("\\");
+                quote(text, &["set -gx ", variable, " '"], value, before, "'\n");
             }
-            Self::Dotenv if has_line_end => refuse("a line end", "a .env file"),
-            Self::Dotenv if !value.contains('\'') => Ok(format!("{variable}='{value}'\n")),
+            // PowerShell takes typographic quotes for quotes, too, and a quote in front of each for one that is meant
+            Self::Powershell => quote(text, &["$env:", variable, " = '"], value, own_quote, "'\n"),
+            Self::Dotenv if has_line_end => return refuse("a line end", "a .env file"),
+            Self::Dotenv if !value.contains('\'') => quote(text, &[variable, "='"], value, |_| None, "'\n"),
             Self::Dotenv => {
-                let quoted = value.replace('\\', r"\\").replace('"', "\\\"").replace('$', r"\$").replace('`', r"\`");
-                Ok(format!("{variable}=\"{quoted}\"\n"))
+                let before = |c| matches!(c, '\\' | '"' | '$' | '`').then_some("\\");
+                quote(text, &[variable, "=\""], value, before, "\"\n");
             }
-            Self::Github if has_line_end => Ok(github_block(variable, value)),
-            Self::Gitlab if has_line_end => refuse("a line end", "a dotenv report"),
-            Self::Github | Self::Gitlab => Ok(format!("{variable}={value}\n")),
-            Self::Json => refuse("its own format", "a line"),
+            Self::Github if has_line_end => github_block(text, variable, value),
+            Self::Gitlab if has_line_end => return refuse("a line end", "a dotenv report"),
+            Self::Github | Self::Gitlab => quote(text, &[variable, "="], value, |_| None, "\n"),
+            Self::Json => return refuse("its own format", "a line"),
         }
+        Ok(())
     }
 
     /// Writes what takes variables out of the environment; `None` where a format has no words for it.
@@ -105,18 +112,48 @@ impl Format {
     }
 }
 
-/// Tells whether PowerShell takes a character for a single quote.
-const fn is_quote(character: char) -> bool {
-    matches!(character, '\'' | '\u{2018}'..='\u{201b}')
+/// Writes one JSON object, on a line.
+#[expect(clippy::expect_used, reason = "a map of texts is always JSON, and JSON is UTF-8")]
+fn object(values: &BTreeMap<&str, &str>, room: usize) -> Zeroizing<String> {
+    let mut bytes = Vec::with_capacity(room);
+    serde_json::to_writer(&mut bytes, values).expect("texts are JSON, and memory takes them");
+    bytes.push(b'\n');
+    Zeroizing::new(String::from_utf8(bytes).expect("JSON is UTF-8"))
+}
+
+/// Writes a value between two texts, with what `escape` says in front of its characters.
+fn quote(text: &mut String, front: &[&str], value: &str, escape: fn(char) -> Option<&'static str>, end: &str) {
+    for part in front {
+        text.push_str(part);
+    }
+    for character in value.chars() {
+        text.push_str(escape(character).unwrap_or_default());
+        text.push(character);
+    }
+    text.push_str(end);
+}
+
+/// Returns the character again if PowerShell takes it for a single quote.
+const fn own_quote(character: char) -> Option<&'static str> {
+    match character {
+        '\'' => Some("'"),
+        '\u{2018}' => Some("\u{2018}"),
+        '\u{2019}' => Some("\u{2019}"),
+        '\u{201a}' => Some("\u{201a}"),
+        '\u{201b}' => Some("\u{201b}"),
+        _ => None,
+    }
 }
 
 /// Writes a value of several lines with a delimiter that does not stand in it.
-fn github_block(variable: &str, value: &str) -> String {
+fn github_block(text: &mut String, variable: &str, value: &str) {
     let mut delimiter = "TOKENKEEP_END".to_owned();
     while value.contains(&delimiter) {
         delimiter.push('_');
     }
-    format!("{variable}<<{delimiter}\n{value}\n{delimiter}\n")
+    for part in [variable, "<<", &delimiter, "\n", value, "\n", &delimiter, "\n"] {
+        text.push_str(part);
+    }
 }
 
 #[cfg(test)]
@@ -124,7 +161,11 @@ mod tests {
     use super::*;
 
     fn written(format: Format, value: &str) -> String {
-        format.write(&[Assignment { variable: "V", value }]).unwrap()
+        format
+            .write(&[Assignment { variable: "V", value: &Secret::new(value.to_owned()) }])
+            .unwrap()
+            .as_str()
+            .to_owned()
     }
 
     #[test]
@@ -144,7 +185,8 @@ mod tests {
             "V<<TOKENKEEP_END_\na\nTOKENKEEP_END\nTOKENKEEP_END_\n"
         );
         for format in [Format::Gitlab, Format::Dotenv] {
-            assert!(format.write(&[Assignment { variable: "V", value: "a\nb" }]).is_err());
+            let value = Secret::new("a\nb".to_owned());
+            assert!(format.write(&[Assignment { variable: "V", value: &value }]).is_err());
         }
     }
 

@@ -1,12 +1,14 @@
 //! The one way out: data to standard output, everything for people to standard error.
 
 pub(crate) mod assignments;
+mod json;
 pub(crate) mod link;
 pub(crate) mod token_file;
 
 use std::io::{self, Write};
 
 use serde_json::{Value, json};
+use zeroize::Zeroizing;
 
 use crate::error::{Failure, Kind};
 use crate::host::Environment;
@@ -91,19 +93,55 @@ impl Printer {
 
     /// Writes data that brings its own line ends.
     pub(crate) fn raw(&mut self, text: &str) -> Result<(), Failure> {
-        self.data(format_args!("{text}"))
+        self.write(text.as_bytes())
+    }
+
+    /// Writes a line of data with a secret in it.
+    pub(crate) fn secret_line(&mut self, before: &str, secret: &Secret<String>, after: &str) -> Result<(), Failure> {
+        let secret = secret.expose();
+        let mut text = Zeroizing::new(String::with_capacity(before.len() + secret.len() + after.len() + 1));
+        for part in [before, secret, after, "\n"] {
+            text.push_str(part);
+        }
+        self.write(text.as_bytes())
+    }
+
+    /// Writes an Authorization header as a line of curl's configuration.
+    pub(crate) fn curl_header(&mut self, token_type: &str, secret: &Secret<String>) -> Result<(), Failure> {
+        let secret = secret.expose();
+        let mut text = Zeroizing::new(String::with_capacity(2 * (token_type.len() + secret.len()) + 64));
+        text.push_str("header = \"Authorization: ");
+        // inside double quotes curl takes a backslash and a double quote with a backslash in front
+        for character in token_type.chars().chain([' ']).chain(secret.chars()) {
+            if matches!(character, '\\' | '"') {
+                text.push('\\');
+            }
+            text.push(character);
+        }
+        text.push_str("\"\n");
+        self.write(text.as_bytes())
     }
 
     /// Writes one JSON object, with the schema's number in front.
     pub(crate) fn object(&mut self, object: Value) -> Result<(), Failure> {
-        let text = pretty(&with_schema(object))?;
-        self.line(&text)
+        self.object_with_secrets(object, &[])
+    }
+
+    /// Writes one JSON object with secrets in it: each stands where its pointer (RFC 6901) leads, in the place of a null.
+    pub(crate) fn object_with_secrets(
+        &mut self,
+        object: Value,
+        secrets: &[(String, &Secret<String>)],
+    ) -> Result<(), Failure> {
+        let text = json::pretty(&with_schema(object), secrets).map_err(unwritable_json)?;
+        self.write(&text)
     }
 
     /// Writes a JSON array of objects, each with the schema's number.
     pub(crate) fn objects(&mut self, objects: Vec<Value>) -> Result<(), Failure> {
-        let text = pretty(&Value::Array(objects.into_iter().map(with_schema).collect()))?;
-        self.line(&text)
+        let array = Value::Array(objects.into_iter().map(with_schema).collect());
+        let text = json::pretty(&array, &[]).map_err(unwritable_json)?;
+        self.write(&text)
     }
 
     /// Writes a table with a heading.
@@ -126,11 +164,24 @@ impl Printer {
 
     /// Writes facts, one a line, with their labels in front; a label that comes again is left blank.
     pub(crate) fn facts(&mut self, facts: &[(&str, String)]) -> Result<(), Failure> {
-        let width = facts.iter().map(|(label, _)| label.chars().count()).max().unwrap_or(0);
+        let facts: Vec<_> = facts.iter().map(|(label, fact)| (*label, fact.as_str(), None)).collect();
+        self.facts_with_secrets(&facts)
+    }
+
+    /// Writes facts, some of them with a secret at their end.
+    pub(crate) fn facts_with_secrets(
+        &mut self,
+        facts: &[(&str, &str, Option<&Secret<String>>)],
+    ) -> Result<(), Failure> {
+        let width = facts.iter().map(|(label, ..)| label.chars().count()).max().unwrap_or(0);
         let mut last = "";
-        for (label, fact) in facts {
+        for (label, fact, secret) in facts {
             let shown = if *label == last { "" } else { label };
-            self.line(format!("{shown:<width$}  {fact}").trim_end())?;
+            let text = format!("{shown:<width$}  {fact}");
+            match secret {
+                Some(secret) => self.secret_line(&text, secret, "")?,
+                None => self.line(text.trim_end())?,
+            }
             last = label;
         }
         Ok(())
@@ -169,26 +220,27 @@ impl Printer {
 
     /// Writes to standard output at once; a reader that has gone away is no error.
     fn data(&mut self, text: std::fmt::Arguments<'_>) -> Result<(), Failure> {
-        // formatted first: a token must reach the system in one write
-        let text = zeroize::Zeroizing::new(text.to_string());
-        match self.stdout.write_all(text.as_bytes()).and_then(|()| self.stdout.flush()) {
+        // formatted first: what belongs together must reach the system in one write
+        self.write(text.to_string().as_bytes())
+    }
+
+    /// Writes to standard output in one go.
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        match self.stdout.write_all(bytes).and_then(|()| self.stdout.flush()) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                Err(Failure::new(Kind::Failed, "cannot write to standard output").because(error.to_string()))
+                Err(Failure::new(Kind::Failed, "cannot write to standard output")
+                    .because(error.to_string())
+                    .hint("see with `df -h .` whether there is room, or send it elsewhere"))
             }
             Ok(()) | Err(_) => Ok(()),
         }
     }
 }
 
-/// Opens a secret that somebody asked to see; what it returns goes to standard output and nowhere else.
-pub(crate) fn revealed(secret: &Secret<String>) -> &str {
-    secret.expose()
-}
-
-/// Writes JSON for people and programs alike.
-fn pretty(value: &Value) -> Result<String, Failure> {
-    serde_json::to_string_pretty(value)
-        .map_err(|error| Failure::new(Kind::Bug, "cannot write JSON").because(error.to_string()))
+/// Describes an object that is no JSON.
+#[expect(clippy::needless_pass_by_value, reason = "the form that map_err wants")]
+fn unwritable_json(error: serde_json::Error) -> Failure {
+    Failure::new(Kind::Bug, "cannot write JSON").because(error.to_string())
 }
 
 /// Puts the schema's number into an object.

@@ -34,8 +34,8 @@ const EXPOSES: [(&str, usize); 6] = [
     ("idp", 10),
     // the request to the detached child, the spent journal
     ("keeper", 6),
-    // what the printer was asked to show, and a token's file
-    ("output", 2),
+    // what the printer was asked to show, in each of its forms, and a token's file
+    ("output", 6),
     // reading a token's text
     ("token", 5),
     // sealing, unlocking, slots

@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use provider::{Endpoint, Format, Settings};
+use provider::{Endpoint, Fault, Format, Settings};
 
 use crate::clock::run_at;
 use crate::harness::{World, feed, short_lived};
@@ -171,6 +171,39 @@ fn the_id_token_is_printed_on_demand() {
     assert_eq!(id.split('.').count(), 3);
     assert_ne!(access, id);
     assert_eq!(world.provider.exchanges(), 1);
+}
+
+#[test]
+fn the_json_of_an_id_token_calls_it_so_and_has_its_own_expiry() {
+    let world = World::logged_in(short_lived(300));
+    let json = world.run(["get", "prod", "--id-token", "--json"]).ok().json();
+    assert_eq!(json["id_token"].as_str().unwrap().split('.').count(), 3);
+    assert!(json.get("access_token").is_none(), "{json}");
+    assert!(json["expires_epoch"].as_i64().is_some(), "{json}");
+}
+
+#[test]
+fn an_expired_id_token_is_fetched_anew_or_needs_a_login() {
+    let world = World::logged_in(short_lived(2));
+    let first = get(&world, &["--id-token"]);
+    std::thread::sleep(std::time::Duration::from_millis(2_500));
+    world.provider.misbehave(Endpoint::Token, Fault::remove("id_token"));
+    let second = get(&world, &["--id-token"]);
+    assert_ne!(first, second);
+    std::thread::sleep(std::time::Duration::from_millis(2_500));
+    world.provider.misbehave(Endpoint::Token, Fault::remove("id_token"));
+    world.provider.misbehave(Endpoint::Token, Fault::remove("id_token"));
+    world.run(["get", "prod", "--id-token"]).fails(4).says("tokenkeep generate prod");
+}
+
+#[test]
+fn a_text_with_a_line_end_becomes_no_header() {
+    let world = World::logged_in(short_lived(300));
+    let text = "x\nurl = \"https://evil.example\"";
+    world.feed(["store", "two-lines", "--kind", "secret", "--stdin"], text).ok();
+    world.run(["get", "two-lines", "--header"]).fails(2).hides("evil").says("`tokenkeep get two-lines`");
+    world.run(["get", "two-lines", "--curl"]).fails(2).hides("evil");
+    assert_eq!(world.token("two-lines"), text);
 }
 
 #[test]
