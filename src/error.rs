@@ -336,6 +336,7 @@ pub(crate) fn keeper_failure(name: &EntryName, has_profile: bool, error: KeeperE
         error @ E::Spent { .. } => Failure::from_error(Kind::Login, &error)
             .because("presenting it again could make the provider revoke the newest token, too")
             .hint(format!("{}; if it is the newest after all, `tokenkeep refresh {name} --present-spent`", generate())),
+        error @ E::UnusableRefreshToken { .. } => login(Failure::from_error(Kind::Login, &error).while_doing(cannot())),
         E::Refused { refused, retry_at, .. } => login(refusal_failure(name, &refused, retry_at)),
         error @ (E::ClientRefused { .. } | E::AskedTooMuch { .. } | E::Unexpected { .. }) => {
             Failure::from_error(Kind::Config, &error)
@@ -380,6 +381,7 @@ pub(crate) fn revocation_failure(error: KeeperError) -> Failure {
         | E::Moved { .. }
         | E::NoClientSecret { .. }
         | E::Spent { .. }
+        | E::UnusableRefreshToken { .. }
         | E::Refused { .. }
         | E::ClientRefused { .. }
         | E::AskedTooMuch { .. }

@@ -59,7 +59,7 @@ pub(super) struct Request {
     pub(super) scopes: Scopes,
     /// The audience to send, and how.
     pub(super) audience: Option<(AudienceAs, String)>,
-    /// The digest of issuer, client and secret.
+    /// The code of issuer, client and secret, which a refusal is noted with.
     pub(super) fingerprint: String,
     /// Where spent tokens are noted.
     pub(super) journal: PathBuf,
@@ -223,8 +223,7 @@ fn keep(request: &Request, lock: &EntryLock, reserved: Reserved, granted: (Token
         reserved.release();
         return Answer::NoRefreshToken;
     };
-    let token = tokens.access.iter().find(|cached| cached.asked == request.asked && cached.received_at == sent_at);
-    let token = token.filter(|cached| text::is_usable(cached.token.secret())).cloned();
+    let token = usable_token(&tokens, &request.asked).filter(|cached| cached.received_at == sent_at).cloned();
     let sealed = match seal(request, &tokens, sent_at) {
         Ok(sealed) => sealed,
         Err(fault) => return Answer::NotKept { why: chain(&fault) },
@@ -232,16 +231,24 @@ fn keep(request: &Request, lock: &EntryLock, reserved: Reserved, granted: (Token
     if let Err(fault) = rest(lock, reserved, &sealed) {
         return Answer::NotKept { why: chain(&fault) };
     }
-    if let Err(fault) = lock.publish(request.next) {
+    if let Err(fault) = lock.publish(request.next)
+        && lock.awaits_publication()
+    {
         return Answer::Granted { token, unpublished: Some(chain(&fault)) };
     }
     if let Some(before) = previous {
-        spent::add_rotated(&request.journal, before, &tokens);
+        spent::note_exchange(&request.journal, before, &tokens);
     }
     // the note is void for the new generation anyway; clearing it is tidiness
     drop(Note::write(None, &lock.file));
     lock.prune(request.next);
     Answer::Granted { token, unpublished: None }
+}
+
+/// Returns the access token for what was asked, if it can be handed out.
+pub(super) fn usable_token<'a>(tokens: &'a TokenSet, asked: &Asked) -> Option<&'a CachedToken> {
+    let token = tokens.access.iter().find(|cached| &cached.asked == asked);
+    token.filter(|cached| text::is_usable(cached.token.secret()))
 }
 
 /// Seals a success. If it is too large for an entry, the tokens for other scopes and audiences are left out: they can be

@@ -1,8 +1,8 @@
 //! A login: each poll of the device flow is one exchange under the entry's lock, so that its success rests on the disk
 //! before anybody hears of it. The lock is free while the person is at the browser.
 
-use super::exchange::{Answer, Presented, Request, words_of};
-use super::{Keeper, KeeperError, LOCK_PATIENCE, fingerprint, plain_request, spent};
+use super::exchange::{Answer, Presented, Request, usable_token, words_of};
+use super::{Adopted, Keeper, KeeperError, LOCK_PATIENCE, plain_request, spent};
 use crate::idp::RefusalKind;
 use crate::profile::{EntryName, Profile};
 use crate::secret::{ClientSecret, DeviceCode};
@@ -68,19 +68,24 @@ impl Keeper<'_> {
             Err(busy @ VaultError::Busy { .. }) => return Ok(Poll::Retry { why: busy.to_string() }),
             Err(error) => return Err(error.into()),
         };
-        self.adopt_unpublished(login.name, &lock)?;
+        let asked = plain_request(Some(login.profile));
+        // the process of the poll before may have died between the disk and us: the code would be worth nothing now
+        if let Adopted::Login(tokens) = self.adopt_unpublished(login.name, &lock)? {
+            let token = usable_token(&tokens, &asked).cloned().map(Box::new);
+            return Ok(Poll::Done { token, unpublished: None });
+        }
         let newest = self.vault.shelf().generations(login.name).map_err(VaultError::from)?.first().copied();
         let request = Request {
             name: login.name.clone(),
             folder: lock.folder().to_owned(),
             next: newest.map_or(1, |newest| newest + 1),
             sealer: self.vault.sealer(),
-            fingerprint: fingerprint(&login.born, login.client_secret.as_ref()),
+            fingerprint: self.fingerprint(&login.born, login.client_secret.as_ref()),
             born: login.born.clone(),
             client_secret: login.client_secret.clone(),
             ca_file: login.profile.ca_file.clone(),
             presented: Presented::Device { code: login.code.clone() },
-            asked: plain_request(Some(login.profile)),
+            asked,
             scopes: Scopes::default(),
             audience: None,
             journal: spent::path(self.state, login.name),

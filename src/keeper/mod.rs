@@ -18,14 +18,16 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use zeroize::Zeroizing;
+
 use crate::host::{Environment, process};
-use crate::idp::{IdpError, RefusalKind, Wire};
+use crate::idp::{Endpoint, IdpError, RefusalKind, Wire};
 use crate::profile::{EntryName, Profile, SecureUrl};
 use crate::secret::ClientSecret;
 use crate::token::scopes::Scopes;
+use crate::token::text::is_usable;
 use crate::token::time::{Lifetime, MinTtl, Timestamp};
 use crate::vault::entry::{Body, Born, CachedToken, Entry, TokenSet};
-use crate::vault::sealing::digest_hex;
 use crate::vault::shelf::EntryLock;
 use crate::vault::{Vault, VaultError};
 use exchange::{Answer, Presented, Request};
@@ -85,6 +87,14 @@ pub(crate) enum KeeperError {
     /// The token was exchanged before: this vault is an old copy.
     #[error("the refresh token of `{name}` was exchanged before: this looks like an old copy of the vault")]
     Spent {
+        /// The entry.
+        name: EntryName,
+    },
+    /// The refresh token is kept, and is none that may be sent.
+    #[error(
+        "the refresh token of `{name}` has spaces, control or foreign characters, or is empty; it is not presented"
+    )]
+    UnusableRefreshToken {
         /// The entry.
         name: EntryName,
     },
@@ -209,6 +219,16 @@ impl Handed {
     }
 }
 
+/// What a dead holder of the lock had left behind.
+pub(crate) enum Adopted {
+    /// Nothing that follows the newest generation.
+    Nothing,
+    /// The tokens of a login.
+    Login(Box<TokenSet>),
+    /// The tokens of a refresh, or what was being stored.
+    Other,
+}
+
 /// What the keeper works with.
 pub(crate) struct Keeper<'a> {
     /// The open vault.
@@ -281,25 +301,37 @@ impl Keeper<'_> {
     }
 
     /// Publishes an answer that a dead holder of the lock left behind, if it follows the newest generation.
-    pub(crate) fn adopt_unpublished(&self, name: &EntryName, lock: &EntryLock) -> Result<(), KeeperError> {
-        let Some(file) = lock.unpublished().map_err(VaultError::from)? else { return Ok(()) };
+    pub(crate) fn adopt_unpublished(&self, name: &EntryName, lock: &EntryLock) -> Result<Adopted, KeeperError> {
+        let Some(file) = lock.unpublished().map_err(VaultError::from)? else { return Ok(Adopted::Nothing) };
         let next =
             self.vault.shelf().generations(name).map_err(VaultError::from)?.first().map_or(1, |newest| newest + 1);
         let Ok(answer) = self.vault.unseal(name, next, &file) else {
-            return Ok(lock.put_aside(self.now().epoch()).map_err(VaultError::from)?);
+            lock.put_aside(self.now().epoch()).map_err(VaultError::from)?;
+            return Ok(Adopted::Nothing);
         };
         // one that does not open is followed all the same: the answer is the better one
         let before = self.vault.newest(name).ok().flatten();
-        lock.publish(next).map_err(VaultError::from)?;
-        if let (Some(before), Some(after)) =
-            (before.as_ref().and_then(|entry| entry.body.tokens()), answer.body.tokens())
+        if let Err(fault) = lock.publish(next)
+            && lock.awaits_publication()
         {
-            spent::add_rotated(&spent::path(self.state, name), before, after);
+            return Err(VaultError::from(fault).into());
+        }
+        let before = before.as_ref().and_then(|entry| entry.body.tokens());
+        let is_login = |after: &TokenSet| before.is_none_or(|before| before.login_at != after.login_at);
+        if let (Some(before), Some(after)) = (before, answer.body.tokens()) {
+            spent::note_exchange(&spent::path(self.state, name), before, after);
         }
         // the note is void for the new generation; a backup that is restored must not find it
         drop(Note::write(None, &lock.file));
         lock.prune(next);
-        Ok(())
+        Ok(match answer.body {
+            Body::RefreshToken(tokens) if is_login(&tokens) => Adopted::Login(Box::new(tokens)),
+            Body::RefreshToken(_)
+            | Body::AccessToken(_)
+            | Body::ClientSecret(_)
+            | Body::AdminKey(_)
+            | Body::Secret(_) => Adopted::Other,
+        })
     }
 
     /// Decides whether the refresh token may be presented, and writes the request.
@@ -311,9 +343,12 @@ impl Keeper<'_> {
         lock: &EntryLock,
     ) -> Result<Request, KeeperError> {
         let tokens = token_set(entry)?;
+        if !is_usable(tokens.refresh_token.secret()) {
+            return Err(KeeperError::UnusableRefreshToken { name: entry.name.clone() });
+        }
         let mut born = destination(&entry.name, &tokens.born, profile)?;
         let client_secret = self.client_secret(&entry.name, &born)?;
-        let fingerprint = fingerprint(&born, client_secret.as_ref());
+        let fingerprint = self.fingerprint(&born, client_secret.as_ref());
         let before = Note::read(&lock.file, entry.generation)?;
         let seen = Circumstances {
             tokens,
@@ -364,6 +399,14 @@ impl Keeper<'_> {
         }
     }
 
+    /// Returns a code of issuer, client and secret: when it changes, a refusal no longer holds. It stands in the lock's
+    /// file in clear, and tells nobody anything who cannot open the vault: a secret that people chose could be guessed.
+    fn fingerprint(&self, born: &Born, secret: Option<&ClientSecret>) -> String {
+        let secret = secret.map(|secret| secret.expose().as_str()).unwrap_or_default();
+        let client = format!("{}\0{}\0{:?}\0{secret}", born.issuer, born.client_id, born.client_auth);
+        self.vault.keyed_digest("refusal", Zeroizing::new(client).as_bytes())
+    }
+
     /// Lets the detached child carry out a request, and judges its answer.
     fn exchange(&self, request: &Request, lock: &EntryLock) -> Result<Handed, KeeperError> {
         match self.run(request, lock)? {
@@ -383,10 +426,24 @@ impl Keeper<'_> {
 
     /// Runs the detached child.
     fn run(&self, request: &Request, lock: &EntryLock) -> Result<Answer, KeeperError> {
-        let text = zeroize::Zeroizing::new(serde_json::to_vec(request).map_err(io::Error::from)?);
+        let text = Zeroizing::new(serde_json::to_vec(request).map_err(io::Error::from)?);
         let answer = process::run_detached(&text, &lock.file, self.env)?;
-        let lost = || Answer::Lost { why: "the process that carried it out was killed".to_owned() };
-        Ok(serde_json::from_slice(&answer).unwrap_or_else(|_| lost()))
+        Ok(serde_json::from_slice(&answer).unwrap_or_else(|_| self.left_by_the_dead(request, lock)))
+    }
+
+    /// Says what became of an exchange whose process was killed: what it had put to rest before is not lost.
+    fn left_by_the_dead(&self, request: &Request, lock: &EntryLock) -> Answer {
+        // what cannot be adopted or read now is found by the next holder of the lock
+        drop(self.adopt_unpublished(&request.name, lock));
+        let newest = self.vault.newest(&request.name).ok().flatten();
+        match newest.filter(|newest| newest.generation >= request.next).map(|newest| newest.body) {
+            Some(Body::RefreshToken(tokens)) => {
+                Answer::Granted { token: exchange::usable_token(&tokens, &request.asked).cloned(), unpublished: None }
+            }
+            Some(Body::AccessToken(_) | Body::ClientSecret(_) | Body::AdminKey(_) | Body::Secret(_)) | None => {
+                Answer::Lost { why: "the process that carried it out was killed".to_owned() }
+            }
+        }
     }
 
     /// Decides what a refusal means.
@@ -429,6 +486,7 @@ impl Keeper<'_> {
             | KeeperError::Moved { .. }
             | KeeperError::NoClientSecret { .. }
             | KeeperError::Spent { .. }
+            | KeeperError::UnusableRefreshToken { .. }
             | KeeperError::Refused { .. }
             | KeeperError::ClientRefused { .. }
             | KeeperError::AskedTooMuch { .. }
@@ -440,13 +498,17 @@ impl Keeper<'_> {
             | KeeperError::Unusable => false,
         };
         let default = matches!(wanted.min_ttl, MinTtl::Default(_)) && wanted.fetch == Fetch::IfDue;
-        let newest = self.vault.newest(name)?;
+        if !passing || !default {
+            return Err(error);
+        }
+        // what is wrong with the vault now is not why the refresh failed
+        let newest = self.vault.newest(name).ok().flatten();
         let tokens = newest.as_ref().and_then(|entry| entry.body.tokens());
         match tokens.and_then(|tokens| plan::living_token(tokens, &wanted.asked, self.now())) {
-            Some(token) if passing && default => {
+            Some(token) if is_usable(token.token.secret()) => {
                 let left = token.left(self.now());
                 let notice = Some(format!("{error}; the cached token lives {left} more"));
-                usable(Handed { notice, ..Handed::new(token, How::Leftover) })
+                Ok(Handed { notice, ..Handed::new(token, How::Leftover) })
             }
             Some(_) | None => Err(error),
         }
@@ -461,7 +523,7 @@ pub(crate) fn token_set(entry: &Entry) -> Result<&TokenSet, KeeperError> {
 
 /// Refuses to hand out a token that no header can carry.
 fn usable(handed: Handed) -> Result<Handed, KeeperError> {
-    if crate::token::text::is_usable(handed.token.token.secret()) { Ok(handed) } else { Err(KeeperError::Unusable) }
+    if is_usable(handed.token.token.secret()) { Ok(handed) } else { Err(KeeperError::Unusable) }
 }
 
 /// Says where a refresh token goes and as whom. Never to another place than it came from.
@@ -491,15 +553,7 @@ fn destination(name: &EntryName, born: &Born, profile: Option<&Profile>) -> Resu
 
 /// Asks the provider where its token endpoint is.
 fn discovered_token_endpoint(issuer: &SecureUrl, ca_file: Option<&Path>) -> Result<SecureUrl, IdpError> {
-    let metadata = Wire::open(ca_file)?.discover(issuer)?;
-    let missing = || IdpError::NoEndpoint { what: "token_endpoint", issuer: issuer.to_string() };
-    metadata.token.ok_or_else(missing)
-}
-
-/// Returns a digest of issuer, client and secret: when it changes, a refusal no longer holds.
-fn fingerprint(born: &Born, secret: Option<&ClientSecret>) -> String {
-    let secret = secret.map(|secret| digest_hex(secret.expose())).unwrap_or_default();
-    digest_hex(format!("{}\0{}\0{:?}\0{secret}", born.issuer, born.client_id, born.client_auth))
+    Wire::open(ca_file)?.discover(issuer)?.need(Endpoint::Token).cloned()
 }
 
 /// Turns an obstacle into an error.

@@ -70,7 +70,7 @@ pub(crate) struct Refused {
     pub(crate) at: Timestamp,
     /// The provider's words.
     pub(crate) words: String,
-    /// A digest of issuer, client and secret: a changed profile may try again.
+    /// A code of issuer, client and secret, by a key of the vault: a changed profile may try again.
     pub(crate) fingerprint: String,
     /// Since when an answer was lost before, if one was: then the refusal is no riddle.
     pub(crate) lost_since: Option<Timestamp>,

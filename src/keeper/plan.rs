@@ -83,7 +83,7 @@ pub(super) fn living_token<'a>(tokens: &'a TokenSet, asked: &Asked, now: Timesta
 pub(super) struct Circumstances<'a> {
     /// The newest generation's tokens.
     pub(super) tokens: &'a TokenSet,
-    /// A digest of issuer, client and secret as they are now.
+    /// The code of issuer, client and secret as they are now.
     pub(super) fingerprint: &'a str,
     /// How long the provider takes a rotated refresh token once more.
     pub(super) reuse_grace: Lifetime,

@@ -1,7 +1,9 @@
-//! Taking a refresh token back at its provider (RFC 7009). Like a refresh, it goes only where the token came from.
+//! Taking a refresh token back at its provider (RFC 7009). As for a refresh, issuer and client must be those that the
+//! token came from. Where that provider revokes is not known of a token: a profile that sets `revocation_endpoint` is
+//! believed, as the word of who owns `config.toml`; else the provider says it.
 
 use super::{Keeper, KeeperError, destination};
-use crate::idp::{Client, Endpoint, Metadata, Revocation, Wire};
+use crate::idp::{Client, Endpoint, Revocation, Wire};
 use crate::profile::{ClientAuth, EntryName, Profile, SecureUrl};
 use crate::vault::entry::{Born, TokenSet};
 
@@ -24,10 +26,9 @@ impl Keeper<'_> {
 
 /// Returns where tokens are revoked: what the profile sets, else what the provider says.
 fn endpoint(wire: &Wire, born: &Born, profile: Option<&Profile>) -> Result<SecureUrl, KeeperError> {
-    let own = profile.map(|profile| &profile.endpoints);
-    if let Some(set) = own.and_then(|own| own.revocation.clone()) {
-        return Ok(set);
-    }
-    let metadata: Metadata = wire.discover(&born.issuer)?;
-    Ok(metadata.need(Endpoint::Revocation)?.clone())
+    let found = match profile {
+        Some(profile) => wire.locate(profile, &[Endpoint::Revocation])?,
+        None => wire.discover(&born.issuer)?,
+    };
+    Ok(found.need(Endpoint::Revocation)?.clone())
 }

@@ -36,12 +36,24 @@ pub(super) fn contains(journal: &Path, token: &RefreshToken) -> Result<bool, Fil
 }
 
 /// Adds the refresh token of a generation if it was exchanged for another one; a new login leaves the old one unspent.
-pub(super) fn add_rotated(journal: &Path, before: &TokenSet, after: &TokenSet) {
+/// The one that came of it is not spent, whatever was known of it before.
+pub(super) fn note_exchange(journal: &Path, before: &TokenSet, after: &TokenSet) {
     let is_other = before.refresh_token.expose() != after.refresh_token.expose();
+    // a journal that cannot be written weakens a warning about backups, and must not cost the token
+    drop(forget(journal, &after.refresh_token));
     if is_other && before.login_at == after.login_at {
-        // a journal that cannot be written weakens a warning about backups, and must not cost the token
         drop(add(journal, &before.refresh_token));
     }
+}
+
+/// Removes a token that the provider gave, or left to us, once more.
+fn forget(journal: &Path, token: &RefreshToken) -> Result<(), FileFault> {
+    let (text, line) = (read(journal)?, line_of(token));
+    if !text.lines().any(|spent| spent == line) {
+        return Ok(());
+    }
+    let others: String = text.lines().filter(|spent| *spent != line).flat_map(|l| [l, "\n"]).collect();
+    files::replace(journal, others.as_bytes(), 0o600)
 }
 
 /// Adds a token that was exchanged; the newest stay.
@@ -92,6 +104,9 @@ mod tests {
         assert!(!contains(&journal, &token(0)).unwrap());
         assert!(contains(&journal, &token(2 * KEPT - 1)).unwrap());
         assert!(contains(&journal, &token(99_999)).unwrap());
+        forget(&journal, &token(99_999)).unwrap();
+        assert!(!contains(&journal, &token(99_999)).unwrap());
+        add(&journal, &token(99_999)).unwrap();
         assert_eq!(std::fs::read_to_string(&journal).unwrap().lines().count(), KEPT);
     }
 }

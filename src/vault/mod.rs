@@ -274,6 +274,11 @@ impl Vault {
         Sealer::of(&self.identity)
     }
 
+    /// Returns a code of some bytes that nobody can make, or compare with a guess, who cannot open the vault.
+    pub(crate) fn keyed_digest(&self, purpose: &str, bytes: &[u8]) -> String {
+        sealing::mac_hex(&self.identity.derive(purpose), bytes)
+    }
+
     /// Opens the newest generation of an entry; `None` if there is no such entry.
     pub(crate) fn newest(&self, name: &EntryName) -> Result<Option<Entry>, VaultError> {
         let shelf = self.shelf();

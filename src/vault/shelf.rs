@@ -235,6 +235,11 @@ impl EntryLock {
         files::replace(&self.next(), sealed, 0o600)
     }
 
+    /// Tells whether something still waits to be published: if not, what failed after the rename was the last flush.
+    pub(crate) fn awaits_publication(&self) -> bool {
+        self.next().symlink_metadata().is_ok()
+    }
+
     /// Gives what is in `next` its number, and waits until content and name rest on the disk.
     pub(crate) fn publish(&self, generation: u64) -> Result<(), FileFault> {
         let to = self.folder.join(format!("{generation}.age"));

@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use provider::{Endpoint, Fault, Rotation, Settings};
+use provider::{Endpoint, Fault, Rotation, Settings, json};
 use rustix::process::Signal;
 
 use crate::clock::{command_at, run_at};
@@ -360,6 +360,33 @@ fn a_person_may_present_a_spent_token() {
     std::fs::remove_file(world.entry("prod").join("2.age")).unwrap();
     world.run(["refresh", "prod", "--force"]).fails(4);
     world.run(["refresh", "prod", "--present-spent"]).ok();
+}
+
+#[test]
+fn a_spent_token_that_the_provider_leaves_in_use_is_spent_no_more() {
+    let world = World::logged_in(Settings { rotation: Rotation::NewTextOldStillGood, ..short_lived(300) });
+    let first = world.provider.newest_refresh_token().unwrap();
+    world.token("prod");
+    std::fs::remove_file(world.entry("prod").join("2.age")).unwrap();
+    world.provider.misbehave(Endpoint::Token, Fault::set("refresh_token", json!(first)));
+    world.run(["refresh", "prod", "--present-spent"]).ok();
+    world.run(["refresh", "prod", "--force"]).ok();
+}
+
+#[test]
+fn a_child_that_is_killed_after_its_answer_came_to_rest_has_lost_nothing() {
+    let world = World::logged_in(Settings { rotation: Rotation::NewTextOldStillGood, ..short_lived(300) });
+    world.token("prod");
+    let resting = world.run(["get", "prod", "--no-cache"]).ok().stdout;
+    let entry = world.entry("prod");
+    std::fs::rename(entry.join("3.age"), world.folder.path().join("answer")).unwrap();
+    std::fs::remove_dir_all(world.home().join("state/spent")).unwrap();
+    world.provider.misbehave(Endpoint::Token, Fault::Delay(PATIENCE));
+    let front = world.start(["get", "prod", "--no-cache"]);
+    world.provider.wait_for(Endpoint::Token, 3, PATIENCE);
+    std::fs::rename(world.folder.path().join("answer"), entry.join("next")).unwrap();
+    kill(exchange_of(&front));
+    assert_eq!(Ran::from(front.wait_with_output().unwrap()).ok().stdout, resting);
 }
 
 #[test]

@@ -142,6 +142,24 @@ fn a_login_that_was_approved_outlives_the_kill_of_its_front() {
 }
 
 #[test]
+fn a_login_that_is_adopted_between_two_polls_is_done() {
+    let world = World::with(person(Approval::ByHand));
+    let front = world.start(["generate", "prod"]);
+    world.provider.approve(&world.provider.wait_for_user_code(PATIENCE));
+    Ran::from(front.wait_with_output().unwrap()).ok();
+    let (first, answer) = (world.entry("prod").join("1.age"), world.folder.path().join("answer"));
+    std::fs::rename(first, &answer).unwrap();
+    let front = world.start(["generate", "prod"]);
+    world.provider.wait_for_user_code(PATIENCE);
+    let lock = std::fs::File::options().write(true).open(world.entry("prod").join("lock")).unwrap();
+    lock.lock().unwrap();
+    std::fs::rename(answer, world.entry("prod").join("next")).unwrap();
+    drop(lock);
+    Ran::from(front.wait_with_output().unwrap()).ok().says("is in the vault");
+    assert_eq!(world.generation("prod"), 1);
+}
+
+#[test]
 fn a_login_that_could_not_be_published_is_adopted() {
     let world = World::with(at_once());
     world.provider.misbehave(Endpoint::Token, Fault::HangBeforeBody(PATIENCE));

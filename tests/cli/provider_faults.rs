@@ -348,11 +348,15 @@ fn the_refresh_token_beside_an_unusable_access_token_is_kept() {
 }
 
 #[test]
-fn an_unusable_refresh_token_is_kept_first() {
+fn an_unusable_refresh_token_is_kept_and_never_presented() {
     let world = facing([Fault::set("refresh_token", json!("bad\ttoken"))]);
     insist(&world).ok();
-    insist(&world).fails(4);
-    assert_eq!(world.provider.last_request(Endpoint::Token).param("refresh_token"), Some("bad\ttoken"));
+    let before = world.provider.count(Endpoint::Token);
+    insist(&world).fails(4).says("it is not presented").says("tokenkeep generate prod").hides("bad\ttoken");
+    world.run(["refresh", "prod", "--force"]).fails(4);
+    assert_eq!(world.provider.count(Endpoint::Token), before);
+    let kept = world.run(["show", "prod", "--reveal", "--yes", "--json"]).ok().json();
+    assert_eq!(kept["secret"], "bad\ttoken");
 }
 
 #[test]

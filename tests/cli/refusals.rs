@@ -4,6 +4,7 @@ use provider::{Endpoint, Fault, json};
 
 use crate::clock::run_at;
 use crate::harness::{World, short_lived};
+use crate::outside::{Forger, digest};
 
 /// A machine with a login that the provider has forgotten.
 fn forgotten() -> World {
@@ -96,6 +97,19 @@ fn another_client_secret_ends_a_refusal() {
     world.provider.set_client_secret("confidential", "another");
     store_secret(&world, "another");
     world.run(["get", "conf"]).ok();
+}
+
+#[test]
+fn what_is_noted_of_a_refusal_helps_nobody_to_guess_the_client_secret() {
+    let world = confidential("s3cret-client");
+    world.provider.disable_user();
+    world.run(["get", "conf"]).fails(4);
+    let client = format!("{}\0confidential\0Basic\0", world.provider.issuer());
+    let note = std::fs::read_to_string(world.entry("conf").join("lock")).unwrap();
+    let guess = digest(format!("{client}{}", digest(b"s3cret-client")).as_bytes());
+    assert!(!note.contains(&guess), "{note}");
+    let code = Forger::of(&world).mac("refusal", format!("{client}s3cret-client").as_bytes());
+    assert!(note.contains(&code), "{note}");
 }
 
 #[test]
