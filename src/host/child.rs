@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Command, ExitStatus};
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{self, Receiver, Sender};
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
@@ -17,7 +17,7 @@ use super::{Environment, process};
 const PASSED_ON: [i32; 6] = [SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGQUIT, SIGINT];
 
 /// What opens the vault, and is nobody else's business.
-const OURS_ALONE: &str = "TOKENKEEP_IDENTITY";
+pub(crate) const IDENTITY: &str = "TOKENKEEP_IDENTITY";
 
 /// What happens to a child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +26,26 @@ pub(crate) enum ChildEvent {
     Ended,
     /// We got a signal that is meant for it.
     Signal(i32),
+}
+
+/// What must be in place before a command is started: who tells of signals and of its end.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    /// Where the number of the command goes once it runs.
+    number: Sender<Pid>,
+}
+
+impl Watch {
+    /// Begins to watch. From now on signals do not end us: they come as events, also those that come before the command.
+    pub(crate) fn begin<E: From<ChildEvent> + Send + 'static>(events: &Sender<E>) -> io::Result<Self> {
+        let ignored = process::ignored_signals();
+        let signals = Signals::new(PASSED_ON.iter().filter(|signal| !ignored.contains(signal)))?;
+        process::stay_on_signals();
+        tell_signals(signals, events.clone())?;
+        let (number, started) = mpsc::channel();
+        tell_end(started, events.clone())?;
+        Ok(Self { number })
+    }
 }
 
 /// A command that runs.
@@ -38,27 +58,23 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Starts a command with our environment and some variables more. From now on signals do not end us: they come as
-    /// events, with the child's end.
-    pub(crate) fn start<E: From<ChildEvent> + Send + 'static>(
+    /// Starts a command with our environment and some variables more.
+    pub(crate) fn start(
         (program, arguments): (&OsString, &[OsString]),
         env: &Environment,
         variables: &[(&str, &OsStr)],
-        events: &Sender<E>,
+        watch: &Watch,
     ) -> io::Result<Self> {
-        let ignored = process::ignored_signals();
-        let signals = Signals::new(PASSED_ON.iter().filter(|signal| !ignored.contains(signal)))?;
-        process::stay_on_signals();
         let mut command = Command::new(program);
-        command.args(arguments).env_clear().envs(env.iter().filter(|(name, _)| *name != OURS_ALONE));
+        command.args(arguments).env_clear().envs(env.iter().filter(|(name, _)| *name != IDENTITY));
         command.envs(variables.iter().copied());
         process::restore_core_limit();
         let child = command.spawn();
         process::forbid_core_files();
         let child = child?;
         let pid = Pid::from_child(&child);
-        tell_signals(signals, events.clone())?;
-        tell_end(pid, events.clone())?;
+        // the thread waits for it as long as the watch lives
+        watch.number.send(pid).ok();
         Ok(Self { child, pid })
     }
 
@@ -98,8 +114,9 @@ fn tell_signals<E: From<ChildEvent> + Send + 'static>(mut signals: Signals, even
 }
 
 /// Tells when a child has ended. It stays a zombie, so that no signal of ours can meet another process of its number.
-fn tell_end<E: From<ChildEvent> + Send + 'static>(pid: Pid, events: Sender<E>) -> io::Result<()> {
+fn tell_end<E: From<ChildEvent> + Send + 'static>(started: Receiver<Pid>, events: Sender<E>) -> io::Result<()> {
     let tell = move || {
+        let Ok(pid) = started.recv() else { return };
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
         while matches!(rustix::process::waitid(WaitId::Pid(pid), options), Err(rustix::io::Errno::INTR)) {}
         drop(events.send(ChildEvent::Ended.into()));

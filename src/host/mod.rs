@@ -15,6 +15,8 @@ use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal as _, Read, Write};
 use std::time::SystemTime;
 
+use zeroize::Zeroize as _;
+
 /// Everything a run of tokenkeep gets from outside.
 pub struct Host {
     /// The command line, with the program's name first.
@@ -83,6 +85,13 @@ impl Environment {
         // some ten of them are looked up in a run: sorting them first would cost more
         let found = self.0.iter().find(|(other, _)| other == name);
         found.map(|(_, value)| value.as_os_str()).filter(|value| !value.is_empty())
+    }
+
+    /// Takes a variable out and wipes its text.
+    pub(crate) fn wipe(&mut self, name: &str) {
+        for (_, value) in self.0.extract_if(.., |(other, _)| other == name) {
+            value.into_encoded_bytes().zeroize();
+        }
     }
 
     /// Iterates over all variables.

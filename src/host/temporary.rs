@@ -1,25 +1,38 @@
 //! A private folder for the time that a command runs, and its files, all removed at the end.
+//!
+//! What a killed process leaves behind is removed by the next one: a folder is in use as long as somebody holds the lock
+//! of a file in it.
 
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::Mode;
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use super::files::{self, FileFault, fault};
 
-/// How many leftovers of killed processes with our number are stepped over.
+/// How many folders of this process's number are stepped over: those of other containers, mostly.
 const LEFTOVERS: u32 = 1_000;
+
+/// How the name of each folder begins.
+const PREFIX: &str = "tokenkeep-";
+
+/// The file whose lock says that the folder is in use. No entry has such a name.
+const LOCK: &str = ".lock";
 
 /// A folder of mode 0700 that goes when this value does.
 #[derive(Debug)]
 pub(crate) struct TemporaryFolder {
     /// Where it is.
     path: PathBuf,
+    /// The file whose lock keeps others from removing it.
+    _lock: File,
 }
 
 impl TemporaryFolder {
     /// Makes a folder in `runtime` (`XDG_RUNTIME_DIR`), if that is private, else in `fallback`.
     pub(crate) fn make(runtime: Option<&Path>, fallback: &Path) -> Result<Self, FileFault> {
+        sweep(fallback);
         if let Some(runtime) = runtime.filter(|runtime| runtime.is_absolute() && files::check_folder(runtime).is_ok())
             && let Ok(made) = Self::make_in(runtime)
         {
@@ -30,16 +43,18 @@ impl TemporaryFolder {
         Self::make_in(fallback)
     }
 
-    /// Makes a folder that was not there before.
+    /// Makes a folder that was not there before, and removes what others have left behind.
     fn make_in(parent: &Path) -> Result<Self, FileFault> {
+        sweep(parent);
         let process = std::process::id();
         for attempt in 0..LEFTOVERS {
-            let path = parent.join(format!("tokenkeep-{process}-{attempt}"));
+            let path = parent.join(format!("{PREFIX}{process}-{attempt}"));
             match rustix::fs::mkdir(&path, Mode::RWXU) {
                 Ok(()) => {
-                    let made = Self { path };
-                    rustix::fs::chmod(&made.path, Mode::RWXU).map_err(fault("set the mode of", &made.path))?;
-                    return Ok(made);
+                    rustix::fs::chmod(&path, Mode::RWXU).map_err(fault("set the mode of", &path))?;
+                    if let Some(lock) = take(&path)? {
+                        return Ok(Self { path, _lock: lock });
+                    }
                 }
                 Err(Errno::EXIST) => {}
                 Err(errno) => return Err(fault("make", &path)(errno)),
@@ -54,10 +69,51 @@ impl TemporaryFolder {
     }
 }
 
+/// Takes the lock of a folder that was just made; `None` if somebody was quicker and has removed it.
+fn take(folder: &Path) -> Result<Option<File>, FileFault> {
+    let path = folder.join(LOCK);
+    let file = match files::open_private(&path, OFlags::empty()) {
+        Ok(file) => file,
+        Err(fault) if fault.is_missing() => return Ok(None),
+        Err(fault) => return Err(fault),
+    };
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Ok(None),
+        Err(TryLockError::Error(error)) => return Err(fault("lock", &path)(error)),
+    }
+    let stat = rustix::fs::fstat(&file).map_err(fault("look at", &path))?;
+    Ok(Some(file).filter(|_| stat.st_nlink > 0))
+}
+
+/// Removes the folders that nobody uses any more: those of processes that were killed.
+fn sweep(parent: &Path) {
+    for name in files::list(parent).unwrap_or_default() {
+        let path = parent.join(&name);
+        if !name.to_str().is_some_and(|name| name.starts_with(PREFIX)) || files::check_folder(&path).is_err() {
+            continue;
+        }
+        // without the file it is just being made; then it holds nothing
+        let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let Ok(file) = rustix::fs::open(path.join(LOCK), flags, Mode::empty()).map(File::from) else { continue };
+        if file.try_lock().is_ok() {
+            remove(&path);
+        }
+    }
+}
+
+/// Removes a folder, the file with the lock last: what is interrupted here goes on the next time.
+fn remove(folder: &Path) {
+    for name in files::list(folder).unwrap_or_default().into_iter().filter(|name| name != LOCK) {
+        // what cannot be removed keeps the folder, below
+        drop(std::fs::remove_file(folder.join(name)));
+    }
+    drop(std::fs::remove_dir_all(folder));
+}
+
 impl Drop for TemporaryFolder {
     fn drop(&mut self) {
-        // what cannot be removed now cannot be removed by us at all
-        drop(std::fs::remove_dir_all(&self.path));
+        remove(&self.path);
     }
 }
 
@@ -82,6 +138,22 @@ mod tests {
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
         drop(folder);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_removed_and_what_is_in_use_is_not() {
+        let runtime = private();
+        let make = || TemporaryFolder::make(Some(runtime.path()), Path::new("/nowhere")).unwrap();
+        let (used, left) = (make(), runtime.path().join("tokenkeep-0-0"));
+        files::replace(&used.file("token"), b"x", 0o600).unwrap();
+        files::make_folder(&left).unwrap();
+        files::replace(&left.join(LOCK), b"", 0o600).unwrap();
+        files::replace(&left.join("token"), b"x", 0o600).unwrap();
+        let foreign = runtime.path().join("tokenkeep-of-somebody");
+        files::make_folder(&foreign).unwrap();
+        let _next = make();
+        assert!(!left.exists());
+        assert!(used.file("token").exists() && foreign.exists());
     }
 
     #[test]

@@ -149,6 +149,19 @@ fn a_token_file_is_private_kept_fresh_and_removed() {
 }
 
 #[test]
+fn the_files_of_a_killed_run_go_with_the_next_one() {
+    let world = World::logged_in(short_lived(300));
+    let script = "echo ready; echo $PROD_ACCESS_TOKEN_FILE; exec sleep 60";
+    let (mut child, mut lines) = started(&world, &["exec", "prod", "--file"], script);
+    let path = lines.next().unwrap();
+    send(&child, "-KILL");
+    child.wait().unwrap();
+    assert!(std::path::Path::new(&path).exists());
+    world.run(["exec", "prod", "--file", "--", "true"]).ok();
+    assert!(!std::path::Path::new(&path).parent().unwrap().exists());
+}
+
+#[test]
 fn a_token_file_goes_also_when_the_command_is_ended_by_a_signal() {
     let world = World::logged_in(Settings::default());
     let script = "echo ready; echo $PROD_ACCESS_TOKEN_FILE; exec sleep 60";

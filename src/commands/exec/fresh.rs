@@ -108,7 +108,8 @@ impl FreshFiles {
         };
         std::thread::Builder::new()
             .spawn(ask)
-            .map_err(|error| Failure::new(Kind::Failed, "cannot keep the files fresh").because(error.to_string()))?;
+            .map_err(|error| Failure::new(Kind::Failed, "cannot keep the files fresh").because(error.to_string()))
+            .map_err(|failure| failure.hint("try again; see the limits with `ulimit -a`"))?;
         Ok(Self { files: written, asker, _folder: folder })
     }
 

@@ -4,14 +4,14 @@ mod fresh;
 
 use std::ffi::{OsStr, OsString};
 use std::io::ErrorKind;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use super::target::Handout;
 use super::variables::{Filled, VariableArgs};
 use super::{Context, Outcome};
 use crate::error::{Failure, Kind};
-use crate::host::child::{ChildEvent, Running};
+use crate::host::child::{self, ChildEvent, Running, Watch};
 use crate::token::text::shown;
 use crate::vault::Vault;
 use fresh::FreshFiles;
@@ -78,16 +78,20 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     for notice in filled.iter().filter_map(|one| one.handout.notice()) {
         cx.printer.notice(notice);
     }
+    // the vault is open: what opened it need not stay in memory
+    cx.host.env.wipe(child::IDENTITY);
     let (sender, events) = mpsc::channel();
+    // before there are files: a signal must not leave them behind
+    let watch = Watch::begin(&sender).map_err(|error| unwatched(&error))?;
     if args.file {
-        let files = FreshFiles::write(cx, filled, vault, args.variables.var.as_ref(), sender.clone());
+        let files = FreshFiles::write(cx, filled, vault, args.variables.var.as_ref(), sender);
         let files = files.map_err(|failure| failure.with_code(OURS))?;
-        let child = start(&args.command, cx, &files.variables(), &sender)?;
+        let child = start(&args.command, cx, &files.variables(), &watch)?;
         attend(cx, child, &events, Some(files))
     } else {
-        // nothing more is asked of the vault: the key need not stay in memory
+        // nothing more is asked of it
         drop(vault);
-        let child = start(&args.command, cx, &texts(&filled), &sender)?;
+        let child = start(&args.command, cx, &texts(&filled), &watch)?;
         drop(filled);
         attend(cx, child, &events, None)
     }
@@ -112,25 +116,26 @@ fn texts(filled: &[Filled]) -> Vec<(&str, &OsStr)> {
 }
 
 /// Starts the command.
-fn start(
-    command: &[OsString],
-    cx: &Context,
-    variables: &[(&str, &OsStr)],
-    events: &Sender<Event>,
-) -> Result<Running, Failure> {
+fn start(command: &[OsString], cx: &Context, variables: &[(&str, &OsStr)], watch: &Watch) -> Result<Running, Failure> {
     let Some((program, arguments)) = command.split_first() else {
         return Err(Failure::new(Kind::Usage, "there is no command to run").hint("put it behind `--`").with_code(OURS));
     };
-    Running::start((program, arguments), &cx.host.env, variables, events).map_err(|error| {
-        let code = match error.kind() {
-            ErrorKind::NotFound => NOT_FOUND,
-            ErrorKind::WouldBlock | ErrorKind::OutOfMemory => OURS,
-            _ => NOT_EXECUTABLE,
+    Running::start((program, arguments), &cx.host.env, variables, watch).map_err(|error| {
+        let program = shown(&program.to_string_lossy());
+        let (code, hint) = match error.kind() {
+            ErrorKind::NotFound => (NOT_FOUND, format!("look for it with `command -v {program}`")),
+            ErrorKind::WouldBlock | ErrorKind::OutOfMemory => (OURS, "try again".to_owned()),
+            _ => (NOT_EXECUTABLE, format!("see whether it may be run: `ls -ld {program}`")),
         };
-        Failure::new(Kind::Failed, format!("cannot run `{}`", shown(&program.to_string_lossy())))
-            .because(error.to_string())
-            .with_code(code)
+        let failure = Failure::new(Kind::Failed, format!("cannot run `{program}`"));
+        failure.because(error.to_string()).hint(hint).with_code(code)
     })
+}
+
+/// Describes that nobody would tell us of signals and of the command's end.
+fn unwatched(error: &std::io::Error) -> Failure {
+    let failure = Failure::new(Kind::Failed, "cannot watch over a command, so none was started");
+    failure.because(error.to_string()).hint("try again; see the limits with `ulimit -a`").with_code(OURS)
 }
 
 /// Waits for the command's end, passes signals on and keeps the files fresh meanwhile.
