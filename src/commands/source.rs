@@ -83,7 +83,8 @@ pub(crate) fn trimmed(text: &str, name: &str) -> Result<StoredSecret, Failure> {
 
 /// Reads to the end, if that is not too far away.
 fn limited(source: &mut dyn Read) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
+    // as large as it can get: growing would leave a copy behind
+    let mut bytes = Vec::with_capacity(usize::try_from(LARGEST).unwrap_or(0) + 1);
     source.take(LARGEST + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > LARGEST {
         return Err(io::Error::other("it is larger than 256 KiB"));

@@ -25,7 +25,8 @@ pub(crate) fn adopt(number: RawFd) -> io::Result<OwnedFd> {
 
 /// Reads all that a descriptor gives, at most `limit` bytes; standard input may be named, too.
 pub(crate) fn read_to_end(number: RawFd, limit: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
+    // as large as it can get: growing would leave a copy of a secret behind
+    let mut bytes = Vec::with_capacity(usize::try_from(limit).unwrap_or(0).saturating_add(1));
     if number == 0 {
         io::stdin().take(limit + 1).read_to_end(&mut bytes)?;
     } else {

@@ -1,13 +1,16 @@
 //! Asking a person, on the controlling terminal and nowhere else.
 
 use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::io::{self, Read as _, Write as _};
 
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios};
 use zeroize::Zeroizing;
 
 /// The byte that Ctrl-C sends when it raises no signal.
 const INTERRUPT: u8 = 0x03;
+
+/// The most that a terminal hands over as one line (Linux's `N_TTY` buffer).
+const LONGEST_LINE: usize = 4_096;
 
 /// Whether what is typed can be read on the screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,16 +38,16 @@ pub(crate) fn ask(question: &str, echo: Echo) -> io::Result<Zeroizing<String>> {
     rustix::termios::tcsetattr(&terminal, OptionalActions::Flush, &during)?;
     // only now: who answers at once, as a script does, would be heard and shown, or not heard at all
     (&terminal).write_all(question.as_bytes())?;
-    let mut line = Zeroizing::new(Vec::with_capacity(1024));
-    let mut reader = BufReader::with_capacity(1024, &terminal);
+    let mut line = Zeroizing::new(Vec::with_capacity(LONGEST_LINE));
+    let mut buffer = Zeroizing::new([0; LONGEST_LINE]);
     loop {
-        let available = reader.fill_buf()?;
+        let count = read(&terminal, &mut *buffer)?;
+        let available = buffer.get(..count).unwrap_or_default();
         let end = available.iter().position(|&byte| byte == b'\n' || byte == INTERRUPT);
-        let taken = end.unwrap_or(available.len());
-        line.extend(available.iter().take(taken));
+        // what stands behind the end was not there when the question was asked, and is nobody's answer
+        line.extend(available.iter().take(end.unwrap_or(count)));
         let last = end.and_then(|end| available.get(end).copied());
         let nothing = available.is_empty();
-        reader.consume(taken + usize::from(end.is_some()));
         if echo == Echo::Hidden && (last.is_some() || nothing) {
             (&terminal).write_all(b"\n")?;
         }
@@ -55,7 +58,18 @@ pub(crate) fn ask(question: &str, echo: Echo) -> io::Result<Zeroizing<String>> {
             None => {}
         }
     }
-    String::from_utf8(line.to_vec()).map(Zeroizing::new).map_err(|_| io::ErrorKind::InvalidData.into())
+    let text = std::str::from_utf8(&line).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
+    Ok(Zeroizing::new(text.to_owned()))
+}
+
+/// Reads what the terminal has, into memory that is wiped.
+fn read(mut terminal: &File, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match terminal.read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
 }
 
 /// Puts the terminal back as it was.
