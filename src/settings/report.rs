@@ -155,7 +155,7 @@ impl Settings {
             plain("offline_idle", time(offline_idle), None),
             plain("reuse_grace", time(reuse_grace), Some("0s")),
             plain("client_auth", client_auth.and_then(word), Some(implied)),
-            plain("client_secret", client_secret.clone(), None),
+            plain("client_secret", client_secret.as_deref().map(entry_alone), None),
             text("ca_file", ca_file),
             plain("var", var.clone(), None),
             text("token_endpoint", token_endpoint),
@@ -169,6 +169,12 @@ impl Settings {
             .extend(params.iter().map(|(param, value)| plain(&format!("params.{param}"), Some(value.clone()), None)));
         settings
     }
+}
+
+/// Returns the name of the entry that holds a secret; what is no such name may be the secret itself.
+fn entry_alone(text: &str) -> String {
+    let hidden = "(not shown: not of the form entry:NAME)";
+    if text.starts_with("entry:") { text } else { hidden }.to_owned()
 }
 
 /// Says what entries rest in.

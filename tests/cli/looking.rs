@@ -134,3 +134,20 @@ fn a_refresh_that_was_lost_is_seen() {
     world.run(["get", "prod"]).fails(6);
     assert_eq!(world.run(["list", "--json"]).ok().json()[0]["state"], "response lost");
 }
+
+#[test]
+fn a_secret_that_was_typed_into_the_configuration_is_not_shown() {
+    let world = World::new();
+    let mistyped = "client_secret = \"canary-4711\"\n";
+    world.edit_config(|text| text.replacen("[profiles.prod]\n", &format!("[profiles.prod]\n{mistyped}"), 1));
+    for args in [&["status", "--explain"][..], &["status", "--explain", "--json"]] {
+        let ran = world.run(args).hides("canary-4711");
+        assert!(ran.stdout.contains("(not shown"), "{}", ran.stdout);
+    }
+    world.run(["config", "get", "profiles.prod.client_secret"]).ok().hides("canary-4711");
+    for args in [&["profile", "show", "prod"][..], &["profile", "list"], &["get", "prod"]] {
+        world.run(args).hides("canary-4711");
+    }
+    world.edit_config(|text| text.replace("canary-4711", "entry:one"));
+    assert_eq!(world.run(["config", "get", "profiles.prod.client_secret"]).ok().stdout, "entry:one\n");
+}
