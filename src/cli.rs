@@ -191,23 +191,41 @@ pub(crate) fn parse(args: &[std::ffi::OsString]) -> Result<Asked, Failure> {
         Err(error) => match error.kind() {
             // the styles are plain, so there is nothing to strip
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Ok(Asked::Print(error.render().ansi().to_string())),
-            _ => Err(usage_failure(&error, args)),
+            _ => {
+                let failure = usage_failure(&error, args);
+                Err(if is_exec(&tree, args) { failure.with_code(commands::exec::OURS) } else { failure })
+            }
         },
     }
 }
 
+/// Tells whether the command that was typed is `exec`, whose own codes are kept apart from those of its child.
+fn is_exec(tree: &clap::Command, args: &[std::ffi::OsString]) -> bool {
+    let takes_value = |arg: &str| {
+        let flag = |flag: &&Arg| flag.get_long().is_some_and(|long| arg.strip_prefix("--") == Some(long));
+        tree.get_arguments().find(flag).is_some_and(|flag| flag.get_action().takes_values())
+    };
+    let mut args = args.iter().skip(1).map(|arg| arg.to_str().unwrap_or_default());
+    while let Some(arg) = args.next() {
+        if !arg.starts_with('-') {
+            return arg == "exec";
+        }
+        if takes_value(arg) {
+            args.next();
+        }
+    }
+    false
+}
+
 /// Describes a command line that makes no sense. A token in it is not repeated.
 fn usage_failure(error: &clap::Error, args: &[std::ffi::OsString]) -> Failure {
-    let is_secret = |arg: &&str| {
-        let value = arg.split_once('=').map_or(*arg, |(_, value)| value);
-        text::classify(value) != Look::Plain
+    // a header or an assignment may be around it
+    let is_secret = |arg: &str| {
+        let mut words = arg.split_whitespace();
+        words.any(|word| text::classify(word.split_once('=').map_or(word, |(_, value)| value)) != Look::Plain)
     };
-    if args.iter().skip(1).filter_map(|arg| arg.to_str()).any(|arg| is_secret(&arg)) {
-        return Failure::new(
-            Kind::Usage,
-            "something like a token stands on the command line, where every process can read it",
-        )
-        .hint("give it on standard input: `tokenkeep store NAME --stdin` or `tokenkeep validate --stdin`");
+    if args.iter().skip(1).filter_map(|arg| arg.to_str()).any(is_secret) {
+        return Failure::token_on_command_line();
     }
     let rendered = error.render().ansi().to_string();
     let mut paragraphs = rendered.trim().trim_start_matches("error: ").split("\n\n");

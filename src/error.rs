@@ -13,6 +13,7 @@ use crate::keeper::KeeperError;
 use crate::keeper::note::{Refused, when};
 use crate::profile::EntryName;
 use crate::settings::SettingsError;
+use crate::token::text::{self, Look};
 use crate::token::time::Timestamp;
 use crate::vault::VaultError;
 use crate::vault::header::SlotKind;
@@ -85,6 +86,27 @@ impl Failure {
     /// Begins a failure from an error and all its sources.
     pub(crate) fn from_error(kind: Kind, error: &dyn Error) -> Self {
         Self::new(kind, error.to_string()).causes_of(error)
+    }
+
+    /// Describes a token on the command line, and does not repeat it.
+    pub(crate) fn token_on_command_line() -> Self {
+        Self::new(Kind::Usage, "something like a token stands on the command line, where every process can read it")
+            .hint("give it on standard input: `tokenkeep store NAME --stdin` or `tokenkeep validate --stdin`")
+    }
+
+    /// Says instead, if the name that nobody knows looks like a token, what was done with a token. It is a name all the
+    /// same if the nearest one that is known looks so, too.
+    pub(crate) fn unless_token(self, unknown: &EntryName, nearest: Option<&str>) -> Self {
+        let looks_so = |name: &str| text::classify(name) != Look::Plain;
+        if !looks_so(unknown.as_str()) || nearest.is_some_and(looks_so) {
+            return self;
+        }
+        Self::token_on_command_line().because("if it was meant as a name: there is no profile or entry of that name")
+    }
+
+    /// Writes message and causes on one line.
+    pub(crate) fn one_line(&self) -> String {
+        std::iter::once(&self.message).chain(&self.causes).map(String::as_str).collect::<Vec<_>>().join(": ")
     }
 
     /// Puts another message in front, so that the present one becomes the first cause.
@@ -183,10 +205,14 @@ impl From<SettingsError> for Failure {
             SettingsError::Variable { .. } | SettingsError::Unchangeable { .. } => (Kind::Config, None),
         };
         let failure = Self::from_error(kind, &error);
-        match hint {
+        let failure = match hint {
             Some(hint) => failure.hint(hint),
             None => failure.or_hint(|| "see `tokenkeep help formats`".to_owned()),
+        };
+        if let SettingsError::UnknownProfile { name, nearest } = &error {
+            return failure.unless_token(name, nearest.as_deref());
         }
+        failure
     }
 }
 
@@ -214,7 +240,8 @@ impl From<VaultError> for Failure {
                 Some("name the identity file: `export TOKENKEEP_IDENTITY_FILE=/path/to/identity.txt`".to_owned()),
             ),
             E::Source { fault, .. } | E::File(fault) => {
-                let kind = if is_write_fault(fault) { Kind::Failed } else { Kind::Locked };
+                // where writing fails nothing is locked, and the disk is what must be mended
+                let kind = if fault.is_about_writing() { Kind::Failed } else { Kind::Locked };
                 let hint = fault.mend().map(|command| format!("type `{command}`"));
                 (
                     kind,
@@ -241,9 +268,11 @@ impl From<VaultError> for Failure {
                 Kind::Locked,
                 Some("if you know that it is right, say so with `tokenkeep vault verify --trust`".to_owned()),
             ),
-            E::SlotReplaced { .. } => (
+            E::SlotReplaced { name } => (
                 Kind::Locked,
-                Some("open the vault another way, then `tokenkeep vault slot remove` it and add it again".to_owned()),
+                Some(format!(
+                    "open the vault another way, then `tokenkeep vault slot remove {name}`, and add it again"
+                )),
             ),
             E::SlotExists { name } => {
                 (Kind::Usage, Some(format!("remove it first: `tokenkeep vault slot remove {name}`")))
@@ -268,7 +297,14 @@ impl From<VaultError> for Failure {
                 Kind::Failed,
                 Some("put the vault on a local disk: `export TOKENKEEP_HOME=/path/on/that/disk`".to_owned()),
             ),
-            E::Wrapping(_) | E::Sealing { .. } => (Kind::Failed, None),
+            E::Wrapping(_) => (
+                Kind::Failed,
+                Some("add another way to unlock: `tokenkeep vault slot add NAME --recipient age1...`".to_owned()),
+            ),
+            E::Sealing { .. } => (
+                Kind::Failed,
+                Some("check the vault with `tokenkeep vault verify`; what it holds is as before".to_owned()),
+            ),
         };
         let mut failure = Self::from_error(kind, &error);
         if let E::AnotherVault { pinned, found, .. } = &error {
@@ -282,12 +318,6 @@ impl From<VaultError> for Failure {
 /// Tells whether the settings cannot be read because a file that was named is not there.
 fn is_missing(error: &SettingsError) -> bool {
     matches!(error, SettingsError::File(fault) if fault.is_missing())
-}
-
-/// Tells whether a fault is about writing: then nothing is locked, and the disk is what must be mended.
-fn is_write_fault(fault: &FileFault) -> bool {
-    const READING: [&str; 4] = ["open", "read", "look at", "list"];
-    matches!(fault, FileFault::Io { doing, .. } if !READING.contains(doing))
 }
 
 impl From<IdpError> for Failure {
@@ -318,7 +348,8 @@ pub(crate) fn keeper_failure(name: &EntryName, has_profile: bool, error: KeeperE
         E::NoEntry { .. } if has_profile => Failure::new(Kind::Login, format!("nobody has logged in to `{name}` yet"))
             .hint(format!("log in with `tokenkeep generate {name}`")),
         error @ E::NoEntry { .. } => {
-            Failure::from_error(Kind::NotFound, &error).hint("see what there is with `tokenkeep list`")
+            let failure = Failure::from_error(Kind::NotFound, &error).hint("see what there is with `tokenkeep list`");
+            failure.unless_token(name, None)
         }
         error @ E::NotATokenSet { .. } => {
             Failure::from_error(Kind::Usage, &error).hint(format!("print it with `tokenkeep get {name}`"))
@@ -410,6 +441,5 @@ fn refusal_failure(name: &EntryName, refused: &Refused, retry_at: Timestamp) -> 
 
 /// Writes an error and its sources on one line.
 pub(crate) fn chain(error: &dyn Error) -> String {
-    let failure = Failure::from_error(Kind::Failed, error);
-    std::iter::once(failure.message).chain(failure.causes).collect::<Vec<_>>().join(": ")
+    Failure::from_error(Kind::Failed, error).one_line()
 }

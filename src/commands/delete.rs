@@ -49,7 +49,8 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
         let question =
             if warning.is_empty() { format!("Delete `{name}`?") } else { format!("Delete `{name}`? ({warning})") };
         if !Context::confirm(&question)? {
-            return Err(Failure::new(Kind::Failed, "nothing was deleted"));
+            return Err(Failure::new(Kind::Failed, "nothing was deleted")
+                .hint(format!("answer with y, or type `tokenkeep delete {name} --yes`")));
         }
     }
     let lock = shelf.lock(name, LOCK_PATIENCE)?;
@@ -79,8 +80,10 @@ fn is_login(cx: &Context, name: &EntryName) -> bool {
 fn unknown(shelf: &Shelf, name: &EntryName) -> Failure {
     let known = shelf.names().map(|names| names.entries).unwrap_or_default();
     let failure = Failure::new(Kind::NotFound, format!("there is no entry `{name}`"));
-    match nearest(name.as_str(), known.iter().map(EntryName::as_str)) {
+    let near = nearest(name.as_str(), known.iter().map(EntryName::as_str));
+    let failure = match &near {
         Some(near) => failure.hint(format!("did you mean `{near}`? `tokenkeep list` shows all")),
         None => failure.hint("see what there is with `tokenkeep list`"),
-    }
+    };
+    failure.unless_token(name, near.as_deref())
 }

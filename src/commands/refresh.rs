@@ -198,10 +198,9 @@ fn report(cx: &mut Context, results: Vec<Refreshed>) -> Result<Outcome, Failure>
     let kind = failures.first().map_or(Kind::Failed, |(_, failure)| failure.kind);
     let summary = Failure::new(kind, format!("{} of {count} entries could not be refreshed", failures.len()));
     let hint = failures.first().and_then(|(_, failure)| failure.hint.clone());
-    let mut summary = failures.into_iter().fold(summary, |summary, (name, failure)| {
-        let causes = std::iter::once(failure.message).chain(failure.causes).collect::<Vec<_>>().join(": ");
-        summary.because(format!("{name}: {causes}"))
-    });
+    let mut summary = failures
+        .into_iter()
+        .fold(summary, |summary, (name, failure)| summary.because(format!("{name}: {}", failure.one_line())));
     summary.hint = hint;
     Err(summary)
 }

@@ -19,8 +19,8 @@ use crate::secret::{RefreshToken, StoredSecret};
 use crate::token::claims::Claims;
 use crate::token::text::is_usable;
 use crate::token::time::{Lifetime, Timestamp};
-use crate::vault::Vault;
 use crate::vault::entry::{Body, Born, FixedToken, Stored, TokenSet};
+use crate::vault::{Vault, VaultError};
 
 /// Examples of the command.
 const EXAMPLES: &str = "Examples:
@@ -150,8 +150,10 @@ fn read(args: &Args, cx: &mut Context, target: &Target) -> Result<StoredSecret, 
         return Ok(text);
     }
     if !cx.may_ask() {
-        return Err(Failure::new(Kind::Usage, "there is nothing to store, and nobody to ask for it")
-            .hint(format!("name a source: `tokenkeep store {} --stdin < FILE`", target.name)));
+        let failure = Failure::new(Kind::Usage, "there is nothing to store, and nobody to ask for it")
+            .hint(format!("name a source: `tokenkeep store {} --stdin < FILE`", target.name));
+        let is_unknown = target.must_exist(cx).is_err();
+        return Err(if is_unknown { failure.unless_token(&target.name, None) } else { failure });
     }
     let line = terminal::ask(&format!("Text for `{}` (not shown): ", target.name), Echo::Hidden);
     trimmed(&line.map_err(|error| unanswered(&error))?, "the terminal")
@@ -213,24 +215,35 @@ fn put(cx: &Context, target: &Target, vault: &Vault, body: Body) -> Result<u64, 
     let name = &target.name;
     let lock = vault.shelf().lock(name, LOCK_PATIENCE)?;
     cx.keeper(vault)?.adopt_unpublished(name, &lock).map_err(|error| target.failure(error))?;
-    match vault.newest(name) {
-        Ok(present) => refuse_other_kind(name, present.as_ref().map(|entry| &entry.body), &body)?,
-        // that it does not open may be why somebody stores a new login; anything else could push one out
-        Err(_) if body.tokens().is_some() => {}
-        Err(error) => return Err(Failure::from(error).hint(format!("remove it first: `tokenkeep delete {name}`"))),
-    }
+    refuse_other_kind(vault, name, &body)?;
     let generation = vault.put(name, body, &lock, cx.now())?;
     super::delete::forget(&lock.file);
     Ok(generation)
 }
 
 /// Refuses to replace an entry by one of another kind: a few generations later a refresh token would be gone for good.
-fn refuse_other_kind(name: &EntryName, present: Option<&Body>, new: &Body) -> Result<(), Failure> {
-    let Some(present) = present.map(Body::kind).filter(|present| *present != new.kind()) else { return Ok(()) };
-    let message =
-        format!("`{name}` holds a text of the kind {present}, which one of the kind {} does not replace", new.kind());
-    Err(Failure::new(Kind::Usage, message)
-        .hint(format!("store it under another name, or remove what is there first: `tokenkeep delete {name}`")))
+///
+/// That the newest generation does not open may be why somebody stores a new one: then those before it say the kind.
+fn refuse_other_kind(vault: &Vault, name: &EntryName, new: &Body) -> Result<(), Failure> {
+    let shelf = vault.shelf();
+    let generations = shelf.generations(name).map_err(VaultError::from)?;
+    let open = |generation: &u64| vault.unseal(name, *generation, &shelf.read(name, *generation).ok()?).ok();
+    let hint = format!("store it under another name, or remove what is there first: `tokenkeep delete {name}`");
+    match generations.iter().find_map(open) {
+        Some(present) if present.body.kind() == new.kind() => Ok(()),
+        Some(present) => {
+            let (present, new) = (present.body.kind(), new.kind());
+            let message =
+                format!("`{name}` holds a text of the kind {present}, which one of the kind {new} does not replace");
+            Err(Failure::new(Kind::Usage, message).hint(hint))
+        }
+        // a login may be what is damaged, and only a login ends it
+        None if generations.is_empty() || new.tokens().is_some() => Ok(()),
+        None => {
+            Err(Failure::new(Kind::Locked, format!("nothing of `{name}` opens, so it cannot be told what it holds"))
+                .hint(hint))
+        }
+    }
 }
 
 /// Says what was stored.

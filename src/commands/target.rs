@@ -96,7 +96,8 @@ impl Target {
         }
         if flags.issuer.is_none() || flags.client_id.is_none() {
             return Err(Failure::new(kind, format!("there is no profile `{name}` that names the provider"))
-                .hint(format!("name it here: `tokenkeep {command} {name} --issuer URL --client-id ID`")));
+                .hint(format!("name it here: `tokenkeep {command} {name} --issuer URL --client-id ID`"))
+                .unless_token(&name, None));
         }
         let table = flags.table();
         check_profile(cx, &name, &table)?;

@@ -80,6 +80,12 @@ impl FileFault {
         }
     }
 
+    /// Tells whether something could not be written, as against looked at.
+    pub(crate) fn is_about_writing(&self) -> bool {
+        const LOOKING: [&str; 4] = ["open", "read", "look at", "list"];
+        matches!(self, Self::Io { doing, .. } if !LOOKING.contains(doing))
+    }
+
     /// Tells whether the file is simply not there.
     pub(crate) fn is_missing(&self) -> bool {
         matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)

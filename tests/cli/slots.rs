@@ -177,7 +177,7 @@ fn a_slot_file_that_was_replaced_is_reported_by_name() {
     let identity = std::fs::read(world.identity_file()).unwrap();
     let wrapped = crate::outside::age(&["-r".as_ref(), other.as_ref()], &identity);
     write(&world.vault().join("slots/ci.age"), &wrapped, 0o600);
-    with_identity(&world, "ci", &["get", "one"]).fails(5).says("slot `ci`");
+    with_identity(&world, "ci", &["get", "one"]).fails(5).says("slot `ci`").says("`tokenkeep vault slot remove ci`");
 }
 
 #[test]

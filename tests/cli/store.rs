@@ -65,6 +65,37 @@ fn a_token_on_the_command_line_is_refused_and_not_repeated() {
 }
 
 #[test]
+fn a_token_in_the_place_of_a_name_is_not_repeated() {
+    let world = World::new();
+    let token = "gho_16C7e42F292c6912E7710c838347Ae178B4a";
+    for args in [
+        ["get", token].as_slice(),
+        &["store", token],
+        &["delete", token],
+        &["generate", token],
+        &["show", token],
+        &["refresh", token],
+        &["profile", "remove", token],
+        &["validate", "--entry", token],
+        &["validate", "Bearer eyJhbGciOiJub25lIn0.e30."],
+        &["get", "prod", "--no-such=eyJhbGciOiJub25lIn0.e30."],
+    ] {
+        let ran = world.run(args).fails(2).says("something like a token").says("--stdin");
+        ran.hides(token).hides("eyJhbGciOiJub25lIn0");
+    }
+    let ran = world.run(["exec", token, "--", "true"]).fails(125).hides(token);
+    ran.says("something like a token");
+}
+
+#[test]
+fn a_long_name_is_known_as_one() {
+    let world = World::new();
+    world.add_profile("automated-access-2024", &[]);
+    world.run(["get", "automated-access-2024"]).fails(4).says("automated-access-2024");
+    world.run(["get", "automated-access-2025"]).fails(8).says("did you mean `automated-access-2024`?");
+}
+
+#[test]
 fn what_cannot_be_a_token_or_secret_is_refused() {
     let world = World::new();
     world.feed(["store", "a", "--stdin"], " \n").fails(2).says("empty");

@@ -100,6 +100,25 @@ fn a_failure_before_the_command_is_125_and_keeps_its_kind() {
     assert_eq!(error["error"]["exit_code"], 125);
 }
 
+#[test]
+fn a_command_line_that_makes_no_sense_is_125_as_well() {
+    let world = World::new();
+    world.run(["exec", "prod"]).fails(125);
+    world.run(["--color", "never", "exec", "--no-such-flag", "--", "true"]).fails(125);
+    world.run(["--color", "exec", "get", "--no-such-flag"]).fails(2);
+    let ran = world.run(["exec", "prod", "--json"]);
+    let error: serde_json::Value = serde_json::from_str(&ran.stderr).unwrap();
+    assert_eq!((&error["error"]["kind"], &error["error"]["exit_code"]), (&"usage".into(), &125.into()));
+}
+
+#[test]
+fn what_cannot_be_run_says_how_to_look_for_it() {
+    let world = with_a_secret();
+    let run = |program: &str| world.run(["exec", "db-password", "--", program]);
+    run("no-such-command").fails(127).says("command -v no-such-command");
+    run("/etc/passwd").fails(126).says("ls -ld /etc/passwd");
+}
+
 /// Starts a command that says when it is ready.
 fn started(world: &World, args: &[&str], script: &str) -> (Child, impl Iterator<Item = String>) {
     let mut child = world.start([args, ["--", "sh", "-c", script].as_slice()].concat());

@@ -159,7 +159,7 @@ impl FreshFile {
                 let replaced = token_file::write(&self.path, handout.secret());
                 replaced.err().map(|fault| fault.to_string()).or_else(|| handout.notice().map(str::to_owned))
             }
-            Err(failure) => Some([vec![failure.message], failure.causes].concat().join(": ")),
+            Err(failure) => Some(failure.one_line()),
         };
         self.asking = Asking::NotBefore(now);
         if self.due_in(now) == Some(0) {

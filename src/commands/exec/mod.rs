@@ -17,7 +17,7 @@ use crate::vault::Vault;
 use fresh::FreshFiles;
 
 /// Our own failure, before the command was started.
-const OURS: u8 = 125;
+pub(crate) const OURS: u8 = 125;
 
 /// The command was found, and cannot be run.
 const NOT_EXECUTABLE: u8 = 126;

@@ -66,7 +66,7 @@ impl Problem {
 
     /// Puts down what a command would have failed with.
     fn of(failure: Failure) -> Self {
-        let what = [vec![failure.message], failure.causes].concat().join(": ");
+        let what = failure.one_line();
         Self { what, mend: failure.hint.unwrap_or_else(|| "see `tokenkeep help formats`".to_owned()) }
     }
 }
