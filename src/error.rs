@@ -10,6 +10,8 @@ use crate::host::files::FileFault;
 use crate::host::folders::NoHome;
 use crate::idp::IdpError;
 use crate::keeper::KeeperError;
+pub(crate) use crate::keeper::exchange::chain;
+use crate::keeper::exchange::{NotSent, Place};
 use crate::keeper::note::{Refused, when};
 use crate::profile::EntryName;
 use crate::settings::SettingsError;
@@ -347,10 +349,7 @@ pub(crate) fn keeper_failure(name: &EntryName, has_profile: bool, error: KeeperE
         E::Provider(error) => Failure::from(error).while_doing(cannot()),
         E::NoEntry { .. } if has_profile => Failure::new(Kind::Login, format!("nobody has logged in to `{name}` yet"))
             .hint(format!("log in with `tokenkeep generate {name}`")),
-        error @ E::NoEntry { .. } => {
-            let failure = Failure::from_error(Kind::NotFound, &error).hint("see what there is with `tokenkeep list`");
-            failure.unless_token(name, None)
-        }
+        error @ E::NoEntry { .. } => Failure::from_error(Kind::NotFound, &error).hint(LIST).unless_token(name, None),
         error @ E::NotATokenSet { .. } => {
             Failure::from_error(Kind::Usage, &error).hint(format!("print it with `tokenkeep get {name}`"))
         }
@@ -386,17 +385,35 @@ pub(crate) fn keeper_failure(name: &EntryName, has_profile: bool, error: KeeperE
         error @ E::AnswerLost { .. } => Failure::from_error(Kind::Later, &error)
             .while_doing(cannot())
             .hint(format!("try again later, or at once with `tokenkeep refresh {name} --force`")),
-        error @ (E::NotSent { .. } | E::Detached(_)) => Failure::from_error(Kind::Failed, &error)
+        E::NotSent(ref reason) => not_sent_failure(name, reason).while_doing(cannot()),
+        error @ E::Detached(_) => Failure::from_error(Kind::Failed, &error)
             .while_doing(cannot())
             .hint("nothing was sent and nothing is lost: mend the cause, then try again"),
-        error @ E::NotKept { .. } => Failure::from_error(Kind::Failed, &error)
-            .while_doing(cannot())
-            .hint(format!("mend the cause, then {}", generate())),
+        E::NotKept { ref mend, .. } => Failure::from_error(Kind::Failed, &error).while_doing(cannot()).hint(format!(
+            "{}, then {}",
+            look(mend.as_deref()),
+            generate()
+        )),
         error @ E::NoRefreshToken => Failure::from_error(Kind::Config, &error)
             .hint(format!("ask for it: add \"offline_access\" to the scopes of [profiles.{}]", name.profile())),
         error @ E::Unusable => Failure::from_error(Kind::Failed, &error)
             .hint("report it to who runs the provider; the refresh token is kept"),
     }
+}
+
+/// Describes why an exchange was not begun.
+fn not_sent_failure(name: &EntryName, reason: &NotSent) -> Failure {
+    let show = || format!("check the profile: `tokenkeep profile show {}`", name.profile());
+    let (kind, hint) = match reason.place {
+        Place::Machine => (Kind::Failed, format!("{}, then try again", look(reason.mend.as_deref()))),
+        Place::Configuration => (Kind::Config, show()),
+    };
+    Failure::new(kind, reason.why.clone()).hint(format!("{hint}; nothing was sent and nothing is lost"))
+}
+
+/// Says how a cause is mended, or looked at.
+fn look(command: Option<&str>) -> String {
+    command.map_or_else(|| "mend the cause".to_owned(), |command| format!("mend the cause (type `{command}`)"))
 }
 
 /// Describes why a refresh token could not be revoked at its provider.
@@ -406,10 +423,10 @@ pub(crate) fn revocation_failure(error: KeeperError) -> Failure {
         E::Vault(error) => error.into(),
         E::Provider(error) => error.into(),
         error @ (E::Unavailable { .. } | E::AnswerLost { .. }) => Failure::from_error(Kind::Later, &error),
+        error @ E::Moved { .. } => Failure::from_error(Kind::Login, &error),
         error @ (E::NoEntry { .. }
         | E::NotATokenSet { .. }
         | E::NothingCached { .. }
-        | E::Moved { .. }
         | E::NoClientSecret { .. }
         | E::Spent { .. }
         | E::UnusableRefreshToken { .. }
@@ -439,7 +456,5 @@ fn refusal_failure(name: &EntryName, refused: &Refused, retry_at: Timestamp) -> 
     failure.because(format!("it is kept, and tried again by itself after {retry_at}"))
 }
 
-/// Writes an error and its sources on one line.
-pub(crate) fn chain(error: &dyn Error) -> String {
-    Failure::from_error(Kind::Failed, error).one_line()
-}
+/// How to see which entries there are.
+const LIST: &str = "see what there is with `tokenkeep list`";

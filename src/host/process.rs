@@ -105,7 +105,8 @@ pub(crate) fn lock_within(file: File, patience: Duration) -> io::Result<Option<L
     }
 }
 
-/// Runs the hidden exchange command of this very executable, detached from the terminal, and returns its answer.
+/// Runs the hidden exchange command of this very executable, detached from the terminal, and returns its answer; what
+/// cannot be heard of it is missing. An error says that the request did not reach it.
 ///
 /// The child inherits the lock's descriptor, so that the lock outlives us. One child is started at a time: between
 /// making the descriptor inheritable and closing it again, no other child may come into being.
@@ -124,9 +125,11 @@ pub(crate) fn run_detached(request: &[u8], lock: &File, env: &Environment) -> io
     };
     let sent = child.stdin.take().map_or(Ok(()), |mut stdin| stdin.write_all(request));
     let mut answer = Zeroizing::new(Vec::new());
-    let received = child.stdout.take().map_or(Ok(0), |mut stdout| stdout.read_to_end(&mut answer));
-    child.wait()?;
-    sent.and(received).map(|_| answer)
+    // once the request is sent nothing here is an error: an answer that is not heard rests on the disk
+    drop(child.stdout.take().map(|mut stdout| stdout.read_to_end(&mut answer)));
+    // who started us may have the system bury our children (SIGCHLD ignored); then there is nothing to wait for
+    drop(child.wait());
+    sent.map(|()| answer)
 }
 
 /// Returns a path that starts this executable even after its file was replaced.

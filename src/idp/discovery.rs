@@ -4,7 +4,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::error::IdpError;
-use super::http::{Answer, Wire, bare};
+use super::http::{Answer, Patience, Wire, bare};
 use crate::profile::{Endpoints, Profile, SecureUrl, UrlFault};
 use crate::token::text;
 
@@ -61,9 +61,9 @@ impl Wire {
     /// Asks an issuer what it publishes about itself.
     pub(crate) fn discover(&self, issuer: &SecureUrl) -> Result<Metadata, IdpError> {
         let (first, second) = addresses(issuer)?;
-        let mut answer = self.get(&first)?;
+        let mut answer = self.get(&first, Patience::Half)?;
         if answer.status == 404 {
-            answer = self.get(&second)?;
+            answer = self.get(&second, Patience::Half)?;
         }
         if answer.status == 404 {
             return Err(IdpError::NoMetadata { issuer: issuer.to_string(), url: bare(&first) });

@@ -8,7 +8,8 @@ use std::mem::ManuallyDrop;
 use std::path::Path;
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use chrono::DateTime;
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Certificate, RequestBuilder, Response, redirect, retry};
 use serde_json::Value;
 use tokio::runtime::{self, Runtime};
@@ -50,6 +51,9 @@ pub(super) enum Patience {
     Long,
     /// It can be asked again.
     Short,
+    /// It is one of two questions that may be asked while an entry is locked: both together end before those who wait
+    /// for the lock give up (30 s).
+    Half,
 }
 
 /// What came back.
@@ -86,6 +90,11 @@ impl Wire {
         })
     }
 
+    /// Makes ready for a request to an address, as far as that goes without sending anything.
+    pub(crate) fn prepare(&self, url: &SecureUrl) -> Result<(), IdpError> {
+        self.client_for(url).map(drop)
+    }
+
     /// Posts a client's form.
     pub(super) fn post(&self, url: &SecureUrl, form: &Form<'_>, patience: Patience) -> Result<Answer, Fault> {
         let mut request = self
@@ -101,9 +110,9 @@ impl Wire {
     }
 
     /// Gets a public document.
-    pub(super) fn get(&self, url: &SecureUrl) -> Result<Answer, IdpError> {
+    pub(super) fn get(&self, url: &SecureUrl, patience: Patience) -> Result<Answer, IdpError> {
         let request = self.client_for(url)?.get(url.as_str());
-        Ok(self.send(url, request, Patience::Short)?)
+        Ok(self.send(url, request, patience)?)
     }
 
     /// Sends a request once and waits for its answer.
@@ -236,6 +245,7 @@ impl From<Patience> for Duration {
         match patience {
             Patience::Long => Self::from_secs(50),
             Patience::Short => Self::from_secs(20),
+            Patience::Half => Self::from_secs(10),
         }
     }
 }
@@ -264,9 +274,16 @@ async fn read_body(url: &str, response: &mut Response) -> Result<Zeroizing<Vec<u
     Ok(body)
 }
 
-/// Reads `Retry-After` where it is a number of seconds (RFC 9110 section 10.2.3).
+/// Reads `Retry-After`: a number of seconds, or a date, which the provider's own clock goes with (RFC 9110 section 10.2.3).
 fn retry_after(headers: &HeaderMap) -> Option<Lifetime> {
-    let seconds: u64 = headers.get(RETRY_AFTER).map(HeaderValue::to_str)?.ok()?.trim().parse().ok()?;
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).map(str::trim);
+    let date = |text: &str| DateTime::parse_from_rfc2822(text).ok();
+    let wanted = text(RETRY_AFTER)?;
+    let until = || {
+        let left = date(wanted)?.signed_duration_since(date(text(DATE)?)?);
+        Some(u64::try_from(left.num_seconds()).unwrap_or(0))
+    };
+    let seconds = wanted.parse().ok().or_else(until)?;
     Some(Lifetime::seconds(seconds).min(LONGEST_WAIT))
 }
 

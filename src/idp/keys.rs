@@ -1,14 +1,14 @@
 //! A provider's public keys (RFC 7517).
 
 use super::error::IdpError;
-use super::http::Wire;
+use super::http::{Patience, Wire};
 use crate::profile::SecureUrl;
 use crate::token::jwt::KeySet;
 
 impl Wire {
     /// Gets the key set.
     pub(crate) fn key_set(&self, jwks_uri: &SecureUrl) -> Result<KeySet, IdpError> {
-        let answer = self.get(jwks_uri)?;
+        let answer = self.get(jwks_uri, Patience::Short)?;
         if !answer.is_success() {
             return Err(answer.status_error(&[]));
         }

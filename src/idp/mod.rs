@@ -29,8 +29,6 @@ mod refusal;
 mod revocation;
 mod token;
 
-use serde::Deserialize;
-
 use crate::profile::ClientAuth;
 use crate::secret::ClientSecret;
 
@@ -45,7 +43,7 @@ pub(crate) use revocation::Revocation;
 pub(crate) use token::{Grant, Reply, TokenRequest};
 
 /// Who we are to a provider.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug)]
 pub(crate) struct Client {
     /// What the provider calls us.
     pub(crate) id: String,

@@ -14,9 +14,9 @@ use zeroize::Zeroizing;
 use super::note::{Event, Note, Refused};
 use super::plan::back_off;
 use super::spent;
-use crate::host::files::FileFault;
+use crate::host::files::{FileFault, fault};
 use crate::host::{descriptor, process};
-use crate::idp::{Client, Grant, IdpError, Refusal, RefusalKind, Reply, TokenAnswer, TokenRequest, Wire};
+use crate::idp::{Client, Endpoint, Grant, IdpError, Refusal, RefusalKind, Reply, TokenAnswer, TokenRequest, Wire};
 use crate::profile::{AudienceAs, ClientAuth, EntryName, SecureUrl};
 use crate::secret::{AccessToken, ClientSecret, DeviceCode};
 use crate::token::claims::Claims;
@@ -119,17 +119,49 @@ pub(super) enum Answer {
         why: String,
     },
     /// Nothing was sent.
-    NotSent {
-        /// Why.
-        why: String,
-    },
+    NotSent(NotSent),
     /// The provider granted a login without a refresh token.
     NoRefreshToken,
     /// The provider granted it, and it could not be written anywhere.
     NotKept {
         /// Why.
         why: String,
+        /// The command that mends it, or shows what is wrong.
+        mend: Option<String>,
     },
+}
+
+/// Why nothing was sent.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct NotSent {
+    /// Why, in words.
+    pub(crate) why: String,
+    /// Where it must be mended.
+    pub(crate) place: Place,
+    /// The command that mends it, or shows what is wrong.
+    pub(crate) mend: Option<String>,
+}
+
+/// Where something must be mended before a request can be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Place {
+    /// This machine: its disk, mostly.
+    Machine,
+    /// The configuration.
+    Configuration,
+}
+
+impl From<FileFault> for NotSent {
+    fn from(fault: FileFault) -> Self {
+        Self { why: chain(&fault), place: Place::Machine, mend: fault.mend() }
+    }
+}
+
+impl From<IdpError> for NotSent {
+    fn from(error: IdpError) -> Self {
+        let place = if error.is_temporary() { Place::Machine } else { Place::Configuration };
+        Self { why: chain(&error), place, mend: None }
+    }
 }
 
 /// Runs in the detached child: reads the request, carries it out, writes the answer.
@@ -150,30 +182,40 @@ pub(crate) fn serve(
     stdout.write_all(&answer)
 }
 
-/// Reserves, notes the intent, exchanges, and puts to rest.
+/// Prepares, exchanges, and puts to rest.
 fn carry_out(request: &Request, lock: &EntryLock, now: fn() -> SystemTime) -> Answer {
-    let not_sent = |why: &dyn std::error::Error| Answer::NotSent { why: chain(why) };
-    let reserved = match lock.reserve() {
-        Ok(reserved) => reserved,
-        Err(fault) => return not_sent(&fault),
-    };
-    let wire = match Wire::open(request.ca_file.as_deref()) {
-        Ok(wire) => wire,
-        Err(error) => return not_sent(&error),
-    };
-    let Some(endpoint) = &request.born.token_endpoint else {
-        return Answer::NotSent { why: "the token endpoint is not known".to_owned() };
-    };
     let sent_at = Timestamp::from(now());
-    if let Err(error) = note_intent(request, lock, sent_at) {
-        return not_sent(&error);
-    }
+    let (wire, endpoint, reserved) = match prepare(request, lock, sent_at) {
+        Ok(prepared) => prepared,
+        Err(reason) => return Answer::NotSent(reason),
+    };
     match send(request, &wire, endpoint) {
         Reply::Granted(answer) => keep(request, lock, reserved, (answer, sent_at)),
         nothing @ (Reply::Refused(_) | Reply::Unavailable { .. } | Reply::Lost { .. }) => {
             reserved.release();
             let answer = dismiss(request, lock, nothing, (sent_at, now().into()));
             answer.unwrap_or_else(|error| Answer::Lost { why: chain(&error) })
+        }
+    }
+}
+
+/// Prepares the connection, reserves, and notes the intent: after this only the provider can say no.
+fn prepare<'a>(
+    request: &'a Request,
+    lock: &EntryLock,
+    sent_at: Timestamp,
+) -> Result<(Wire, &'a SecureUrl, Reserved), NotSent> {
+    let born = &request.born;
+    let missing = || IdpError::NoEndpoint { what: Endpoint::Token.name(), issuer: born.issuer.to_string() };
+    let endpoint = born.token_endpoint.as_ref().ok_or_else(missing)?;
+    let wire = Wire::open(request.ca_file.as_deref())?;
+    wire.prepare(endpoint)?;
+    let reserved = lock.reserve()?;
+    match note_intent(request, lock, sent_at) {
+        Ok(()) => Ok((wire, endpoint, reserved)),
+        Err(error) => {
+            reserved.release();
+            Err(fault("write", &lock.folder().join("lock"))(error).into())
         }
     }
 }
@@ -226,10 +268,10 @@ fn keep(request: &Request, lock: &EntryLock, reserved: Reserved, granted: (Token
     let token = usable_token(&tokens, &request.asked).filter(|cached| cached.received_at == sent_at).cloned();
     let sealed = match seal(request, &tokens, sent_at) {
         Ok(sealed) => sealed,
-        Err(fault) => return Answer::NotKept { why: chain(&fault) },
+        Err(fault) => return Answer::NotKept { why: chain(&fault), mend: None },
     };
     if let Err(fault) = rest(lock, reserved, &sealed) {
-        return Answer::NotKept { why: chain(&fault) };
+        return Answer::NotKept { why: chain(&fault), mend: fault.mend() };
     }
     if let Err(fault) = lock.publish(request.next)
         && lock.awaits_publication()
@@ -292,7 +334,8 @@ fn dismiss(
     match reply {
         Reply::Unavailable { why, retry_after } => {
             let tries = tries_unavailable(before) + 1;
-            let retry_at = now.after(retry_after.unwrap_or_else(|| back_off(tries)));
+            // a provider that does not mind being asked at once is not available all the same
+            let retry_at = now.after(retry_after.unwrap_or_default().max(back_off(tries)));
             note(now, tries, Event::Unavailable { retry_at, why: why.clone() })?;
             Ok(Answer::Unavailable { why })
         }
@@ -430,8 +473,10 @@ fn expiry(token: &AccessToken, expires_in: Option<Lifetime>, sent_at: Timestamp)
     stated.or_else(claimed).unwrap_or_else(|| sent_at.after(UNSTATED_LIFE))
 }
 
-/// Writes an error and its sources on one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
+/// Writes an error and its sources on one line; one that only repeats what was just said is left out.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let sources = std::iter::successors(error.source(), |error| error.source());
-    sources.fold(error.to_string(), |text, cause| text + ": " + &cause.to_string())
+    let mut texts: Vec<String> = std::iter::once(error.to_string()).chain(sources.map(ToString::to_string)).collect();
+    texts.dedup();
+    texts.join(": ")
 }

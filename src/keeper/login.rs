@@ -93,8 +93,8 @@ impl Keeper<'_> {
         match self.run(&request, &lock)? {
             Answer::Granted { token, unpublished } => Ok(Poll::Done { token: token.map(Box::new), unpublished }),
             Answer::Unavailable { why } | Answer::Lost { why } => Ok(Poll::Retry { why }),
-            Answer::NotSent { why } => Err(KeeperError::NotSent { why }),
-            Answer::NotKept { why } => Err(KeeperError::NotKept { why }),
+            Answer::NotSent(reason) => Err(KeeperError::NotSent(reason)),
+            Answer::NotKept { why, mend } => Err(KeeperError::NotKept { why, mend }),
             Answer::NoRefreshToken => Err(KeeperError::NoRefreshToken),
             Answer::Refused(refusal) => {
                 let words = words_of(&refusal);

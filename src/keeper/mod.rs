@@ -6,6 +6,7 @@
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
+mod error;
 pub(crate) mod exchange;
 pub(crate) mod login;
 pub(crate) mod note;
@@ -30,6 +31,7 @@ use crate::token::time::{Lifetime, MinTtl, Timestamp};
 use crate::vault::entry::{Body, Born, CachedToken, Entry, TokenSet};
 use crate::vault::shelf::EntryLock;
 use crate::vault::{Vault, VaultError};
+pub(crate) use error::KeeperError;
 use exchange::{Answer, Presented, Request};
 use note::{Note, Refused};
 use plan::{Circumstances, Fetch, Insistence, Obstacle, Wanted};
@@ -37,142 +39,6 @@ use plan::{Circumstances, Fetch, Insistence, Obstacle, Wanted};
 /// How long a command waits for somebody else's exchange: half of what that exchange may take at most, and longer than
 /// any provider that is not broken needs.
 pub(crate) const LOCK_PATIENCE: Duration = Duration::from_secs(30);
-
-/// Why an entry gives no access token.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum KeeperError {
-    /// The vault says no.
-    #[error(transparent)]
-    Vault(#[from] VaultError),
-    /// There is no such entry.
-    #[error("nothing is stored under `{name}`")]
-    NoEntry {
-        /// The name.
-        name: EntryName,
-    },
-    /// The entry is there, and holds no refresh token.
-    #[error("`{name}` holds {kind}, and no refresh token", kind = article(kind))]
-    NotATokenSet {
-        /// The name.
-        name: EntryName,
-        /// What it holds.
-        kind: &'static str,
-    },
-    /// The cache alone was allowed, and has nothing good.
-    #[error("`{name}` has no cached access token that is good, and no refresh is allowed")]
-    NothingCached {
-        /// The name.
-        name: EntryName,
-    },
-    /// The profile was changed, so that the token would go somewhere else than where it came from.
-    #[error("the profile of `{name}` has another {what} than its token was issued with ({now}, not {then})")]
-    Moved {
-        /// The entry.
-        name: EntryName,
-        /// What changed.
-        what: &'static str,
-        /// What it is now.
-        now: String,
-        /// What it was.
-        then: String,
-    },
-    /// The entry with the client's secret is missing, or is something else.
-    #[error("`{secret}`, which must hold the client secret for `{name}`, does not")]
-    NoClientSecret {
-        /// The entry that needs it.
-        name: EntryName,
-        /// The entry that should hold it.
-        secret: EntryName,
-    },
-    /// The token was exchanged before: this vault is an old copy.
-    #[error("the refresh token of `{name}` was exchanged before: this looks like an old copy of the vault")]
-    Spent {
-        /// The entry.
-        name: EntryName,
-    },
-    /// The refresh token is kept, and is none that may be sent.
-    #[error(
-        "the refresh token of `{name}` has spaces, control or foreign characters, or is empty; it is not presented"
-    )]
-    UnusableRefreshToken {
-        /// The entry.
-        name: EntryName,
-    },
-    /// The provider refuses the refresh token.
-    #[error("the provider refuses the refresh token of `{name}`")]
-    Refused {
-        /// The entry.
-        name: EntryName,
-        /// What is remembered of it.
-        refused: Refused,
-        /// When it is tried again by itself.
-        retry_at: Timestamp,
-    },
-    /// The provider refuses the client, not the token.
-    #[error("the provider refuses the client: {words}")]
-    ClientRefused {
-        /// The provider's words.
-        words: String,
-    },
-    /// The provider refuses the scopes or the audience.
-    #[error("the provider refuses what was asked for: {words}")]
-    AskedTooMuch {
-        /// The provider's words.
-        words: String,
-    },
-    /// The provider gave another answer than the standard knows.
-    #[error("the provider refused with an error that nobody expects here: {words}")]
-    Unexpected {
-        /// The provider's words.
-        words: String,
-    },
-    /// The provider cannot be reached, or sends us away.
-    #[error("the provider is not available: {why}")]
-    Unavailable {
-        /// Why.
-        why: String,
-        /// When it is tried again by itself.
-        until: Option<Timestamp>,
-    },
-    /// A request was sent, and its answer was lost.
-    #[error("response lost: a refresh was sent at {} and its answer never arrived ({why})", note::when(*since))]
-    AnswerLost {
-        /// When.
-        since: Timestamp,
-        /// Why, or until when is waited.
-        why: String,
-    },
-    /// Nothing could be sent.
-    #[error("the refresh was not begun: {why}")]
-    NotSent {
-        /// Why.
-        why: String,
-    },
-    /// The provider's answer could not be kept.
-    #[error("the provider answered, and the answer could not be kept: {why}")]
-    NotKept {
-        /// Why.
-        why: String,
-    },
-    /// The provider granted a login, and keeps the refresh token to itself.
-    #[error("the provider granted the login without a refresh token")]
-    NoRefreshToken,
-    /// The child that carries out an exchange could not be run.
-    #[error("the exchange could not be carried out")]
-    Detached(#[from] io::Error),
-    /// The provider's access token cannot be used.
-    #[error("the provider's access token has spaces or control characters, or is missing; it is not handed out")]
-    Unusable,
-    /// The token endpoint could not be found.
-    #[error(transparent)]
-    Provider(#[from] IdpError),
-}
-
-/// Puts the article in front of a kind.
-fn article(kind: &str) -> String {
-    let article = if kind.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
-    format!("{article} {kind}")
-}
 
 /// How an access token came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -206,10 +72,10 @@ impl Handed {
 
     /// Says so if the token lives shorter than was wanted: nobody gives a longer one.
     fn with_notice_below(self, min_ttl: MinTtl, now: Timestamp) -> Self {
-        let (left, least) = (self.token.left(now), min_ttl.for_token_of(self.token.lifetime()));
-        if self.notice.is_some() || (left >= least && left > Lifetime::default()) {
+        if self.notice.is_some() || self.token.is_good(min_ttl, now) {
             return self;
         }
+        let (left, least) = (self.token.left(now), min_ttl.for_token_of(self.token.lifetime()));
         let notice = if left > Lifetime::default() {
             format!("the token is new, and lives only {left}, not {least}")
         } else {
@@ -357,7 +223,8 @@ impl Keeper<'_> {
             waiting: lock.waiting,
             insistence: wanted.insistence,
         };
-        plan::may_present(before.as_ref(), &seen, self.now()).map_err(|obstacle| obstructed(&entry.name, obstacle))?;
+        let now = self.now();
+        plan::may_present(before.as_ref(), &seen, now).map_err(|obstacle| obstructed(&entry.name, obstacle, now))?;
         let journal = spent::path(self.state, &entry.name);
         let is_spent = spent::contains(&journal, &tokens.refresh_token).map_err(VaultError::from)?;
         if is_spent && wanted.insistence < Insistence::PresentSpent {
@@ -418,8 +285,8 @@ impl Keeper<'_> {
             Answer::Refused(refusal) => self.judge(request, lock, &refusal),
             Answer::Unavailable { why } => Err(KeeperError::Unavailable { why, until: None }),
             Answer::Lost { why } => Err(KeeperError::AnswerLost { since: self.now(), why }),
-            Answer::NotSent { why } => Err(KeeperError::NotSent { why }),
-            Answer::NotKept { why } => Err(KeeperError::NotKept { why }),
+            Answer::NotSent(reason) => Err(KeeperError::NotSent(reason)),
+            Answer::NotKept { why, mend } => Err(KeeperError::NotKept { why, mend }),
             Answer::NoRefreshToken => Err(KeeperError::NoRefreshToken),
         }
     }
@@ -456,8 +323,9 @@ impl Keeper<'_> {
             {
                 return usable(Handed::new(token, How::Adopted));
             }
-            let note = Note::read(&lock.file, request.next - 1)?;
-            return Err(refused(&request.name, note, words));
+            // without the note the provider's words are still known
+            let note = Note::read(&lock.file, request.next - 1).ok().flatten();
+            return Err(refused(&request.name, note, words, self.now()));
         }
         Err(match refusal.kind {
             RefusalKind::Client => KeeperError::ClientRefused { words },
@@ -557,25 +425,27 @@ fn discovered_token_endpoint(issuer: &SecureUrl, ca_file: Option<&Path>) -> Resu
 }
 
 /// Turns an obstacle into an error.
-fn obstructed(name: &EntryName, obstacle: Obstacle) -> KeeperError {
+fn obstructed(name: &EntryName, obstacle: Obstacle, now: Timestamp) -> KeeperError {
     match obstacle {
         Obstacle::BackOff { until, why } => KeeperError::Unavailable { why, until: Some(until) },
         Obstacle::AnswerLost { until, since } => {
             let why = format!("presenting the token again could kill the one in use, so it waits until {until}");
             KeeperError::AnswerLost { since, why }
         }
-        Obstacle::Refused { note } => refused(name, Some(note), String::new()),
+        Obstacle::Refused { note } => refused(name, Some(note), String::new(), now),
     }
 }
 
-/// Describes a refusal, from the note if there is one.
-fn refused(name: &EntryName, note: Option<Note>, words: String) -> KeeperError {
-    let unnoted = Refused { at: Timestamp::from_epoch(0), words, fingerprint: String::new(), lost_since: None };
-    let (refused, tries) = match note {
-        Some(Note { event: note::Event::Refused(refused), tries, .. }) => (refused, tries),
-        Some(_) | None => (unnoted, 1),
+/// Describes a refusal, from the note if there is one; what nobody noted keeps nobody from trying again.
+fn refused(name: &EntryName, note: Option<Note>, words: String, now: Timestamp) -> KeeperError {
+    let (refused, retry_at) = match note {
+        Some(Note { event: note::Event::Refused(refused), tries, .. }) => {
+            let retry_at = refused.retry_at(tries);
+            (refused, retry_at)
+        }
+        Some(_) | None => (Refused { at: now, words, fingerprint: String::new(), lost_since: None }, now),
     };
-    KeeperError::Refused { name: name.clone(), retry_at: refused.retry_at(tries), refused }
+    KeeperError::Refused { name: name.clone(), refused, retry_at }
 }
 
 /// Returns what a plain `get` asks for: no scopes, and the profile's audience.
@@ -593,5 +463,19 @@ pub(crate) fn dies_at(tokens: &TokenSet, idle: Option<Lifetime>) -> Option<Times
     match (tokens.refresh_expires_at, idle_end) {
         (Some(one), Some(other)) => Some(one.min(other)),
         (one, other) => one.or(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_that_nobody_noted_is_tried_again_at_once_and_not_in_1970() {
+        let (name, now) = ("prod".parse().unwrap(), Timestamp::from_epoch(1_000));
+        let KeeperError::Refused { refused, retry_at, .. } = refused(&name, None, "no".to_owned(), now) else {
+            panic!("not refused")
+        };
+        assert_eq!((refused.at, refused.words.as_str(), retry_at), (now, "no", now));
     }
 }

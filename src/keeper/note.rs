@@ -23,8 +23,9 @@ pub(crate) fn when(sent: Timestamp) -> String {
     if sent == UNKNOWN_TIME { "an unknown time".to_owned() } else { sent.to_string() }
 }
 
-/// The longest words of a provider that are kept.
-const LONGEST_WORDS: usize = 1000;
+/// How many characters of a provider's words are kept: JSON writes one with at most six bytes, and the record has room
+/// for 3,000 of them beside everything else.
+const LONGEST_WORDS: usize = 500;
 
 /// What the last holder of an entry's lock noted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,7 +131,7 @@ impl Note {
         let mut note = self.clone();
         match &mut note.event {
             Event::Unavailable { why: words, .. } | Event::Refused(Refused { words, .. }) => {
-                *words = words.chars().take(LONGEST_WORDS / 4).collect();
+                *words = words.chars().take(LONGEST_WORDS).collect();
             }
             Event::Intent | Event::Lost { .. } => {}
         }
@@ -209,6 +210,7 @@ mod tests {
         let event = Event::Unavailable { retry_at: Timestamp::from_epoch(0), why: "\u{1}".repeat(9_000) };
         Note::write(Some(&Note { event, ..intent() }), &file).unwrap();
         assert_eq!(file.metadata().unwrap().len(), 4096);
-        assert!(matches!(Note::read(&file, 7).unwrap().unwrap().event, Event::Unavailable { .. }));
+        let Event::Unavailable { why, .. } = Note::read(&file, 7).unwrap().unwrap().event else { panic!("another") };
+        assert_eq!(why.chars().count(), LONGEST_WORDS);
     }
 }

@@ -68,9 +68,7 @@ pub(super) enum Obstacle {
 /// Returns the cached token that can be handed out for what is wanted, if there is one.
 pub(super) fn good_token<'a>(tokens: &'a TokenSet, wanted: &Wanted, now: Timestamp) -> Option<&'a CachedToken> {
     let found = tokens.access.iter().find(|cached| cached.asked == wanted.asked)?;
-    let left = found.left(now);
-    let enough = left >= wanted.min_ttl.for_token_of(found.lifetime()) && left > Lifetime::default();
-    enough.then_some(found)
+    found.is_good(wanted.min_ttl, now).then_some(found)
 }
 
 /// Returns the cached token for what is wanted that has any life left at all.

@@ -107,10 +107,7 @@ fn of_tokens(
     (profile, min_ttl): (Option<&Profile>, MinTtl),
     now: Timestamp,
 ) -> Standing {
-    let good = plain_token(tokens, profile).is_some_and(|cached| {
-        let left = cached.left(now);
-        left > Lifetime::default() && left >= min_ttl.for_token_of(cached.lifetime())
-    });
+    let good = plain_token(tokens, profile).is_some_and(|cached| cached.is_good(min_ttl, now));
     match note.map(|note| (&note.event, note)) {
         Some((Event::Refused(refused), note)) => {
             return Standing::Refused { refused: refused.clone(), retry_at: refused.retry_at(note.tries) };

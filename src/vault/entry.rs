@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use crate::profile::{ClientAuth, EntryName, SecureUrl};
 use crate::secret::{AccessToken, IdToken, RefreshToken, StoredSecret};
 use crate::token::scopes::Scopes;
-use crate::token::time::{Lifetime, Timestamp};
+use crate::token::time::{Lifetime, MinTtl, Timestamp};
 
 /// The version of the plaintext's form.
 pub(crate) const FORMAT: u32 = 1;
@@ -200,6 +200,12 @@ impl CachedToken {
     /// Returns how much life is left; nothing, too, if the clock stands before the time of receipt.
     pub(crate) fn left(&self, now: Timestamp) -> Lifetime {
         if now < self.received_at { Lifetime::default() } else { self.expires_at.since(now) }
+    }
+
+    /// Tells whether as much life is left as is wanted, and any at all.
+    pub(crate) fn is_good(&self, min_ttl: MinTtl, now: Timestamp) -> bool {
+        let left = self.left(now);
+        left > Lifetime::default() && left >= min_ttl.for_token_of(self.lifetime())
     }
 
     /// Returns how long the token lives in all.

@@ -9,7 +9,7 @@ use std::sync::mpsc;
 use provider::{Approval, Endpoint, Fault, Settings, json};
 
 use crate::harness::{PATIENCE, Ran, World, short_lived};
-use crate::outside::{is_root, leave_out, new_identity, snapshot};
+use crate::outside::{hinted, is_root, leave_out, new_identity, snapshot};
 
 /// Something that was mounted for a test, and goes with it.
 struct Mount {
@@ -82,7 +82,8 @@ fn a_full_disk_shows_before_a_refresh_token_is_spent() {
     let token = world.store_login("prod");
     let filler = fill(&mount);
     let before = snapshot(&world.entry("prod"));
-    world.run(["get", "prod"]).fails(1).says("No space left").hides(&token);
+    let refused = world.run(["get", "prod"]).fails(1).says("No space left").hides(&token);
+    assert!(hinted(&refused).starts_with("df -h '"), "{}", refused.stderr);
     assert_eq!(world.provider.presentations(&token), 0);
     let opened = |all: std::collections::BTreeMap<PathBuf, (u32, Vec<u8>)>| {
         all.into_iter().filter(|(path, _)| path.extension().is_some()).collect::<Vec<_>>()

@@ -98,3 +98,12 @@ fn a_login_that_was_never_published_can_be_revoked() {
     assert!(!world.provider.is_refresh_live(&token));
     assert!(!world.entry("prod").join("next").exists());
 }
+
+#[test]
+fn a_token_is_not_revoked_at_another_issuer() {
+    let world = World::logged_in(Settings::default());
+    let elsewhere = provider::Provider::start(Settings::default());
+    world.edit_config(|text| text.replace(&world.provider.issuer(), &elsewhere.issuer()));
+    world.run(["revoke", "prod"]).fails(4).says("issuer");
+    assert!(elsewhere.requests().is_empty());
+}

@@ -390,6 +390,13 @@ fn a_child_that_is_killed_after_its_answer_came_to_rest_has_lost_nothing() {
 }
 
 #[test]
+fn who_lets_the_system_bury_our_children_gets_the_token_all_the_same() {
+    let world = World::logged_in(short_lived(300));
+    let ran: Ran = world.shell("trap '' CHLD; exec \"$0\" \"$@\"", ["get", "prod"]).output().unwrap().into();
+    assert!(world.provider.is_access_live(ran.ok().stdout.trim_end()));
+}
+
+#[test]
 fn three_generations_stay() {
     let world = World::logged_in(short_lived(300));
     for _ in 0..5 {

@@ -147,7 +147,34 @@ fn pauses_grow_while_a_provider_stays_away() {
     assert_eq!(world.provider.count(Endpoint::Token), 6);
 }
 
+#[test]
+fn a_provider_that_says_at_once_and_stays_away_is_left_alone_all_the_same() {
+    let world = facing([]);
+    world.provider.misbehave_always(Endpoint::Token, Fault::RetryAfter { status: 503, seconds: 0 });
+    for _ in 0..5 {
+        world.run(["refresh", "prod", "--force"]).fails(6);
+    }
+    insist(&world).fails(6).says("try again after");
+    assert_eq!(world.provider.count(Endpoint::Token), 6);
+}
+
 // TLS.
+
+#[test]
+fn certificates_that_are_missing_are_a_matter_of_configuration() {
+    for content in [None, Some("no certificate")] {
+        let world = World::logged_in(short_lived(300));
+        world.token("prod");
+        if let Some(content) = content {
+            std::fs::write(world.folder.path().join("ca.pem"), content).unwrap();
+        }
+        let line = format!("ca_file = {:?}\n", world.folder.path().join("ca.pem"));
+        world.edit_config(|text| text.replacen("[profiles.prod]\n", &format!("[profiles.prod]\n{line}"), 1));
+        insist(&world).fails(9).says("ca.pem").says("nothing was sent");
+        assert_eq!(std::fs::read_dir(world.entry("prod")).unwrap().count(), 3, "something was left behind");
+        assert_eq!(world.provider.count(Endpoint::Token), 1);
+    }
+}
 
 /// The flags of a profile that trusts the provider's certificate authority.
 const TRUSTING: [&str; 2] = ["--ca-file", "ca.pem"];
