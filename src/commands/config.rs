@@ -21,12 +21,12 @@ const EXAMPLES: &str = "Examples:
 pub(crate) struct Args {
     /// What to do
     #[command(subcommand)]
-    action: Action,
+    command: Command,
 }
 
 /// What can be done with settings.
 #[derive(clap::Subcommand)]
-enum Action {
+enum Command {
     /// Print one setting
     Get(Get),
 }
@@ -48,8 +48,8 @@ struct Get {
 
 /// Runs the command.
 pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
-    match &args.action {
-        Action::Get(args) => get(args, cx),
+    match &args.command {
+        Command::Get(args) => get(args, cx),
     }
 }
 

@@ -192,6 +192,14 @@ mod tests {
     }
 
     #[test]
+    fn lifetimes_are_written_exactly_where_they_are_read_again() {
+        for seconds in [0, 60, 3_661, 2_592_000, 90_061] {
+            let lifetime = Lifetime::seconds(seconds);
+            assert_eq!(lifetime.exact().parse::<Lifetime>().unwrap(), lifetime);
+        }
+    }
+
+    #[test]
     fn times_are_rfc_3339_both_ways() {
         let time: Timestamp = "2026-11-23T18:00:00+02:00".parse().unwrap();
         assert_eq!(time.to_string(), "2026-11-23T16:00:00Z");

@@ -211,7 +211,7 @@ fn flag_of(key: &str) -> String {
 /// Returns the keys of a profile that have a value, as they stand in the file; groups and parameters are not among them.
 pub(super) fn keys(table: &ProfileTable) -> Vec<(&'static str, Value)> {
     let text = |text: &Option<String>| text.clone().map(Value::from);
-    let time = |time: Option<Lifetime>| time.map(|time| Value::from(exact(time)));
+    let time = |time: Option<Lifetime>| time.map(|time| Value::from(time.exact()));
     let scopes = Some(&table.scopes).filter(|scopes| !scopes.is_empty());
     let all = [
         ("issuer", text(&table.issuer)),
@@ -248,12 +248,6 @@ pub(super) fn word(value: impl Serialize) -> Option<String> {
 /// Returns that word as a value of the file.
 fn word_value(value: impl Serialize) -> Option<Value> {
     word(value).map(Value::from)
-}
-
-/// Writes a length of time so that reading it gives the same one.
-pub(super) fn exact(time: Lifetime) -> String {
-    let short = time.to_string();
-    if short.parse().is_ok_and(|read: Lifetime| read == time) { short } else { format!("{}s", time.as_seconds()) }
 }
 
 /// Makes a path that was typed independent of the working folder: in the file it would be relative to the file's own.
@@ -323,13 +317,5 @@ mod tests {
         assert_eq!(flags("--issuer https://b.example").contradiction(&existing), Some("issuer".into()));
         assert_eq!(flags("--client-auth basic").contradiction(&existing), Some("client_auth".into()));
         assert_eq!(flags("--group g=two").contradiction(&existing), Some("groups.g".into()));
-    }
-
-    #[test]
-    fn times_are_written_exactly() {
-        for seconds in [0, 60, 3_661, 2_592_000, 90_061] {
-            let time = Lifetime::seconds(seconds);
-            assert_eq!(exact(time).parse::<Lifetime>().unwrap(), time);
-        }
     }
 }

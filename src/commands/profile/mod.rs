@@ -24,12 +24,12 @@ const EXAMPLES: &str = "Examples:
 pub(crate) struct Args {
     /// What to do
     #[command(subcommand)]
-    action: Action,
+    command: Command,
 }
 
 /// What can be done with profiles.
 #[derive(clap::Subcommand)]
-enum Action {
+enum Command {
     /// Write a profile into config.toml
     Add(Box<add::Args>),
     /// List the profiles
@@ -44,11 +44,11 @@ enum Action {
 
 /// Runs the command.
 pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
-    match &args.action {
-        Action::Add(args) => add::run(args, cx),
-        Action::List(args) => list::run(args, cx),
-        Action::Show(args) => show::run(args, cx),
-        Action::Remove(args) => remove::run(args, cx),
-        Action::Discover(args) => discover::run(args, cx),
+    match &args.command {
+        Command::Add(args) => add::run(args, cx),
+        Command::List(args) => list::run(args, cx),
+        Command::Show(args) => show::run(args, cx),
+        Command::Remove(args) => remove::run(args, cx),
+        Command::Discover(args) => discover::run(args, cx),
     }
 }

@@ -3,7 +3,7 @@
 use clap_complete::ArgValueCompleter;
 use serde_json::{Value, json};
 
-use super::flags::{exact, keys};
+use super::flags::keys;
 use crate::commands::completions::profile_names;
 use crate::commands::{Context, Outcome};
 use crate::error::Failure;
@@ -11,6 +11,7 @@ use crate::output::Form;
 use crate::profile::{EntryName, Profile, SecureUrl};
 use crate::settings::ProfileTable;
 use crate::token::scopes::Scopes;
+use crate::token::time::Lifetime;
 
 /// Examples.
 const EXAMPLES: &str = "Examples:
@@ -68,9 +69,9 @@ fn object(profile: &Profile) -> Value {
         "scopes": list(&profile.scopes),
         "audience": profile.audience,
         "audience_as": profile.audience_as,
-        "offline_idle": profile.offline_idle.map(exact),
+        "offline_idle": profile.offline_idle.map(Lifetime::exact),
         "offline_idle_seconds": profile.offline_idle,
-        "reuse_grace": exact(profile.reuse_grace),
+        "reuse_grace": profile.reuse_grace.exact(),
         "reuse_grace_seconds": profile.reuse_grace,
         "client_auth": profile.client_auth,
         "client_secret": profile.client_secret.as_ref().map(|name| format!("entry:{name}")),

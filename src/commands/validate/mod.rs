@@ -18,7 +18,7 @@ use crate::error::{Failure, Kind};
 use crate::output::{Form, put_time};
 use crate::profile::{EntryName, SecureUrl};
 use crate::token::time::{Lifetime, Timestamp};
-use verdict::{CheckedBy, Facts, Flaw, No};
+use verdict::{CheckedBy, Facts, Flaw, No, Reason};
 
 /// Examples.
 const EXAMPLES: &str = "Examples:
@@ -141,7 +141,7 @@ fn object(facts: &Facts) -> Value {
 fn refusal_object(no: &No) -> Value {
     let mut object = json!({
         "valid": false,
-        "reason": no.reason,
+        "reason": no.reason.name(),
         "message": no.message,
         "issuer": null,
         "subject": null,
@@ -157,9 +157,9 @@ fn refusal_object(no: &No) -> Value {
 /// Turns a no into the failure that says so.
 fn refusal(no: No, entry: Option<&EntryName>) -> Failure {
     let hint = match (no.reason, entry) {
-        ("issuer", _) => "if that is the right provider, name it: `tokenkeep validate --issuer URL`".to_owned(),
-        ("scope", Some(name)) => format!("ask for a token that has it: `tokenkeep get {name} --scope SCOPE`"),
-        ("audience", Some(name)) => format!("ask for a token for it: `tokenkeep get {name} --audience AUDIENCE`"),
+        (Reason::Issuer, _) => "if that is the right provider, name it: `tokenkeep validate --issuer URL`".to_owned(),
+        (Reason::Scope, Some(name)) => format!("ask for a token that has it: `tokenkeep get {name} --scope SCOPE`"),
+        (Reason::Audience, Some(name)) => format!("ask for a token for it: `tokenkeep get {name} --audience AUDIENCE`"),
         (_, Some(name)) => format!("get a new one: `tokenkeep get {name} --no-cache`"),
         (_, None) => "a good one comes from `tokenkeep get PROFILE`".to_owned(),
     };

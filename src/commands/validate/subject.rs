@@ -2,7 +2,7 @@
 
 use super::Args;
 use super::provider::Provider;
-use super::verdict::{CheckedBy, Demands, Facts, Flaw, cannot_tell, known_claims};
+use super::verdict::{CheckedBy, Demands, Facts, Flaw, Reason, cannot_tell, known_claims};
 use crate::commands::Context;
 use crate::commands::target::{Handout, Target, TokenArgs};
 use crate::error::{Failure, Kind};
@@ -159,7 +159,7 @@ impl Foreign<'_> {
     /// Judges the token without spending it.
     fn judge(&self, token: &Secret<String>, keeper: Option<&Keeper<'_>>) -> Result<Facts, Flaw> {
         if !is_usable(token) {
-            return Err(Flaw::no("malformed", "it has spaces or control characters"));
+            return Err(Flaw::no(Reason::Malformed, "it has spaces or control characters"));
         }
         let verified = self.verified(token)?;
         match (verified, self.args.online) {
@@ -256,5 +256,5 @@ fn is_for_the_provider_alone(token: &Secret<String>) -> bool {
 
 /// Says no because the provider does.
 fn inactive() -> Flaw {
-    Flaw::no("inactive", "the provider says that it is not active: it expired, was revoked, or was never there")
+    Flaw::no(Reason::Inactive, "the provider says that it is not active: it expired, was revoked, or was never there")
 }

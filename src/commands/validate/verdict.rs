@@ -73,12 +73,52 @@ pub(super) enum Flaw {
 /// The answer no.
 #[derive(Debug)]
 pub(super) struct No {
-    /// The word for programs.
-    pub(super) reason: &'static str,
+    /// Which no.
+    pub(super) reason: Reason,
     /// The words for people.
     pub(super) message: String,
     /// When the token's life ended, if that is why.
     pub(super) expires_at: Option<Timestamp>,
+}
+
+/// Why the answer is no.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reason {
+    /// It cannot be read.
+    Malformed,
+    /// The provider did not sign it.
+    Signature,
+    /// Another provider issued it.
+    Issuer,
+    /// It is meant for somebody else.
+    Audience,
+    /// It has expired.
+    Expired,
+    /// It is not good yet.
+    NotYetValid,
+    /// It lives shorter than was demanded.
+    MinTtl,
+    /// It lacks a scope.
+    Scope,
+    /// The provider says so.
+    Inactive,
+}
+
+impl Reason {
+    /// Returns the word that stands in JSON.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::Signature => "signature",
+            Self::Issuer => "issuer",
+            Self::Audience => "audience",
+            Self::Expired => "expired",
+            Self::NotYetValid => "not_yet_valid",
+            Self::MinTtl => "min_ttl",
+            Self::Scope => "scope",
+            Self::Inactive => "inactive",
+        }
+    }
 }
 
 impl From<Failure> for Flaw {
@@ -96,18 +136,18 @@ impl From<IdpError> for Flaw {
 impl From<Rejection> for Flaw {
     fn from(rejection: Rejection) -> Self {
         let (reason, expires_at) = match &rejection {
-            Rejection::NotAJwt | Rejection::CriticalHeader | Rejection::NoExpiry => ("malformed", None),
+            Rejection::NotAJwt | Rejection::CriticalHeader | Rejection::NoExpiry => (Reason::Malformed, None),
             Rejection::Encrypted => {
                 return cannot_tell(rejection.to_string(), "let the provider tell: add --online").into();
             }
             Rejection::AlgorithmNotAllowed(_) | Rejection::UnknownKey { .. } | Rejection::BadSignature => {
-                ("signature", None)
+                (Reason::Signature, None)
             }
-            Rejection::IssuerMismatch { .. } => ("issuer", None),
-            Rejection::AudienceMismatch { .. } => ("audience", None),
-            Rejection::Expired { at } => ("expired", Some(*at)),
-            Rejection::NotYetValid { .. } => ("not_yet_valid", None),
-            Rejection::MissingScope(_) | Rejection::NoneOfScopes(_) => ("scope", None),
+            Rejection::IssuerMismatch { .. } => (Reason::Issuer, None),
+            Rejection::AudienceMismatch { .. } => (Reason::Audience, None),
+            Rejection::Expired { at } => (Reason::Expired, Some(*at)),
+            Rejection::NotYetValid { .. } => (Reason::NotYetValid, None),
+            Rejection::MissingScope(_) | Rejection::NoneOfScopes(_) => (Reason::Scope, None),
         };
         Self::No(No { reason, message: rejection.to_string(), expires_at })
     }
@@ -115,7 +155,7 @@ impl From<Rejection> for Flaw {
 
 impl Flaw {
     /// Says no for a reason that is not in the token's text.
-    pub(super) fn no(reason: &'static str, message: impl Into<String>) -> Self {
+    pub(super) fn no(reason: Reason, message: impl Into<String>) -> Self {
         Self::No(No { reason, message: message.into(), expires_at: None })
     }
 }
@@ -143,7 +183,7 @@ impl Demands {
         }
         match (end, self.min_ttl) {
             (Some(end), Some(least)) if end.since(now) < least => {
-                Err(Flaw::no("min_ttl", format!("it lives only {} more, not {least}", end.since(now))))
+                Err(Flaw::no(Reason::MinTtl, format!("it lives only {} more, not {least}", end.since(now))))
             }
             (None, Some(_)) => Err(cannot_tell("nobody says when it expires", "leave out --min-ttl").into()),
             (Some(_) | None, _) => Ok(()),
@@ -191,7 +231,7 @@ mod tests {
         let issuer = "https://a.example".parse().unwrap();
         match demands.judge(&Facts { issuer, claims: Claims::new(claims), checked_by, notice: None }, NOW) {
             Ok(()) => "good",
-            Err(Flaw::No(no)) => no.reason,
+            Err(Flaw::No(no)) => no.reason.name(),
             Err(Flaw::Failure(failure)) => failure.kind.name(),
         }
     }

@@ -1,0 +1,44 @@
+//! `vault slot`: the ways to unlock a vault.
+
+mod add;
+mod list;
+mod remove;
+
+use crate::commands::{Context, Outcome};
+use crate::error::Failure;
+
+/// Examples of the group.
+const EXAMPLES: &str = "Examples:
+  tokenkeep vault slot add passphrase
+  tokenkeep vault slot add ci --recipient age1...
+  tokenkeep vault slot remove ci
+";
+
+/// Add, list and remove ways to unlock
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// What to do
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What to do with the slots.
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Add a way to unlock: a passphrase, or an age recipient
+    Add(add::Args),
+    /// List the ways to unlock
+    List,
+    /// Remove a way to unlock; it takes back no knowledge
+    Remove(remove::Args),
+}
+
+/// Runs the command.
+pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
+    match &args.command {
+        Command::Add(args) => add::run(args, cx),
+        Command::List => list::run(cx),
+        Command::Remove(args) => remove::run(args, cx),
+    }
+}

@@ -1,0 +1,22 @@
+//! `vault slot remove`: takes a way to unlock back.
+
+use crate::commands::{Context, Outcome};
+use crate::error::Failure;
+use crate::profile::EntryName;
+
+/// Remove a way to unlock; it takes back no knowledge
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// The slot's name
+    name: EntryName,
+}
+
+/// Runs the command.
+pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
+    let name = &args.name;
+    cx.open_vault()?.remove_slot(name)?;
+    cx.printer.notice(&format!(
+        "removed the slot `{name}`; who opened the vault with it before may still know the vault's key"
+    ));
+    Ok(Outcome::Done)
+}
