@@ -110,6 +110,8 @@ impl Settings {
     ) -> Result<Self, SettingsError> {
         let named = config.or_else(|| host.env.raw("TOKENKEEP_CONFIG").map(Path::new));
         let path = named.map_or_else(|| folders.config.join("config.toml"), Path::to_owned);
+        // what is relative to this file must mean the same to a child, which runs in another folder
+        let path = std::path::absolute(&path).unwrap_or(path);
         let config = match files::read(&path, Access::Readable, LARGEST_CONFIG) {
             Ok(bytes) => file::parse(&path, bytes)?,
             Err(fault) if fault.is_missing() && named.is_none() => Config::default(),

@@ -94,7 +94,18 @@ impl Header {
         if header.format != FORMAT {
             return Err(damaged(format!("its format is {}, this version knows {FORMAT}", header.format)));
         }
+        if !header.is_well_formed() {
+            return Err(damaged("a recipient or digest in it is none".to_owned()));
+        }
         Ok(header)
+    }
+
+    /// Tells whether recipients and digests are made of what such things are made of: what the MAC covers can then be
+    /// read in one way alone.
+    fn is_well_formed(&self) -> bool {
+        let is_word = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let is_slot = |slot: &Slot| is_word(&slot.digest) && slot.recipient.as_deref().is_none_or(is_word);
+        is_word(&self.recipient) && self.slots.iter().all(is_slot)
     }
 
     /// Tells whether who wrote the list of slots, and the recipient, had this identity.
@@ -119,7 +130,7 @@ impl Header {
         Ok(files::replace(&path, text.as_bytes(), 0o600)?)
     }
 
-    /// Returns the text that the MAC covers; no field can hold a line end.
+    /// Returns the text that the MAC covers; no field of a header that was read or made can hold a space or line end.
     fn covered(&self) -> String {
         let mut text = format!("{}\n{}\n", self.format, self.recipient);
         for slot in &self.slots {
@@ -129,5 +140,48 @@ impl Header {
             writeln!(text, "{name} {kind} {recipient} {digest}").ok();
         }
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Writes a header with some slots as somebody would who does not know the key, and reads it.
+    fn read(change: impl FnOnce(&mut Header)) -> Result<Header, VaultError> {
+        let vault = tempfile::tempdir().unwrap();
+        let slot = Slot {
+            name: "ci".parse().unwrap(),
+            kind: SlotKind::Recipient,
+            recipient: Some("age1xyz".to_owned()),
+            digest: "0a".to_owned(),
+        };
+        let mut header = Header::new(&Identity::generate(), vec![slot]);
+        let covered = header.covered();
+        change(&mut header);
+        assert_eq!(header.covered(), covered, "the MAC would tell");
+        header.write(vault.path()).unwrap();
+        Header::read(vault.path())
+    }
+
+    #[test]
+    fn a_header_that_was_cut_up_otherwise_under_the_same_code_is_refused() {
+        assert!(read(|_| ()).is_ok());
+        let moved = read(|header| {
+            let slot = header.slots.pop().unwrap();
+            header.recipient = format!("{}\n{} recipient age1xyz {}", header.recipient, slot.name, slot.digest);
+        });
+        assert!(moved.is_err());
+    }
+
+    #[test]
+    fn a_recipient_that_looks_like_none_is_refused() {
+        for recipient in ["-", "", "age1\nx", "a b"] {
+            let vault = tempfile::tempdir().unwrap();
+            let mut header = Header::new(&Identity::generate(), Vec::new());
+            recipient.clone_into(&mut header.recipient);
+            header.write(vault.path()).unwrap();
+            assert!(matches!(Header::read(vault.path()), Err(VaultError::Header { .. })), "{recipient:?}");
+        }
     }
 }

@@ -190,10 +190,14 @@ fn open_with_identities(vault: &Path, header: &Header, text: &str, source: Strin
             return Ok(Unlocked { identity, by_slot: false });
         }
     }
+    let mut fault = None;
     for line in identity_lines(text) {
-        if let Some(identity) = slots::open_with_identity(vault, header, line)? {
-            return Ok(Unlocked { identity, by_slot: true });
+        match slots::open_with_identity(vault, header, line) {
+            Ok(Some(identity)) => return Ok(Unlocked { identity, by_slot: true }),
+            Ok(None) => {}
+            // the next line may open another slot
+            Err(error) => fault = fault.or(Some(error)),
         }
     }
-    Err(VaultError::NotThisVault { source_name: source })
+    Err(fault.unwrap_or(VaultError::NotThisVault { source_name: source }))
 }

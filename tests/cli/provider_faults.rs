@@ -197,6 +197,19 @@ fn a_certificate_authority_can_be_trusted_for_one_profile() {
 }
 
 #[test]
+fn certificates_beside_a_configuration_file_that_is_named_from_here_are_found() {
+    let world = over_tls(Tls::Good, &TRUSTING);
+    world.provider.write_ca(world.home().join("config/beside.pem"));
+    world.edit_config(|text| {
+        let own = |line: &str| if line.starts_with("ca_file") { "ca_file = \"beside.pem\"" } else { line }.to_owned();
+        text.lines().map(own).fold(String::new(), |text, line| text + &line + "\n")
+    });
+    world.run(["get", "prod", "--config", "home/config/config.toml"]).ok();
+    let mut command = world.command(["get", "prod", "--no-cache"]);
+    Ran::from(command.env("TOKENKEEP_CONFIG", "home/config/config.toml").output().unwrap()).ok();
+}
+
+#[test]
 fn an_unknown_certificate_authority_is_exit_6_with_the_reason() {
     stays_unsent(&over_tls(Tls::Good, &[]), 6).says("certificate").says("UnknownIssuer");
 }

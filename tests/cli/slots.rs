@@ -56,6 +56,18 @@ fn a_new_recipient_opens_the_vault() {
 }
 
 #[test]
+fn a_key_whose_slot_is_damaged_does_not_hinder_the_next_one_in_the_file() {
+    let world = world();
+    add_recipient(&world, "one");
+    add_recipient(&world, "two");
+    let keys = ["one.txt", "two.txt"].map(|name| std::fs::read_to_string(world.file(name)).unwrap());
+    write(&world.file("both.txt"), keys.concat().as_bytes(), 0o600);
+    write(&world.vault().join("slots/one.age"), b"rubbish", 0o600);
+    with_identity(&world, "both", &["get", "one"]).ok();
+    with_identity(&world, "one", &["get", "one"]).fails(5).says("slot `one`");
+}
+
+#[test]
 fn each_of_several_slots_opens_the_vault() {
     let world = world();
     add_recipient(&world, "one");
