@@ -13,7 +13,7 @@ use crate::keeper::KeeperError;
 pub(crate) use crate::keeper::exchange::chain;
 use crate::keeper::exchange::{NotSent, Place};
 use crate::keeper::note::{Refused, when};
-use crate::profile::EntryName;
+use crate::profile::{EntryName, Profile};
 use crate::settings::SettingsError;
 use crate::token::text::{self, Look};
 use crate::token::time::Timestamp;
@@ -338,17 +338,47 @@ impl From<IdpError> for Failure {
     }
 }
 
+/// What the keeper was asked to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Doing {
+    /// To bring an access token.
+    Refresh,
+    /// To bring a login.
+    LogIn,
+}
+
+/// What a name stands for, before the vault is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Named {
+    /// A profile.
+    Profile,
+    /// At most an entry.
+    EntryAlone,
+}
+
+impl Named {
+    /// Looks whether there is a profile.
+    pub(crate) const fn of(profile: Option<&Profile>) -> Self {
+        if profile.is_some() { Self::Profile } else { Self::EntryAlone }
+    }
+}
+
 /// Describes what the keeper could not do for an entry.
-pub(crate) fn keeper_failure(name: &EntryName, has_profile: bool, error: KeeperError) -> Failure {
+pub(crate) fn keeper_failure(name: &EntryName, (doing, named): (Doing, Named), error: KeeperError) -> Failure {
     use KeeperError as E;
     let generate = || format!("log in again with `tokenkeep generate {name}`");
     let login = |failure: Failure| failure.hint(generate());
-    let cannot = || format!("cannot refresh {name}");
+    let (cannot, kept) = match doing {
+        Doing::Refresh => (format!("cannot refresh {name}"), "; its token is untouched"),
+        Doing::LogIn => (format!("cannot log in to {name}"), ""),
+    };
     match error {
         E::Vault(error) => error.into(),
-        E::Provider(error) => Failure::from(error).while_doing(cannot()),
-        E::NoEntry { .. } if has_profile => Failure::new(Kind::Login, format!("nobody has logged in to `{name}` yet"))
-            .hint(format!("log in with `tokenkeep generate {name}`")),
+        E::Provider(error) => Failure::from(error).while_doing(cannot),
+        E::NoEntry { .. } if named == Named::Profile => {
+            Failure::new(Kind::Login, format!("nobody has logged in to `{name}` yet"))
+                .hint(format!("log in with `tokenkeep generate {name}`"))
+        }
         error @ E::NoEntry { .. } => Failure::from_error(Kind::NotFound, &error).hint(LIST).unless_token(name, None),
         error @ E::NotATokenSet { .. } => {
             Failure::from_error(Kind::Usage, &error).hint(format!("print it with `tokenkeep get {name}`"))
@@ -357,7 +387,7 @@ pub(crate) fn keeper_failure(name: &EntryName, has_profile: bool, error: KeeperE
             Failure::from_error(Kind::Later, &error).hint(format!("refresh it with `tokenkeep refresh {name}`"))
         }
         error @ E::Moved { .. } => Failure::from_error(Kind::Login, &error)
-            .while_doing(format!("{}: its token is not sent to another place", cannot()))
+            .while_doing(format!("{cannot}: its token is not sent to another place"))
             .hint(format!("log in there with `tokenkeep generate {name}`, or change the profile back")),
         E::NoClientSecret { secret, .. } => {
             Failure::new(Kind::Config, format!("there is no client secret in the entry `{secret}`"))
@@ -366,30 +396,22 @@ pub(crate) fn keeper_failure(name: &EntryName, has_profile: bool, error: KeeperE
         error @ E::Spent { .. } => Failure::from_error(Kind::Login, &error)
             .because("presenting it again could make the provider revoke the newest token, too")
             .hint(format!("{}; if it is the newest after all, `tokenkeep refresh {name} --present-spent`", generate())),
-        error @ E::UnusableRefreshToken { .. } => login(Failure::from_error(Kind::Login, &error).while_doing(cannot())),
+        error @ E::UnusableRefreshToken { .. } => login(Failure::from_error(Kind::Login, &error).while_doing(cannot)),
         E::Refused { refused, retry_at, .. } => login(refusal_failure(name, &refused, retry_at)),
         error @ (E::ClientRefused { .. } | E::AskedTooMuch { .. } | E::Unexpected { .. }) => {
             Failure::from_error(Kind::Config, &error)
-                .while_doing(format!("{}; its token is untouched", cannot()))
+                .while_doing(cannot + kept)
                 .hint(format!("check the profile: `tokenkeep profile show {}`", name.profile()))
         }
-        E::Unavailable { why, until } => {
-            let failure = Failure::new(Kind::Later, cannot()).because(format!("the provider is not available: {why}"));
-            match until {
-                Some(until) => {
-                    failure.hint(format!("try again after {until}, or at once with `tokenkeep refresh {name} --force`"))
-                }
-                None => failure.hint("try again later; the token is kept".to_owned()),
-            }
-        }
+        E::Unavailable { why, until } => unavailable_failure(name, &why, until).while_doing(cannot),
         error @ E::AnswerLost { .. } => Failure::from_error(Kind::Later, &error)
-            .while_doing(cannot())
+            .while_doing(cannot)
             .hint(format!("try again later, or at once with `tokenkeep refresh {name} --force`")),
-        E::NotSent(ref reason) => not_sent_failure(name, reason).while_doing(cannot()),
+        E::NotSent(ref reason) => not_sent_failure(name, reason).while_doing(cannot),
         error @ E::Detached(_) => Failure::from_error(Kind::Failed, &error)
-            .while_doing(cannot())
+            .while_doing(cannot)
             .hint("nothing was sent and nothing is lost: mend the cause, then try again"),
-        E::NotKept { ref mend, .. } => Failure::from_error(Kind::Failed, &error).while_doing(cannot()).hint(format!(
+        E::NotKept { ref mend, .. } => Failure::from_error(Kind::Failed, &error).while_doing(cannot).hint(format!(
             "{}, then {}",
             look(mend.as_deref()),
             generate()
@@ -399,6 +421,14 @@ pub(crate) fn keeper_failure(name: &EntryName, has_profile: bool, error: KeeperE
         error @ E::Unusable => Failure::from_error(Kind::Failed, &error)
             .hint("report it to who runs the provider; the refresh token is kept"),
     }
+}
+
+/// Describes a provider that cannot be reached.
+fn unavailable_failure(name: &EntryName, why: &str, until: Option<Timestamp>) -> Failure {
+    Failure::new(Kind::Later, format!("the provider is not available: {why}")).hint(match until {
+        Some(until) => format!("try again after {until}, or at once with `tokenkeep refresh {name} --force`"),
+        None => "try again later; the token is kept".to_owned(),
+    })
 }
 
 /// Describes why an exchange was not begun.

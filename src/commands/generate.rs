@@ -152,7 +152,7 @@ enum Rests {
 /// Begins the device flow, shows the link, and asks until the person has decided (RFC 8628).
 fn log_in(args: &Args, cx: &mut Context, target: &Target, profile: &Profile, vault: &Vault) -> Result<Rests, Failure> {
     let keeper = cx.keeper(vault)?;
-    keeper.rehearse(&target.name).map_err(|error| target.failure(error))?;
+    keeper.rehearse(&target.name).map_err(|error| target.login_failure(error))?;
     let mut born = Born {
         issuer: profile.issuer.clone(),
         client_id: profile.client_id.clone(),
@@ -160,7 +160,7 @@ fn log_in(args: &Args, cx: &mut Context, target: &Target, profile: &Profile, vau
         client_auth: profile.client_auth,
         client_secret: profile.client_secret.clone(),
     };
-    let client_secret = keeper.client_secret(&target.name, &born).map_err(|error| target.failure(error))?;
+    let client_secret = keeper.client_secret(&target.name, &born).map_err(|error| target.login_failure(error))?;
     let wire = Wire::open(profile.ca_file.as_deref())?;
     let endpoints = wire.locate(profile, &[Endpoint::DeviceAuthorization, Endpoint::Token])?;
     born.token_endpoint = Some(endpoints.need(Endpoint::Token)?.clone());
@@ -211,7 +211,7 @@ fn wait(
     let mut interval = device.interval;
     while cx.now() < end {
         process::pause(interval.min(end.since(cx.now())).into());
-        match keeper.poll(login).map_err(|error| login_failure(target, error))? {
+        match keeper.poll(login).map_err(|error| target.login_failure(error))? {
             Poll::Pending => {}
             Poll::SlowDown => interval = interval.plus(SLOW_DOWN),
             // RFC 8628 section 3.5: after a connection timeout, ask less often
@@ -233,16 +233,6 @@ fn wait(
         }
     }
     Err(Failure::new(Kind::Login, "nobody logged in before the code expired").hint(again))
-}
-
-/// Describes a poll that failed.
-fn login_failure(target: &Target, error: KeeperError) -> Failure {
-    let mut failure = target.failure(error);
-    let cannot = format!("cannot refresh {}", target.name);
-    if failure.message.starts_with(&cannot) {
-        failure.message = format!("cannot log in to {}", target.name);
-    }
-    failure
 }
 
 /// Says what the vault holds now.

@@ -2,7 +2,7 @@
 
 use crate::commands::Context;
 use crate::commands::profile::flags::{ProfileFlags, check_profile};
-use crate::error::{Failure, Kind};
+use crate::error::{Doing, Failure, Kind, Named, keeper_failure};
 use crate::keeper::plan::{Fetch, Insistence, Wanted};
 use crate::keeper::{Handed, Keeper, KeeperError, plain_request};
 use crate::profile::{EntryName, Profile, variable_of};
@@ -204,7 +204,12 @@ impl Target {
 
     /// Describes what the keeper could not do, with the name that the person knows.
     pub(crate) fn failure(&self, error: KeeperError) -> Failure {
-        crate::error::keeper_failure(&self.name, self.profile.is_some(), error)
+        keeper_failure(&self.name, (Doing::Refresh, Named::of(self.profile.as_ref())), error)
+    }
+
+    /// Describes why nobody could be logged in.
+    pub(crate) fn login_failure(&self, error: KeeperError) -> Failure {
+        keeper_failure(&self.name, (Doing::LogIn, Named::of(self.profile.as_ref())), error)
     }
 }
 

@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 
 use super::verdict::{Flaw, cannot_tell};
-use crate::error::{Failure, Kind, keeper_failure};
+use crate::error::{Doing, Failure, Kind, Named, keeper_failure};
 use crate::idp::{Client, Endpoint, IdpError, Introspection, Metadata, Wire};
 use crate::keeper::Keeper;
 use crate::profile::{ClientAuth, EntryName, Profile, SecureUrl};
@@ -86,7 +86,7 @@ impl Provider {
             (ClientAuth::None, _) | (_, None) => None,
             (ClientAuth::Basic | ClientAuth::Post, Some(keeper)) => keeper
                 .client_secret(name, &born)
-                .map_err(|error| keeper_failure(name, self.profile.is_some(), error))?,
+                .map_err(|error| keeper_failure(name, (Doing::Refresh, Named::of(self.profile.as_ref())), error))?,
         };
         Ok(Client { id: born.client_id, auth: born.client_auth, secret })
     }
