@@ -18,15 +18,6 @@ use crate::secret::Secret;
 #[derive(Clone, Debug)]
 pub(crate) struct KeySet(Vec<Jwk>);
 
-/// What a token must say.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Expected<'a> {
-    /// Who must have issued it, compared as text.
-    pub(crate) issuer: &'a str,
-    /// Who must be among its audiences, if anybody.
-    pub(crate) audience: Option<&'a str>,
-}
-
 /// Why a token is not believed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Rejection {
@@ -86,17 +77,11 @@ pub(crate) enum Rejection {
     NoneOfScopes(Scopes),
 }
 
-/// Checks a token's signature, issuer, audience and times, and returns what it says.
-pub(crate) fn verify(
-    token: &Secret<String>,
-    keys: &KeySet,
-    expected: &Expected<'_>,
-    now: Timestamp,
-) -> Result<Claims, Rejection> {
+/// Checks a token's signature, issuer (compared as text) and times, and returns what it says.
+pub(crate) fn verify(token: &Secret<String>, keys: &KeySet, issuer: &str, now: Timestamp) -> Result<Claims, Rejection> {
     let form = Form::read(token)?;
-    check_issuer(&form.claims, expected.issuer)?;
+    check_issuer(&form.claims, issuer)?;
     check_signature(&form, keys)?;
-    check_audience(&form.claims, expected.audience)?;
     check_times(&form.claims, now)?;
     Ok(form.claims)
 }
@@ -108,7 +93,12 @@ pub(crate) fn require_issuer(token: &Secret<String>, expected: &str) -> Result<(
 
 /// Refuses claims that are meant for others.
 pub(crate) fn require_audience(claims: &Claims, audience: &str) -> Result<(), Rejection> {
-    check_audience(claims, Some(audience))
+    let found = claims.audiences();
+    if found.contains(&audience) {
+        Ok(())
+    } else {
+        Err(Rejection::AudienceMismatch { found: found.into_iter().map(legible).collect() })
+    }
 }
 
 /// Refuses claims that lack one of the scopes.
@@ -237,16 +227,6 @@ fn check_issuer(claims: &Claims, expected: &str) -> Result<(), Rejection> {
     if found == Some(expected) { Ok(()) } else { Err(Rejection::IssuerMismatch { found: found.map(legible) }) }
 }
 
-/// Refuses a token for another audience.
-fn check_audience(claims: &Claims, expected: Option<&str>) -> Result<(), Rejection> {
-    let found = claims.audiences();
-    if expected.is_none_or(|expected| found.contains(&expected)) {
-        Ok(())
-    } else {
-        Err(Rejection::AudienceMismatch { found: found.into_iter().map(legible).collect() })
-    }
-}
-
 /// Refuses a token whose time is over (from its very second on) or has not begun.
 fn check_times(claims: &Claims, now: Timestamp) -> Result<(), Rejection> {
     let at = claims.expires_at().ok_or(Rejection::NoExpiry)?;
@@ -281,7 +261,6 @@ mod tests {
     use super::*;
 
     const ISSUER: &str = "https://a.example/realms/x";
-    const EXPECTED: Expected<'_> = Expected { issuer: ISSUER, audience: Some("api") };
     const NOW: Timestamp = Timestamp::from_epoch(1_800_000_000);
 
     fn key(algorithm: Algorithm) -> EncodingKey {
@@ -319,12 +298,12 @@ mod tests {
         format!("{}.{}.{}", part(header), part(&claims(&json!({}))), URL_SAFE_NO_PAD.encode(signature))
     }
 
-    fn verify(token: &str, keys: &KeySet, expected: &Expected<'_>, now: Timestamp) -> Result<Claims, Rejection> {
-        super::verify(&Secret::new(token.to_owned()), keys, expected, now)
+    fn verify(token: &str, keys: &KeySet) -> Result<Claims, Rejection> {
+        super::verify(&Secret::new(token.to_owned()), keys, ISSUER, NOW)
     }
 
     fn check(token: &str) -> Result<Claims, Rejection> {
-        verify(token, &key_set(Algorithm::ES256, &json!({})), &EXPECTED, NOW)
+        verify(token, &key_set(Algorithm::ES256, &json!({})))
     }
 
     fn check_claims(changes: &Value) -> Result<Claims, Rejection> {
@@ -336,7 +315,7 @@ mod tests {
         use Algorithm::{ES256, ES384, EdDSA, PS256, PS384, PS512, RS256, RS384, RS512};
         for algorithm in [RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA] {
             let token = sign(algorithm, &json!({}));
-            let found = verify(&token, &key_set(algorithm, &json!({})), &EXPECTED, NOW);
+            let found = verify(&token, &key_set(algorithm, &json!({})));
             assert_eq!(found.unwrap().text("sub"), Some("ada"), "{algorithm:?}");
         }
     }
@@ -375,7 +354,7 @@ mod tests {
         let header = Header { kid: Some("k1".into()), ..Header::new(Algorithm::HS256) };
         for secret in [public.as_bytes(), &URL_SAFE_NO_PAD.decode(&public).unwrap()] {
             let token = encode(&header, &claims(&json!({})), &EncodingKey::from_secret(secret)).unwrap();
-            let error = verify(&token, &keys, &EXPECTED, NOW).unwrap_err();
+            let error = verify(&token, &keys).unwrap_err();
             assert_eq!(error, Rejection::AlgorithmNotAllowed("HS256".into()));
         }
     }
@@ -384,7 +363,7 @@ mod tests {
     fn an_hmac_key_in_the_set_is_never_used() {
         let keys = json!({"keys": [{"kty": "oct", "kid": "k1", "k": URL_SAFE_NO_PAD.encode("secret")}]}).to_string();
         let token = encode(&Header::new(Algorithm::HS256), &claims(&json!({})), &EncodingKey::from_secret(b"secret"));
-        let error = verify(&token.unwrap(), &KeySet::parse(keys.as_bytes()).unwrap(), &EXPECTED, NOW).unwrap_err();
+        let error = verify(&token.unwrap(), &KeySet::parse(keys.as_bytes()).unwrap()).unwrap_err();
         assert_eq!(error, Rejection::AlgorithmNotAllowed("HS256".into()));
     }
 
@@ -401,7 +380,7 @@ mod tests {
     #[test]
     fn the_key_must_be_the_one_that_is_named() {
         let token = sign(Algorithm::ES256, &json!({}));
-        let verify_with = |changes: &Value| verify(&token, &key_set(Algorithm::ES256, changes), &EXPECTED, NOW);
+        let verify_with = |changes: &Value| verify(&token, &key_set(Algorithm::ES256, changes));
         let error = verify_with(&json!({"kid": "k2"})).unwrap_err();
         assert_eq!(error, Rejection::UnknownKey { kid: Some("k1".into()) });
         for changes in
@@ -416,9 +395,9 @@ mod tests {
     fn a_token_that_names_no_key_is_tried_with_each_that_fits() {
         let token = encode(&Header::new(Algorithm::ES256), &claims(&json!({})), &key(Algorithm::ES256)).unwrap();
         let (mut keys, fitting) = (key_set(Algorithm::RS256, &json!({})), key_set(Algorithm::ES256, &json!({})));
-        assert_eq!(verify(&token, &keys, &EXPECTED, NOW).unwrap_err(), Rejection::UnknownKey { kid: None });
+        assert_eq!(verify(&token, &keys).unwrap_err(), Rejection::UnknownKey { kid: None });
         keys.0.extend(fitting.0);
-        assert!(verify(&token, &keys, &EXPECTED, NOW).is_ok());
+        assert!(verify(&token, &keys).is_ok());
     }
 
     #[test]
@@ -439,10 +418,12 @@ mod tests {
     fn another_issuer_or_audience_is_refused_and_named() {
         let issuer = check_claims(&json!({"iss": "https://a.example/realms/x/"})).unwrap_err();
         assert_eq!(issuer, Rejection::IssuerMismatch { found: Some("https://a.example/realms/x/".into()) });
-        let audience = check_claims(&json!({"aud": "account\n"})).unwrap_err();
+        let for_api = |aud: &str| require_audience(&check_claims(&json!({ "aud": aud })).unwrap(), "api");
+        let audience = for_api("account\n").unwrap_err();
         assert_eq!(audience, Rejection::AudienceMismatch { found: vec!["account\\n".into()] });
         assert_eq!(audience.to_string(), "it is meant for account\\n");
-        assert!(check_claims(&json!({"aud": "api"})).is_ok());
+        assert!(for_api("api").is_ok());
+        assert!(require_audience(&check_claims(&json!({})).unwrap(), "api").is_ok());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::keeper::Keeper;
 use crate::profile::{ClientAuth, EntryName, Profile, SecureUrl};
 use crate::secret::Secret;
 use crate::token::claims::Claims;
-use crate::token::jwt::{self, Expected};
+use crate::token::jwt;
 use crate::token::time::Timestamp;
 use crate::vault::entry::Born;
 
@@ -48,7 +48,7 @@ impl Provider {
             }
             Err(error) => return Err(error.into()),
         };
-        Ok(jwt::verify(token, &keys, &Expected { issuer: self.issuer.as_str(), audience: None }, now)?)
+        Ok(jwt::verify(token, &keys, self.issuer.as_str(), now)?)
     }
 
     /// Asks the provider about a token; a provider that answers nobody is one that does not answer us.
