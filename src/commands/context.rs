@@ -86,6 +86,7 @@ impl Context {
         match Vault::open(&self.vault_folder()?, &self.pin()?, &self.sources()?, None) {
             Ok(vault) => Ok(Some(vault)),
             Err(VaultError::Locked { .. }) => Ok(None),
+            Err(VaultError::Source { fault, .. }) if fault.is_missing() => Ok(None),
             Err(error) => Err(error.into()),
         }
     }

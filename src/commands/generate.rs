@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::init;
-use super::profile::flags::{ProfileFlags, write_profile};
+use super::profile::flags::{ProfileFlags, default_scopes, write_profile};
 use super::revoke_old::{generation_of_login, revoke_old};
 use super::target::{Target, TokenArgs};
 use super::{Context, Outcome};
@@ -94,6 +94,9 @@ fn login_profile(args: &Args, target: &Target) -> Result<Profile, Failure> {
         profile.scopes = Scopes::parse(&args.profile.scopes)
             .map_err(|fault| Failure::from_error(Kind::Usage, &fault).hint("repeat --scope for each scope"))?;
     }
+    if profile.scopes.is_empty() {
+        profile.scopes = default_scopes();
+    }
     if let Some(audience) = &args.profile.audience {
         profile.audience = Some(audience.clone());
     }
@@ -119,8 +122,8 @@ fn open_or_make_vault(cx: &mut Context) -> Result<Vault, Failure> {
 
 /// Refuses to log in over something that somebody stored: a login replaces a login alone.
 fn refuse_stored(target: &Target, vault: &Vault) -> Result<(), Failure> {
-    // one that does not open is replaced: that may be why somebody logs in again
-    let Ok(Some(entry)) = vault.newest(&target.name) else { return Ok(()) };
+    // that nothing of it opens may be why somebody logs in again
+    let Some(entry) = target.newest_that_opens(vault)? else { return Ok(()) };
     match token_set(&entry) {
         Ok(_) => Ok(()),
         Err(error) => Err(Failure::from_error(Kind::Usage, &error)
@@ -131,7 +134,15 @@ fn refuse_stored(target: &Target, vault: &Vault) -> Result<(), Failure> {
 /// Tells whether the present login still gives access tokens.
 fn is_good(cx: &Context, target: &Target, vault: &Vault) -> Result<bool, Failure> {
     let wanted = target.wanted(cx, &TokenArgs::default(), None, Fetch::IfDue)?;
-    Ok(cx.keeper(vault)?.fetch(&target.name, target.profile.as_ref(), &wanted).is_ok())
+    let keeper = cx.keeper(vault)?;
+    if keeper.fetch(&target.name, target.profile.as_ref(), &wanted).is_err() {
+        return Ok(false);
+    }
+    // a cached token that still lives says nothing of the refresh token in a restored backup
+    let entry = vault.newest(&target.name)?;
+    let tokens = entry.as_ref().and_then(|entry| entry.body.tokens());
+    let is_spent = tokens.map(|tokens| keeper.is_spent(&target.name, tokens)).transpose();
+    Ok(!is_spent.map_err(|error| target.failure(error))?.unwrap_or(true))
 }
 
 /// Returns the number of the newest generation, or 0.

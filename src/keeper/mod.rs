@@ -144,6 +144,11 @@ impl Keeper<'_> {
         Ok(self.vault.newest(name)?)
     }
 
+    /// Tells whether the refresh token of an entry was exchanged before, so that only a new login helps.
+    pub(crate) fn is_spent(&self, name: &EntryName, tokens: &TokenSet) -> Result<bool, KeeperError> {
+        Ok(spent::contains(self.state, name, &tokens.refresh_token).map_err(VaultError::from)?)
+    }
+
     /// Returns the time.
     fn now(&self) -> Timestamp {
         (self.now)().into()
@@ -226,7 +231,7 @@ impl Keeper<'_> {
         let now = self.now();
         plan::may_present(before.as_ref(), &seen, now).map_err(|obstacle| obstructed(&entry.name, obstacle, now))?;
         let journal = spent::path(self.state, &entry.name);
-        let is_spent = spent::contains(&journal, &tokens.refresh_token).map_err(VaultError::from)?;
+        let is_spent = self.is_spent(&entry.name, tokens)?;
         if is_spent && wanted.insistence < Insistence::PresentSpent {
             return Err(KeeperError::Spent { name: entry.name.clone() });
         }

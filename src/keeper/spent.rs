@@ -21,7 +21,12 @@ const LARGEST: usize = 2 * KEPT * 65 + 65;
 
 /// Returns where the journal of an entry is.
 pub(super) fn path(state: &Path, name: &EntryName) -> PathBuf {
-    state.join("spent").join(name.as_str())
+    folder(state).join(name.as_str())
+}
+
+/// Returns where the journals are.
+fn folder(state: &Path) -> PathBuf {
+    state.join("spent")
 }
 
 /// Returns the line that stands for a token.
@@ -29,10 +34,16 @@ fn line_of(token: &RefreshToken) -> String {
     digest_hex(Zeroizing::new(format!("tokenkeep spent refresh token v1\0{}", token.expose())).as_bytes())
 }
 
-/// Tells whether a token was exchanged before.
-pub(super) fn contains(journal: &Path, token: &RefreshToken) -> Result<bool, FileFault> {
+/// Tells whether a token was exchanged before, under this name or any other: one token may have been stored twice.
+pub(super) fn contains(state: &Path, name: &EntryName, token: &RefreshToken) -> Result<bool, FileFault> {
     let line = line_of(token);
-    read(journal).map(|text| text.lines().any(|spent| spent == line))
+    let is_in = |text: String| text.lines().any(|spent| spent == line);
+    if is_in(read(&path(state, name))?) {
+        return Ok(true);
+    }
+    let Ok(journals) = std::fs::read_dir(folder(state)) else { return Ok(false) };
+    // what cannot be read there is not a journal of ours
+    Ok(journals.flatten().any(|journal| read(&journal.path()).is_ok_and(is_in)))
 }
 
 /// Adds the refresh token of a generation if it was exchanged for another one; a new login leaves the old one unspent.
@@ -92,6 +103,7 @@ mod tests {
     fn a_journal_knows_what_was_spent_and_forgets_the_oldest() {
         let folder = tempfile::tempdir().unwrap();
         let journal = folder.path().join("spent/prod");
+        let contains = |_: &PathBuf, token: &RefreshToken| contains(folder.path(), &"prod".parse().unwrap(), token);
         let token = |number: usize| RefreshToken::new(format!("token-{number}"));
         assert!(!contains(&journal, &token(0)).unwrap());
         add(&journal, &token(0)).unwrap();
@@ -108,5 +120,6 @@ mod tests {
         assert!(!contains(&journal, &token(99_999)).unwrap());
         add(&journal, &token(99_999)).unwrap();
         assert_eq!(std::fs::read_to_string(&journal).unwrap().lines().count(), KEPT);
+        assert!(super::contains(folder.path(), &"other".parse().unwrap(), &token(99_999)).unwrap());
     }
 }

@@ -432,3 +432,15 @@ fn the_provider_finding_no_device_login_is_exit_9() {
     world.provider.misbehave(Endpoint::Device, Fault::oauth("unauthorized_client"));
     generate(&world).fails(9).says("unauthorized_client");
 }
+
+#[test]
+fn a_profile_without_scopes_asks_for_an_offline_token() {
+    let world = World::bare(Settings::default());
+    world.run(["init"]).ok();
+    let issuer = world.provider.issuer();
+    world.edit_config(|text| {
+        text + &format!("[profiles.prod]\nissuer = \"{issuer}\"\nclient_id = \"automated-access\"\n")
+    });
+    world.run(["generate", "prod", "--no-browser"]).ok();
+    assert_eq!(world.provider.last_request(Endpoint::Device).param("scope"), Some("offline_access openid"));
+}

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use provider::{Reuse, Settings};
 
-use crate::harness::World;
+use crate::harness::{World, short_lived};
 use crate::outside::{Forger, age, digest, new_identity, sh};
 use crate::terminal::Terminal;
 
@@ -143,4 +143,27 @@ fn the_journal_of_spent_tokens_holds_no_token() {
     let (world, spent) = restored(Settings::default());
     let journal = std::fs::read_to_string(world.home().join("state/spent/prod")).unwrap();
     assert!(!journal.contains(&spent) && !journal.contains(&digest(spent.as_bytes())), "{journal}");
+}
+
+#[test]
+fn a_token_that_was_spent_under_another_name_is_not_presented() {
+    let world = World::with(short_lived(300));
+    let token = world.store_login("prod");
+    world.add_profile("twin", &[]);
+    world.feed(["store", "twin", "--kind", "refresh-token", "--stdin"], &token).ok();
+    world.token("prod");
+    world.run(["get", "twin"]).fails(4).says("exchanged before");
+    assert_eq!(world.provider.presentations(&token), 1);
+    assert!(world.provider.family_alive());
+}
+
+#[test]
+fn after_an_old_backup_the_hint_to_log_in_again_works() {
+    let world = World::logged_in(short_lived(300));
+    let old = world.provider.newest_refresh_token().unwrap();
+    world.token("prod");
+    world.feed(["store", "prod", "--kind", "refresh-token", "--stdin"], &old).ok();
+    world.run(["get", "prod"]).fails(4).says("tokenkeep generate prod");
+    world.run(["generate", "prod", "--no-browser"]).ok();
+    world.run(["get", "prod", "--no-cache"]).ok();
 }

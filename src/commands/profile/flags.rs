@@ -13,6 +13,7 @@ use crate::error::{Failure, Kind};
 use crate::profile::{AudienceAs, ClientAuth, EntryName, Flow};
 use crate::settings::edit::Edit;
 use crate::settings::{ProfileTable, Settings, SettingsError};
+use crate::token::scopes::Scopes;
 use crate::token::time::Lifetime;
 
 /// Flags that describe a profile. They are texts: `Settings::build` is the one judge of them.
@@ -142,6 +143,11 @@ impl ProfileFlags {
 
 /// What a profile asks for if nothing else is said: who logged in, and a token that outlives the session.
 const DEFAULT_SCOPES: [&str; 2] = ["openid", "offline_access"];
+
+/// Returns the scopes of a login that asks for none by name.
+pub(crate) fn default_scopes() -> Scopes {
+    Scopes::lenient(&DEFAULT_SCOPES.join(" "))
+}
 
 /// Writes a profile into `config.toml`, in the place of one of that name, after checking that it can be used.
 pub(crate) fn write_profile(cx: &Context, name: &EntryName, table: &ProfileTable) -> Result<(), Failure> {
