@@ -215,30 +215,27 @@ fn put(cx: &Context, target: &Target, vault: &Vault, body: Body) -> Result<u64, 
     let name = &target.name;
     let lock = vault.shelf().lock(name, LOCK_PATIENCE)?;
     cx.keeper(vault)?.adopt_unpublished(name, &lock).map_err(|error| target.failure(error))?;
-    refuse_other_kind(vault, name, &body)?;
+    refuse_other_kind(target, vault, &body)?;
     let generation = vault.put(name, body, &lock, cx.now())?;
     super::delete::forget(&lock.file);
     Ok(generation)
 }
 
 /// Refuses to replace an entry by one of another kind: a few generations later a refresh token would be gone for good.
-///
-/// That the newest generation does not open may be why somebody stores a new one: then those before it say the kind.
-fn refuse_other_kind(vault: &Vault, name: &EntryName, new: &Body) -> Result<(), Failure> {
-    let shelf = vault.shelf();
-    let generations = shelf.generations(name).map_err(VaultError::from)?;
-    let open = |generation: &u64| vault.unseal(name, *generation, &shelf.read(name, *generation).ok()?).ok();
+fn refuse_other_kind(target: &Target, vault: &Vault, new: &Body) -> Result<(), Failure> {
+    let name = &target.name;
+    let is_empty = vault.shelf().generations(name).map_err(VaultError::from)?.is_empty();
     let hint = format!("store it under another name, or remove what is there first: `tokenkeep delete {name}`");
-    match generations.iter().find_map(open) {
-        Some(present) if present.body.kind() == new.kind() => Ok(()),
+    match target.newest_that_opens(vault)?.map(|present| present.body.kind()) {
+        Some(present) if present == new.kind() => Ok(()),
         Some(present) => {
-            let (present, new) = (present.body.kind(), new.kind());
+            let new = new.kind();
             let message =
                 format!("`{name}` holds a text of the kind {present}, which one of the kind {new} does not replace");
             Err(Failure::new(Kind::Usage, message).hint(hint))
         }
         // a login may be what is damaged, and only a login ends it
-        None if generations.is_empty() || new.tokens().is_some() => Ok(()),
+        None if is_empty || new.tokens().is_some() => Ok(()),
         None => {
             Err(Failure::new(Kind::Locked, format!("nothing of `{name}` opens, so it cannot be told what it holds"))
                 .hint(hint))

@@ -10,7 +10,8 @@ use crate::secret::Secret;
 use crate::settings::{ProfileTable, SettingsError};
 use crate::token::scopes::Scopes;
 use crate::token::time::{Lifetime, MinTtl, Timestamp};
-use crate::vault::entry::{Asked, Body, CachedToken, FixedToken, Stored};
+use crate::vault::entry::{Asked, Body, CachedToken, Entry, FixedToken, Stored};
+use crate::vault::{Vault, VaultError};
 
 /// Flags that say which token of an entry is meant.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -190,6 +191,14 @@ impl Target {
         let kind = handout.kind();
         Failure::new(Kind::Login, message)
             .hint(format!("store a new one: `tokenkeep store {} --kind {kind}`", self.name))
+    }
+
+    /// Returns the newest generation that opens: where the newest of all does not, what was there before says the kind.
+    pub(crate) fn newest_that_opens(&self, vault: &Vault) -> Result<Option<Entry>, VaultError> {
+        let shelf = vault.shelf();
+        let open =
+            |generation: u64| vault.unseal(&self.name, generation, &shelf.read(&self.name, generation).ok()?).ok();
+        Ok(shelf.generations(&self.name)?.into_iter().find_map(open))
     }
 
     /// Returns the environment variable that `env` and `exec` set.

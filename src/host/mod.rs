@@ -99,3 +99,16 @@ impl Environment {
         self.0.iter().map(|(name, value)| (name, value))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wiped_variable_is_gone_and_the_others_stay() {
+        let pair = |name: &str| (OsString::from(name), OsString::from("text"));
+        let mut env: Environment = ["ONE", "TWO"].map(pair).into_iter().collect();
+        env.wipe("ONE");
+        assert_eq!((env.text("ONE"), env.text("TWO"), env.iter().count()), (None, Some("text"), 1));
+    }
+}
