@@ -9,70 +9,9 @@ use clap::builder::Styles;
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Args as _, FromArgMatches as _};
 
-use crate::commands::{self, Context, Outcome};
+use crate::commands::{self, Context, Globals, Outcome};
 use crate::error::{Failure, Kind};
-use crate::output::Color;
 use crate::token::text::{self, Look};
-
-/// Flags that every command has.
-#[derive(Clone, Debug, Default, clap::Args)]
-#[command(next_help_heading = "Everywhere")]
-pub(crate) struct Globals {
-    /// Read this configuration file
-    #[arg(long, global = true, value_name = "FILE")]
-    pub(crate) config: Option<std::path::PathBuf>,
-    /// Give a `{name}` in a profile its value
-    #[arg(long = "param", global = true, value_name = "NAME=VALUE", value_parser = parameter)]
-    pub(crate) parameters: Vec<(String, String)>,
-    /// Print JSON, errors included
-    #[arg(long, global = true)]
-    pub(crate) json: bool,
-    /// Print no notices, only errors
-    #[arg(long, short, global = true)]
-    pub(crate) quiet: bool,
-    /// Say more of what happens: up to -vvv
-    #[arg(long, short, global = true, action = ArgAction::Count)]
-    pub(crate) verbose: u8,
-    /// When to use colour
-    #[arg(long, global = true, value_enum, value_name = "WHEN", hide_possible_values = true)]
-    pub(crate) color: Option<Color>,
-    /// Never ask anything
-    #[arg(long, global = true)]
-    pub(crate) no_input: bool,
-    /// Read the vault identity from this descriptor
-    #[arg(long, global = true, value_name = "N", conflicts_with = "passphrase_fd")]
-    pub(crate) identity_fd: Option<i32>,
-    /// Read the vault's passphrase from this descriptor
-    #[arg(long, global = true, value_name = "N")]
-    pub(crate) passphrase_fd: Option<i32>,
-}
-
-impl Globals {
-    /// Joins the flags behind a command with those in front of it; behind goes before.
-    fn over(mut self, front: Self) -> Self {
-        self.parameters.splice(0..0, front.parameters);
-        Self {
-            config: self.config.or(front.config),
-            parameters: self.parameters,
-            json: self.json || front.json,
-            quiet: self.quiet || front.quiet,
-            verbose: self.verbose.saturating_add(front.verbose),
-            color: self.color.or(front.color),
-            no_input: self.no_input || front.no_input,
-            identity_fd: self.identity_fd.or(front.identity_fd),
-            passphrase_fd: self.passphrase_fd.or(front.passphrase_fd),
-        }
-    }
-}
-
-/// Reads `name=value`; Provena's `name:value` is understood, too.
-fn parameter(text: &str) -> Result<(String, String), String> {
-    let cut = text.split_once('=').or_else(|| text.split_once(':'));
-    match cut.filter(|(name, _)| !name.is_empty()) {
-        Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
-        None => Err("not of the form NAME=VALUE".to_owned()),
-    }
-}
 
 /// Declares the commands: the enum, how each is described and parsed, and what runs it.
 macro_rules! commands {

@@ -13,6 +13,7 @@ use crate::keeper::KeeperError;
 pub(crate) use crate::keeper::exchange::chain;
 use crate::keeper::exchange::{NotSent, Place};
 use crate::keeper::note::{Refused, when};
+use crate::output::OutputError;
 use crate::profile::{EntryName, Profile};
 use crate::settings::SettingsError;
 use crate::token::text::{self, Look};
@@ -320,6 +321,16 @@ impl From<VaultError> for Failure {
 /// Tells whether the settings cannot be read because a file that was named is not there.
 fn is_missing(error: &SettingsError) -> bool {
     matches!(error, SettingsError::File(fault) if fault.is_missing())
+}
+
+impl From<OutputError> for Failure {
+    fn from(error: OutputError) -> Self {
+        match &error {
+            OutputError::Unwritable(_) => Self::from_error(Kind::Failed, &error)
+                .hint("see with `df -h .` whether there is room, or send it elsewhere"),
+            OutputError::Json(_) => Self::from_error(Kind::Bug, &error).hint("report it, with the command"),
+        }
+    }
 }
 
 impl From<IdpError> for Failure {

@@ -39,8 +39,8 @@ use std::process::ExitCode;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use cli::{Asked, Globals};
-use commands::{Context, Outcome};
+use cli::Asked;
+use commands::{Context, Globals, Outcome};
 use error::{Failure, Kind};
 use host::Host;
 use output::{Form, Notices, Printer};
@@ -57,12 +57,12 @@ pub fn run(mut host: Host) -> ExitCode {
     match cli::parse(&host.args) {
         Ok(Asked::Run(globals, command)) => {
             configure(&mut printer, &host, &globals);
-            let mut cx = Context::new(host, globals, printer);
+            let mut cx = Context::new(host, globals, printer, cli::tree);
             let outcome = cli::dispatch(&command, &mut cx);
             exit(outcome, &mut cx.printer)
         }
-        Ok(Asked::Print(text)) => exit(printer.raw(&text).map(|()| Outcome::Done), &mut printer),
-        Ok(Asked::Nothing) => exit(printer.raw(commands::help::SHORT).map(|()| Outcome::Done), &mut printer),
+        Ok(Asked::Print(text)) => print(&text, &mut printer),
+        Ok(Asked::Nothing) => print(commands::help::SHORT, &mut printer),
         Err(failure) => {
             if host.args.iter().any(|arg| arg == "--json") {
                 printer.form = Form::Json;
@@ -80,7 +80,7 @@ fn hidden(host: &mut Host) -> Option<ExitCode> {
         let served = keeper::exchange::serve(lock, &mut host.stdin, &mut host.stdout, host.now);
         return Some(if served.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
-    if host.env.raw("COMPLETE").is_some() { commands::completions::complete(host) } else { None }
+    if host.env.raw("COMPLETE").is_some() { commands::completions::complete(host, cli::tree) } else { None }
 }
 
 /// Sets how things are shown.
@@ -102,13 +102,23 @@ fn configure(printer: &mut Printer, host: &Host, globals: &Globals) {
     drop(tracing_subscriber::registry().with(lines).with(ours).try_init());
 }
 
+/// Prints a text that is the whole answer.
+fn print(text: &str, printer: &mut Printer) -> ExitCode {
+    let printed = printer.raw(text).map(|()| Outcome::Done).map_err(Failure::from);
+    exit(printed, printer)
+}
+
 /// Shows a failure and returns the exit code.
 fn exit(outcome: Result<Outcome, Failure>, printer: &mut Printer) -> ExitCode {
     match outcome {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Child(code)) => ExitCode::from(code),
         Err(failure) => {
-            printer.failure(&failure);
+            let text = match printer.form {
+                Form::Json => format!("{}\n", failure.json()),
+                Form::Text => failure.text(|heading| printer.heading(heading)),
+            };
+            printer.complain(&text);
             ExitCode::from(failure.code)
         }
     }

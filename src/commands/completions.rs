@@ -6,13 +6,13 @@
 use std::ffi::OsStr;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 use clap_complete::CompletionCandidate;
 use clap_complete::env::{Bash, Elvish, EnvCompleter, Fish, Powershell, Shells, Zsh};
 
 use super::help::TOPICS;
 use super::{Context, Outcome};
-use crate::cli;
 use crate::error::{Failure, Kind};
 use crate::host::Host;
 use crate::host::folders::Folders;
@@ -83,15 +83,18 @@ fn registration(shell: &dyn EnvCompleter) -> io::Result<String> {
     Ok(format!("{}\n", script.trim()))
 }
 
+/// The whole command line, for the completers, to which clap passes nothing but the word that was begun.
+static TREE: OnceLock<fn() -> clap::Command> = OnceLock::new();
+
 /// Answers a shell that asks how a command line goes on; `None` if it is no shell that asks.
-pub(crate) fn complete(host: &mut Host) -> Option<ExitCode> {
+pub(crate) fn complete(host: &mut Host, tree: fn() -> clap::Command) -> Option<ExitCode> {
     let shell = host.env.text(VARIABLE)?;
     let shells = Shells::builtins();
     let shell = shells.completer(shell)?;
     // the script of every shell puts `--` before the words; without it somebody just has a variable of that name
     let mut words = host.args.iter().skip(1);
     words.next().filter(|word| *word == "--")?;
-    let mut tree = cli::tree();
+    let mut tree = TREE.get_or_init(|| tree)();
     tree.build();
     let mut answer = Vec::new();
     let folder = std::env::current_dir().ok();
@@ -119,8 +122,8 @@ pub(crate) fn profile_names(current: &OsStr) -> Vec<CompletionCandidate> {
 
 /// Completes what `help` explains.
 pub(crate) fn topics_and_commands(current: &OsStr) -> Vec<CompletionCandidate> {
-    let tree = cli::tree();
-    let commands = tree.get_subcommands().map(clap::Command::get_name);
+    let tree = TREE.get().map(|tree| tree());
+    let commands = tree.iter().flat_map(clap::Command::get_subcommands).map(clap::Command::get_name);
     candidates(current, TOPICS.iter().map(|topic| topic.name).chain(commands))
 }
 

@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::path::PathBuf;
 
-use crate::cli::Globals;
+use super::Globals;
 use crate::error::{Failure, Kind};
 use crate::host::Host;
 use crate::host::folders::Folders;
@@ -26,14 +26,16 @@ pub(crate) struct Context {
     pub(crate) globals: Globals,
     /// The way out.
     pub(crate) printer: Printer,
+    /// The whole command line, for those who describe it.
+    pub(crate) tree: fn() -> clap::Command,
     /// The settings, once they were read.
     settings: OnceCell<Settings>,
 }
 
 impl Context {
     /// Takes the world, the flags and the way out.
-    pub(crate) const fn new(host: Host, globals: Globals, printer: Printer) -> Self {
-        Self { host, globals, printer, settings: OnceCell::new() }
+    pub(crate) const fn new(host: Host, globals: Globals, printer: Printer, tree: fn() -> clap::Command) -> Self {
+        Self { host, globals, printer, tree, settings: OnceCell::new() }
     }
 
     /// Returns the time.

@@ -68,7 +68,10 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
 
 /// Makes a vault that a key in a file opens, and writes that file's path into the configuration.
 pub(crate) fn make_with_file(cx: &Context, file: &Path) -> Result<Vault, Failure> {
-    let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    // a shell leaves the tilde in `--identity-file=~/x` alone
+    let below_home = file.strip_prefix("~").ok().zip(cx.settings()?.folders.home.as_ref());
+    let file = below_home.map_or_else(|| file.to_owned(), |(below, home)| home.join(below));
+    let file = std::path::absolute(&file).unwrap_or(file);
     refuse_existing(cx)?;
     let identity = match unlock::read_identity_file(&file) {
         Ok(identity) => identity,
@@ -151,11 +154,11 @@ fn report(cx: &mut Context, vault: &Vault, identity_file: Option<&Path>) -> Resu
     let folder = cx.vault_folder()?;
     if cx.printer.form == Form::Json {
         let file = identity_file.map(|file| file.display().to_string());
-        return cx.printer.object(json!({
+        return Ok(cx.printer.object(json!({
             "vault": folder.display().to_string(),
             "recipient": vault.recipient(),
             "identity_file": file,
-        }));
+        }))?);
     }
     cx.printer.notice(&format!("made a vault in {}", folder.display()));
     if let Some(file) = identity_file {

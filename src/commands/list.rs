@@ -69,13 +69,13 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
 fn print(cx: &mut Context, entries: &[Seen]) -> Result<(), Failure> {
     let now = cx.now();
     if cx.printer.form == Form::Json {
-        return cx.printer.objects(entries.iter().map(|entry| entry.json(now)).collect());
+        return Ok(cx.printer.objects(entries.iter().map(|entry| entry.json(now)).collect())?);
     }
     if entries.is_empty() {
         return Ok(());
     }
     let rows: Vec<Vec<String>> = entries.iter().map(|entry| row(entry, now)).collect();
-    cx.printer.table(&["NAME", "KIND", "USER", "ACCESS LEFT", "DIES", "STATE"], &rows)
+    Ok(cx.printer.table(&["NAME", "KIND", "USER", "ACCESS LEFT", "DIES", "STATE"], &rows)?)
 }
 
 /// Describes an entry in one line.

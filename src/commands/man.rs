@@ -10,7 +10,6 @@ use clap_mangen::roff::{Roff, roman};
 
 use super::help::{TOPICS, unknown};
 use super::{Context, Outcome};
-use crate::cli;
 use crate::error::{Failure, Kind, file_failure};
 use crate::host::files;
 
@@ -39,7 +38,7 @@ pub(crate) struct Args {
 
 /// Runs the command.
 pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
-    let mut tree = cli::tree();
+    let mut tree = (cx.tree)();
     tree.build();
     if let Some(folder) = &args.install {
         let folder = folder.clone().map_or_else(|| default_folder(cx), Ok)?;

@@ -8,6 +8,7 @@ pub(crate) mod env;
 pub(crate) mod exec;
 pub(crate) mod generate;
 pub(crate) mod get;
+mod globals;
 pub(crate) mod help;
 pub(crate) mod init;
 pub(crate) mod list;
@@ -28,6 +29,7 @@ pub(crate) mod vault;
 pub(crate) mod whoami;
 
 pub(crate) use context::Context;
+pub(crate) use globals::Globals;
 
 /// How a command that did its work ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,10 +10,20 @@ use std::io::{self, Write};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use crate::error::{Failure, Kind};
 use crate::host::Environment;
 use crate::secret::Secret;
 use crate::token::time::Timestamp;
+
+/// Why nothing can be printed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OutputError {
+    /// Standard output does not take it.
+    #[error("cannot write to standard output")]
+    Unwritable(#[source] io::Error),
+    /// An object is no JSON.
+    #[error("cannot write JSON")]
+    Json(#[source] serde_json::Error),
+}
 
 /// The version of every JSON object that is printed.
 const SCHEMA: u32 = 1;
@@ -87,17 +97,22 @@ impl Printer {
     }
 
     /// Writes a line of data.
-    pub(crate) fn line(&mut self, text: &str) -> Result<(), Failure> {
+    pub(crate) fn line(&mut self, text: &str) -> Result<(), OutputError> {
         self.data(format_args!("{text}\n"))
     }
 
     /// Writes data that brings its own line ends.
-    pub(crate) fn raw(&mut self, text: &str) -> Result<(), Failure> {
+    pub(crate) fn raw(&mut self, text: &str) -> Result<(), OutputError> {
         self.write(text.as_bytes())
     }
 
     /// Writes a line of data with a secret in it.
-    pub(crate) fn secret_line(&mut self, before: &str, secret: &Secret<String>, after: &str) -> Result<(), Failure> {
+    pub(crate) fn secret_line(
+        &mut self,
+        before: &str,
+        secret: &Secret<String>,
+        after: &str,
+    ) -> Result<(), OutputError> {
         let secret = secret.expose();
         let mut text = Zeroizing::new(String::with_capacity(before.len() + secret.len() + after.len() + 1));
         for part in [before, secret, after, "\n"] {
@@ -107,7 +122,7 @@ impl Printer {
     }
 
     /// Writes an Authorization header as a line of curl's configuration.
-    pub(crate) fn curl_header(&mut self, token_type: &str, secret: &Secret<String>) -> Result<(), Failure> {
+    pub(crate) fn curl_header(&mut self, token_type: &str, secret: &Secret<String>) -> Result<(), OutputError> {
         let secret = secret.expose();
         let mut text = Zeroizing::new(String::with_capacity(2 * (token_type.len() + secret.len()) + 64));
         text.push_str("header = \"Authorization: ");
@@ -123,7 +138,7 @@ impl Printer {
     }
 
     /// Writes one JSON object, with the schema's number in front.
-    pub(crate) fn object(&mut self, object: Value) -> Result<(), Failure> {
+    pub(crate) fn object(&mut self, object: Value) -> Result<(), OutputError> {
         self.object_with_secrets(object, &[])
     }
 
@@ -132,20 +147,20 @@ impl Printer {
         &mut self,
         object: Value,
         secrets: &[(String, &Secret<String>)],
-    ) -> Result<(), Failure> {
-        let text = json::pretty(&with_schema(object), secrets).map_err(unwritable_json)?;
+    ) -> Result<(), OutputError> {
+        let text = json::pretty(&with_schema(object), secrets).map_err(OutputError::Json)?;
         self.write(&text)
     }
 
     /// Writes a JSON array of objects, each with the schema's number.
-    pub(crate) fn objects(&mut self, objects: Vec<Value>) -> Result<(), Failure> {
+    pub(crate) fn objects(&mut self, objects: Vec<Value>) -> Result<(), OutputError> {
         let array = Value::Array(objects.into_iter().map(with_schema).collect());
-        let text = json::pretty(&array, &[]).map_err(unwritable_json)?;
+        let text = json::pretty(&array, &[]).map_err(OutputError::Json)?;
         self.write(&text)
     }
 
     /// Writes a table with a heading.
-    pub(crate) fn table(&mut self, heading: &[&str], rows: &[Vec<String>]) -> Result<(), Failure> {
+    pub(crate) fn table(&mut self, heading: &[&str], rows: &[Vec<String>]) -> Result<(), OutputError> {
         let width = |column: usize| {
             let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
             cells.chain(heading.get(column).map(|cell| cell.chars().count())).max().unwrap_or(0)
@@ -163,7 +178,7 @@ impl Printer {
     }
 
     /// Writes facts, one a line, with their labels in front; a label that comes again is left blank.
-    pub(crate) fn facts(&mut self, facts: &[(&str, String)]) -> Result<(), Failure> {
+    pub(crate) fn facts(&mut self, facts: &[(&str, String)]) -> Result<(), OutputError> {
         let facts: Vec<_> = facts.iter().map(|(label, fact)| (*label, fact.as_str(), None)).collect();
         self.facts_with_secrets(&facts)
     }
@@ -172,7 +187,7 @@ impl Printer {
     pub(crate) fn facts_with_secrets(
         &mut self,
         facts: &[(&str, &str, Option<&Secret<String>>)],
-    ) -> Result<(), Failure> {
+    ) -> Result<(), OutputError> {
         let width = facts.iter().map(|(label, ..)| label.chars().count()).max().unwrap_or(0);
         let mut last = "";
         for (label, fact, secret) in facts {
@@ -200,17 +215,13 @@ impl Printer {
         drop(writeln!(self.stderr, "{text}"));
     }
 
-    /// Shows how a command failed.
-    pub(crate) fn failure(&mut self, failure: &Failure) {
-        let text = match self.form {
-            Form::Json => format!("{}\n", failure.json()),
-            Form::Text => failure.text(|heading| self.heading(heading)),
-        };
+    /// Shows how a command failed, in the words of whoever knows them.
+    pub(crate) fn complain(&mut self, text: &str) {
         drop(self.stderr.write_all(text.as_bytes()));
     }
 
     /// Colours a heading.
-    fn heading(&self, heading: &str) -> String {
+    pub(crate) fn heading(&self, heading: &str) -> String {
         match (self.colored, heading) {
             (false, _) => heading.to_owned(),
             (true, "error:") => format!("\u{1b}[1;31m{heading}\u{1b}[0m"),
@@ -219,28 +230,18 @@ impl Printer {
     }
 
     /// Writes to standard output at once; a reader that has gone away is no error.
-    fn data(&mut self, text: std::fmt::Arguments<'_>) -> Result<(), Failure> {
+    fn data(&mut self, text: std::fmt::Arguments<'_>) -> Result<(), OutputError> {
         // formatted first: what belongs together must reach the system in one write
         self.write(text.to_string().as_bytes())
     }
 
     /// Writes to standard output in one go.
-    fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), OutputError> {
         match self.stdout.write_all(bytes).and_then(|()| self.stdout.flush()) {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                Err(Failure::new(Kind::Failed, "cannot write to standard output")
-                    .because(error.to_string())
-                    .hint("see with `df -h .` whether there is room, or send it elsewhere"))
-            }
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(OutputError::Unwritable(error)),
             Ok(()) | Err(_) => Ok(()),
         }
     }
-}
-
-/// Describes an object that is no JSON.
-#[expect(clippy::needless_pass_by_value, reason = "the form that map_err wants")]
-fn unwritable_json(error: serde_json::Error) -> Failure {
-    Failure::new(Kind::Bug, "cannot write JSON").because(error.to_string())
 }
 
 /// Puts the schema's number into an object.

@@ -92,8 +92,8 @@ fn dead_token_file_is_told_from_a_good_one(keycloak: &Keycloak) {
     for name in ["right", "wrong"] {
         home.run(&["store", name, "--kind", "refresh-token", "--from-env", "PROVENA_OFFLINE_TOKEN"]).exits(0);
     }
-    home.run(&["refresh", "right", "--force"]).exits(0);
     home.run(&["refresh", "wrong", "--force"]).exits(4).says("invalid_grant").hints("tokenkeep generate wrong");
+    home.run(&["refresh", "right", "--force"]).exits(0);
 }
 
 /// `refresh PROFILE --force` leaves the tokens of other profiles alone.

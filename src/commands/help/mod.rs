@@ -2,13 +2,12 @@
 //!
 //! A topic is a text file beside this one, at most 80 columns wide. What `help` prints, the manual pages contain, too.
 
-use std::ffi::OsString;
-
 use clap_complete::ArgValueCompleter;
 
 use super::completions::topics_and_commands;
+use clap::error::ErrorKind;
+
 use super::{Context, Outcome};
-use crate::cli::{self, Asked};
 use crate::error::{Failure, Kind};
 use crate::settings::nearest;
 
@@ -78,9 +77,9 @@ Topics: tokenkeep help environment, exit-codes, formats, ci, cron, keycloak, sec
 /// Runs the command.
 pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let text = match args.words.as_slice() {
-        [] => cli::tree().render_help().to_string(),
+        [] => (cx.tree)().render_help().ansi().to_string(),
         [name] if topic(name).is_some() => topic(name).map(|topic| topic.text.to_owned()).unwrap_or_default(),
-        words => command_help(words)?,
+        words => command_help((cx.tree)(), words)?,
     };
     cx.printer.raw(&text)?;
     Ok(Outcome::Done)
@@ -92,17 +91,16 @@ fn topic(name: &str) -> Option<&'static Topic> {
 }
 
 /// Returns what a command says with `--help`.
-fn command_help(words: &[String]) -> Result<String, Failure> {
-    let mut tree = cli::tree();
+fn command_help(mut tree: clap::Command, words: &[String]) -> Result<String, Failure> {
     tree.build();
     let mut command = &tree;
     for word in words {
         command = command.find_subcommand(word).ok_or_else(|| unknown(word, command))?;
     }
     let line = ["tokenkeep"].into_iter().chain(words.iter().map(String::as_str)).chain(["--help"]);
-    match cli::parse(&line.map(OsString::from).collect::<Vec<_>>())? {
-        Asked::Print(text) => Ok(text),
-        Asked::Run(..) | Asked::Nothing => Err(Failure::new(Kind::Bug, "a command does not know --help")),
+    match tree.clone().try_get_matches_from(line) {
+        Err(help) if help.kind() == ErrorKind::DisplayHelp => Ok(help.render().ansi().to_string()),
+        Ok(_) | Err(_) => Err(Failure::new(Kind::Bug, "a command does not know --help")),
     }
 }
 
