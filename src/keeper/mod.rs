@@ -182,7 +182,7 @@ impl Keeper<'_> {
         };
         // one that does not open is followed all the same: the answer is the better one
         let before = self.vault.newest(name).ok().flatten();
-        if let Err(fault) = lock.publish(next)
+        if let Err(fault) = lock.publish_left(next)
             && lock.awaits_publication()
         {
             return Err(VaultError::from(fault).into());

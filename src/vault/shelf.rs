@@ -240,11 +240,16 @@ impl EntryLock {
         self.next().symlink_metadata().is_ok()
     }
 
-    /// Gives what is in `next` its number, and waits until content and name rest on the disk.
+    /// Gives what somebody else left in `next` its number. Whoever wrote it may have died before the flush, and a name
+    /// must not outlive what it stands for.
+    pub(crate) fn publish_left(&self, generation: u64) -> Result<(), FileFault> {
+        files::flush_path(&self.next())?;
+        self.publish(generation)
+    }
+
+    /// Gives what was flushed into `next` its number, and waits until the name rests on the disk, too.
     pub(crate) fn publish(&self, generation: u64) -> Result<(), FileFault> {
         let to = self.folder.join(format!("{generation}.age"));
-        // whoever wrote it may have died before the flush, and a name must not outlive what it stands for
-        files::flush_path(&self.next())?;
         match files::publish(&self.next(), &to)? {
             Published::Yes => files::sync_folder(&self.folder),
             Published::NameTaken => Err(fault("publish", &to)(io::Error::from(io::ErrorKind::AlreadyExists))),
