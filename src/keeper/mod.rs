@@ -121,7 +121,9 @@ impl Keeper<'_> {
         };
         let tokens = token_set(&entry)?;
         // another provider's token is of no use, and no business of the new one
-        destination(name, &tokens.born, profile)?;
+        if let Some(profile) = profile {
+            refuse_moved(name, &tokens.born, profile)?;
+        }
         if wanted.fetch != Fetch::Always
             && let Some(token) = plan::good_token(tokens, wanted, self.now())
         {
@@ -399,27 +401,23 @@ fn usable(handed: Handed) -> Result<Handed, KeeperError> {
     if is_usable(handed.token.token.secret()) { Ok(handed) } else { Err(KeeperError::Unusable) }
 }
 
+/// Refuses a profile that says otherwise about where a token came from: it is not sent, nor handed out, elsewhere.
+fn refuse_moved(name: &EntryName, born: &Born, profile: &Profile) -> Result<(), KeeperError> {
+    let token_endpoints = (profile.endpoints.token.as_ref(), born.token_endpoint.as_ref());
+    let (what, now, then) = match token_endpoints {
+        _ if profile.issuer != born.issuer => ("issuer", profile.issuer.as_str(), born.issuer.as_str()),
+        _ if profile.client_id != born.client_id => ("client_id", &*profile.client_id, &*born.client_id),
+        (Some(now), Some(then)) if now != then => ("token_endpoint", now.as_str(), then.as_str()),
+        (Some(_) | None, _) => return Ok(()),
+    };
+    Err(KeeperError::Moved { name: name.clone(), what, now: now.to_owned(), then: then.to_owned() })
+}
+
 /// Says where a refresh token goes and as whom. Never to another place than it came from.
 fn destination(name: &EntryName, born: &Born, profile: Option<&Profile>) -> Result<Born, KeeperError> {
     let Some(profile) = profile else { return Ok(born.clone()) };
-    let moved = |what: &'static str, now: &str, then: &str| KeeperError::Moved {
-        name: name.clone(),
-        what,
-        now: now.to_owned(),
-        then: then.to_owned(),
-    };
-    if profile.issuer != born.issuer {
-        return Err(moved("issuer", profile.issuer.as_str(), born.issuer.as_str()));
-    }
-    if profile.client_id != born.client_id {
-        return Err(moved("client_id", &profile.client_id, &born.client_id));
-    }
-    let token_endpoint = match (&profile.endpoints.token, &born.token_endpoint) {
-        (Some(now), Some(then)) if now != then => {
-            return Err(moved("token_endpoint", now.as_str(), then.as_str()));
-        }
-        (set, then) => then.clone().or_else(|| set.clone()),
-    };
+    refuse_moved(name, born, profile)?;
+    let token_endpoint = born.token_endpoint.clone().or_else(|| profile.endpoints.token.clone());
     let (client_auth, client_secret) = (profile.client_auth, profile.client_secret.clone());
     Ok(Born { token_endpoint, client_auth, client_secret, ..born.clone() })
 }
