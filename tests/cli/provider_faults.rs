@@ -210,6 +210,24 @@ fn certificates_beside_a_configuration_file_that_is_named_from_here_are_found() 
 }
 
 #[test]
+fn a_certificate_may_come_from_any_place_where_the_system_keeps_them() {
+    let stranger = Provider::start(Settings { tls: Tls::Good, ..Settings::default() });
+    for flags in [&[] as &[&str], &["--ca-file", "stranger.pem"]] {
+        let world = over_tls(Tls::Good, flags);
+        stranger.write_ca(world.folder.path().join("stranger.pem"));
+        let folder = world.folder.path().join("certificates");
+        std::fs::create_dir(&folder).unwrap();
+        world.provider.write_ca(folder.join("here.pem"));
+        for (variable, place) in [("SSL_CERT_FILE", folder.join("here.pem")), ("SSL_CERT_DIR", folder)] {
+            let mut command = world.command(["get", "prod", "--no-cache"]);
+            let answer = Ran::from(command.env(variable, place).output().unwrap()).ok();
+            assert!(world.provider.is_access_live(answer.stdout.trim()), "{flags:?} {variable}");
+        }
+        assert_eq!(world.provider.count(Endpoint::Token), 2);
+    }
+}
+
+#[test]
 fn an_unknown_certificate_authority_is_exit_6_with_the_reason() {
     stays_unsent(&over_tls(Tls::Good, &[]), 6).says("certificate").says("UnknownIssuer");
 }
