@@ -176,10 +176,15 @@ impl Shelf {
         files.retain(|file| file != "lock");
         // what never was the newest goes first, the newest last: whatever interrupts this, no older one takes its place
         files.sort_by_key(|file| file.to_str().and_then(generation_of));
-        for file in files {
+        let newest = files.pop();
+        let remove = |file| {
             let path = folder.join(file);
-            std::fs::remove_file(&path).map_err(fault("remove", &path))?;
-        }
+            std::fs::remove_file(&path).map_err(fault("remove", &path))
+        };
+        files.into_iter().try_for_each(remove)?;
+        // a disk that loses power may have done the last removal and not the first
+        files::sync_folder(&folder)?;
+        newest.map_or(Ok(()), remove)?;
         files::sync_folder(&folder)
     }
 }
