@@ -54,7 +54,7 @@ fn trials() -> u64 {
 }
 
 /// Says how much was tried; not through the test's runner, which would keep it to itself.
-fn report(what: &str) {
+pub(crate) fn report(what: &str) {
     let line = format!("{}: {what}\n", std::thread::current().name().unwrap_or_default());
     std::io::stderr().write_all(line.as_bytes()).unwrap();
 }

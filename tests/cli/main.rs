@@ -30,6 +30,7 @@ mod kills;
 mod leaks;
 mod login;
 mod looking;
+mod power;
 mod profile;
 mod provider_faults;
 mod recovery;
