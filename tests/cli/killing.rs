@@ -46,7 +46,7 @@ const INTERNAL: [&str; 22] = [
 ];
 
 /// The refresh that is interrupted.
-const REFRESH: [&str; 3] = ["get", "prod", "--no-cache"];
+pub(crate) const REFRESH: [&str; 3] = ["get", "prod", "--no-cache"];
 
 /// How often each kind of kill is tried at a random moment.
 fn trials() -> u64 {
@@ -87,7 +87,7 @@ fn held(world: &World) -> String {
 }
 
 /// Claims that a clean command finds the newest token, and that nothing is left behind.
-fn is_whole(world: &World, after: &str) {
+pub(crate) fn is_whole(world: &World, after: &str) {
     // the exchange of a killed front goes on
     wait_for_lock(world, "prod");
     let ran = world.run(["get", "prod"]);
@@ -164,7 +164,7 @@ fn a_front_that_is_killed_at_any_system_call_loses_nothing() {
 }
 
 /// A world at a provider with these rules for a token that is presented again.
-fn with_rules(rotation: Rotation, flags: &[&str]) -> World {
+pub(crate) fn with_rules(rotation: Rotation, flags: &[&str]) -> World {
     let world = World::bare(Settings { rotation, reuse: Reuse::IsExpected, ..short_lived(300) });
     world.run(["init", "--unlock", "file"]).ok();
     world.add_profile("prod", flags);
@@ -175,7 +175,7 @@ fn with_rules(rotation: Rotation, flags: &[&str]) -> World {
 
 /// Claims after a kill of everything that nothing is lost but an answer in flight, and that this is told as such; logs in
 /// again if it was lost. Tells whether it was.
-fn has_lost_at_most_the_answer(world: &World, after: &str) -> bool {
+pub(crate) fn has_lost_at_most_the_answer(world: &World, after: &str) -> bool {
     wait_for_lock(world, "prod");
     let next = world.run(REFRESH);
     if next.code == 0 {

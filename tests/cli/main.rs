@@ -20,6 +20,7 @@ mod clock;
 mod clocks;
 mod disk;
 mod endings;
+mod faults;
 mod generated;
 mod get;
 mod help;
