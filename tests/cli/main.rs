@@ -18,6 +18,7 @@ mod terminal;
 mod cache;
 mod clock;
 mod clocks;
+mod crowds;
 mod disk;
 mod endings;
 mod faults;
