@@ -11,6 +11,7 @@ use crate::clock::command_at;
 use crate::harness::{PATIENCE, Ran, World, short_lived};
 use crate::killing::report;
 use crate::outside::{is_root, sh};
+use crate::strace::{can_trace, under_strace};
 
 const NAMES: [&str; 4] = ["dev", "lab", "prod", "stage"];
 
@@ -194,4 +195,40 @@ fn nobody_waits_for_ever_for_a_provider_that_hangs() {
     }
     let waited = begun.elapsed().as_secs();
     assert!((50..60).contains(&waited), "they waited {waited} s");
+}
+
+/// Starts a command under strace in process namespaces of its own, where it always has the same number.
+fn numbered(world: &World, args: &[&str], options: &[&str]) -> Child {
+    let traced = under_strace(&world.command(args), options);
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--pid", "--fork", "--kill-child"]).arg(traced.get_program()).args(traced.get_args());
+    unshare.env_clear().envs(traced.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    unshare.current_dir(world.folder.path());
+    unshare.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+#[test]
+fn two_processes_of_one_number_that_write_one_token_file_both_succeed() {
+    if !can_trace() {
+        return;
+    }
+    let world = World::logged_in(short_lived(300));
+    let token = world.token("prod");
+    let out = world.file("out");
+    let refresh = ["refresh", "prod", "--write", "out/token"];
+    // the first one is held up for half a second when its file is written and waits for its name
+    let slow = ["-o", "/dev/null", "-e", "trace=rename,renameat", "-e", "inject=rename,renameat:delay_enter=500000"];
+    let first = numbered(&world, &refresh, &slow);
+    let begun = Instant::now();
+    while !std::fs::read_dir(&out).is_ok_and(|mut items| items.any(|item| item.unwrap().metadata().unwrap().len() > 0))
+    {
+        assert!(begun.elapsed() < PATIENCE, "it writes nothing");
+        std::thread::yield_now();
+    }
+    let second = numbered(&world, &refresh, &["-o", "/dev/null", "-e", "trace=rename,renameat"]);
+    for writing in [first, second] {
+        Ran::from(writing.wait_with_output().unwrap()).ok();
+    }
+    assert_eq!(std::fs::read_to_string(out.join("token")).unwrap().trim_end(), token);
+    assert_eq!(std::fs::read_dir(out).unwrap().count(), 1);
 }
