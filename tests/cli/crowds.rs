@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use provider::{Approval, Endpoint, Fault, Settings};
+use provider::{Approval, Endpoint, Fault, PreviousAccess, Settings};
 
 use crate::clock::command_at;
 use crate::harness::{PATIENCE, Ran, World, short_lived};
@@ -57,8 +57,16 @@ fn end_of(token: &str) -> u64 {
 }
 
 #[test]
-fn two_hundred_processes_on_four_entries_make_one_exchange_for_each() {
-    let world = with_logins(Settings { refresh_latency: Duration::from_millis(300), ..short_lived(300) });
+fn two_hundred_processes_on_four_expired_entries_make_one_exchange_for_each() {
+    // reuse ends the family here, and a refresh the access tokens before it
+    let settings = Settings { previous_access: PreviousAccess::Revoked, ..short_lived(1) };
+    let world = with_logins(Settings { refresh_latency: Duration::from_millis(300), ..settings });
+    for name in NAMES {
+        world.token(name);
+    }
+    let is_cached = |name: &&str| world.run(["get", name, "--no-refresh"]).code == 0;
+    while NAMES.iter().any(is_cached) {}
+    world.provider.set_access_ttl(Duration::from_secs(300));
     let asking: Vec<(&str, Child)> =
         (0..50).flat_map(|_| NAMES).map(|name| (name, world.start(["get", name]))).collect();
     let mut tokens: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
@@ -68,7 +76,7 @@ fn two_hundred_processes_on_four_entries_make_one_exchange_for_each() {
         tokens.entry(name).or_default().insert(token);
     }
     assert!(tokens.values().all(|tokens| tokens.len() == 1));
-    assert_eq!(world.provider.exchanges(), 4);
+    assert_eq!(world.provider.exchanges(), 8);
     presents_each_once(&world);
 }
 
@@ -195,6 +203,20 @@ fn nobody_waits_for_ever_for_a_provider_that_hangs() {
     }
     let waited = begun.elapsed().as_secs();
     assert!((50..60).contains(&waited), "they waited {waited} s");
+}
+
+#[test]
+fn a_crowd_whose_clocks_are_an_hour_apart_spends_no_token_twice() {
+    let world = World::logged_in(short_lived(300));
+    let offsets = ["+1h", "-1h", "+0"];
+    let asking: Vec<Child> =
+        (0..30).map(|number| command_at(&world, offsets[number % 3], &["get", "prod"]).spawn().unwrap()).collect();
+    for asked in asking {
+        let token = Ran::from(asked.wait_with_output().unwrap()).ok().stdout;
+        assert!(world.provider.is_access_live(token.trim_end()));
+    }
+    presents_each_once(&world);
+    assert!(world.provider.family_alive());
 }
 
 /// Starts a command under strace in process namespaces of its own, where it always has the same number.
