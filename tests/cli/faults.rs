@@ -2,11 +2,14 @@
 //! does every call on the way to the provider. Nothing is lost that reached us, and later it works.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::Command;
 
-use provider::{Reuse, Rotation, Settings};
+use provider::{Approval, Reuse, Rotation, Settings};
 
 use crate::harness::{Ran, World, short_lived};
 use crate::killing::{REFRESH, has_lost_at_most_the_answer, is_whole, report, with_rules};
+use crate::outside::leave_out;
 use crate::strace::{Call, can_trace, read_log, under_strace};
 
 /// How a call can fail.
@@ -203,6 +206,49 @@ fn a_call_on_the_way_to_the_provider_that_fails_loses_at_most_the_answer() {
         assert!(ways.iter().any(|way| way.call == call), "no {call} was among them");
         assert!(!lost.iter().any(|lost| lost.starts_with(call)), "{lost:?}");
     }
+}
+
+/// Compiles the program under which every read and every write carries half; none where it cannot be used.
+fn partial(world: &World) -> Option<PathBuf> {
+    if !cfg!(target_arch = "x86_64") {
+        leave_out("it is written for x86-64");
+        return None;
+    }
+    if !can_trace() {
+        return None;
+    }
+    let (source, program) = (world.file("partial.c"), world.file("partial"));
+    std::fs::write(&source, include_str!("partial.c")).unwrap();
+    let compiled = Command::new("cc").args(["-O1", "-Wall", "-Werror", "-o"]).arg(&program).arg(source).output();
+    let compiled = compiled.expect("a C compiler is needed: apt-get install gcc");
+    assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
+    Some(program)
+}
+
+#[test]
+fn reads_and_writes_that_carry_half_of_it_are_carried_on() {
+    let settings = Settings { approval: Approval::AfterPolls(0), ..short_lived(300) };
+    let world = World::bare(settings);
+    let Some(program) = partial(&world) else { return };
+    let issuer = world.provider.issuer();
+    let halving = |args: &[&str]| {
+        let command = world.command(args);
+        let mut halving = Command::new(&program);
+        halving.arg(command.get_program()).args(command.get_args()).env_clear();
+        halving.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let ran = Ran::from(halving.current_dir(world.folder.path()).output().unwrap()).ok();
+        let count = ran.stderr.rsplit("[halved ").next().unwrap().split(' ').next().unwrap().parse::<usize>().unwrap();
+        assert!(count > 3, "{args:?}: {count}");
+        ran.stdout
+    };
+    halving(&["init", "--unlock", "file"]);
+    halving(&["profile", "add", "prod", "--issuer", &issuer, "--client-id", "automated-access"]);
+    halving(&["generate", "prod", "--no-browser"]);
+    for _ in 0..3 {
+        assert!(world.provider.is_access_live(halving(&REFRESH).trim_end()));
+    }
+    is_whole(&world, "halves");
+    world.run(["vault", "verify"]).ok();
 }
 
 #[test]
