@@ -182,8 +182,9 @@ fn usage_failure(error: &clap::Error, args: &[std::ffi::OsString], command: &[St
         (Some(tip), _) => tip.to_owned(),
         (None, Some(usage)) => format!("usage: {usage}"),
         (None, None) => {
-            let words: String = command.iter().map(|word| format!("{word} ")).collect();
-            format!("see `tokenkeep {words}--help`")
+            let words: Vec<&str> =
+                ["tokenkeep"].into_iter().chain(command.iter().map(String::as_str)).chain(["--help"]).collect();
+            format!("see `{}`", words.join(" "))
         }
     })
 }
