@@ -141,8 +141,11 @@ pub(crate) fn parse(args: &[OsString]) -> Result<Asked, Failure> {
         // the styles are plain, so there is nothing to strip
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Ok(Asked::Print(error.render().ansi().to_string())),
         _ => {
-            let failure = usage_failure(&error, args);
-            Err(if is_exec(&tree, args) { failure.with_code(commands::exec::OURS) } else { failure })
+            let command = command_words(&tree, args);
+            let failure = usage_failure(&error, args, &command);
+            let is_exec = command.first().is_some_and(|word| word == "exec");
+            // its own codes are kept apart from those of its child
+            Err(if is_exec { failure.with_code(commands::exec::OURS) } else { failure })
         }
     })
 }
@@ -155,26 +158,29 @@ fn parse_by(tree: &mut clap::Command, args: &[OsString]) -> Result<Asked, clap::
     Ok(command.map_or(Asked::Nothing, |(behind, command)| Asked::Run(behind.over(front), Box::new(command))))
 }
 
-/// Tells whether the command that was typed is `exec`, whose own codes are kept apart from those of its child.
-fn is_exec(tree: &clap::Command, args: &[OsString]) -> bool {
+/// Returns the names of the command that was typed, and of those below it.
+fn command_words(tree: &clap::Command, args: &[OsString]) -> Vec<String> {
     let takes_value = |arg: &str| {
         let flag = |flag: &&Arg| flag.get_long().is_some_and(|long| arg.strip_prefix("--") == Some(long));
         tree.get_arguments().find(flag).is_some_and(|flag| flag.get_action().takes_values())
     };
+    let (mut words, mut at) = (Vec::new(), tree);
     let mut args = args.iter().skip(1).map(|arg| arg.to_str().unwrap_or_default());
     while let Some(arg) = args.next() {
-        if !arg.starts_with('-') {
-            return arg == "exec";
-        }
-        if takes_value(arg) {
+        if let Some(below) = at.find_subcommand(arg) {
+            words.push(arg.to_owned());
+            at = below;
+        } else if !arg.starts_with('-') {
+            break;
+        } else if takes_value(arg) {
             args.next();
         }
     }
-    false
+    words
 }
 
 /// Describes a command line that makes no sense. A token in it is not repeated.
-fn usage_failure(error: &clap::Error, args: &[OsString]) -> Failure {
+fn usage_failure(error: &clap::Error, args: &[OsString], command: &[String]) -> Failure {
     // a header or an assignment may be around it
     let is_secret = |arg: &str| {
         let mut words = arg.split_whitespace();
@@ -192,6 +198,10 @@ fn usage_failure(error: &clap::Error, args: &[OsString]) -> Failure {
     Failure::new(Kind::Usage, message).hint(match (tip, usage) {
         (Some(tip), _) => tip.to_owned(),
         (None, Some(usage)) => format!("usage: {usage}"),
-        (None, None) => "see `tokenkeep --help`".to_owned(),
+        (None, None) => {
+            let words: Vec<&str> =
+                ["tokenkeep"].into_iter().chain(command.iter().map(String::as_str)).chain(["--help"]).collect();
+            format!("see `{}`", words.join(" "))
+        }
     })
 }

@@ -15,6 +15,7 @@
 //! | `cli`, `commands` | the command line; one file for each command |
 //! | `output` | data on standard output, everything else on standard error |
 //! | `error` | every room's errors, as exit codes and as what people read |
+//! | `fuzzing` | the door through which `tests/fuzz` comes in; in no program that anybody runs |
 //!
 //! Who may use whom: `main -> lib, host`; `lib -> cli -> commands`; `commands -> keeper, vault, idp, settings, output,
 //! error` and the pure rooms; `keeper -> idp, vault`; `settings, idp, vault -> profile, token, secret, host`; `profile ->
@@ -23,6 +24,9 @@
 mod cli;
 mod commands;
 mod error;
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod host;
 mod idp;
 mod keeper;

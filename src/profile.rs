@@ -131,6 +131,10 @@ impl FromStr for SecureUrl {
     fn from_str(text: &str) -> Result<Self, UrlFault> {
         let shown = || crate::token::text::shown(text);
         let url = Url::parse(text).map_err(|_| UrlFault::Unreadable(shown()))?;
+        // the parser leaves out line ends, and the text is kept as it is: it would be shown with them
+        if !crate::token::text::is_honest(text) {
+            return Err(UrlFault::Unreadable(shown()));
+        }
         if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
             return Err(UrlFault::Decorated);
         }
@@ -276,9 +280,16 @@ mod tests {
         for good in ["https://a.example/realms/x/", "http://127.0.0.1:8080/r", "http://[::1]/", "http://localhost:1"] {
             assert_eq!(good.parse::<SecureUrl>().unwrap().as_str(), good);
         }
-        for bad in
-            ["http://a.example", "http://127.0.0.1.example", "ftp://localhost", "file:///etc", "x", "https://u:p@h/"]
-        {
+        for bad in [
+            "http://a.example",
+            "http://127.0.0.1.example",
+            "ftp://localhost",
+            "file:///etc",
+            "x",
+            "https://u:p@h/",
+            "https://a/\n",
+            "https://a/\u{202e}",
+        ] {
             assert!(bad.parse::<SecureUrl>().is_err(), "{bad}");
         }
     }

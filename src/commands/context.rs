@@ -83,14 +83,18 @@ impl Context {
         Ok(Vault::open(&self.vault_folder()?, &self.pin()?, &self.sources()?, self.asker().as_deref())?)
     }
 
-    /// Opens the vault if that needs nobody; `None` if it is locked.
-    pub(crate) fn open_vault_unasked(&self) -> Result<Option<Vault>, Failure> {
-        match Vault::open(&self.vault_folder()?, &self.pin()?, &self.sources()?, None) {
-            Ok(vault) => Ok(Some(vault)),
-            Err(VaultError::Locked { .. }) => Ok(None),
-            Err(VaultError::Source { fault, .. }) if fault.is_missing() => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+    /// Opens the vault if that needs nobody; says why not if it is locked, be it that the wrong key is at hand.
+    pub(crate) fn open_vault_unasked(&self) -> Result<Result<Vault, VaultError>, Failure> {
+        let opened = Vault::open(&self.vault_folder()?, &self.pin()?, &self.sources()?, None);
+        let is_locked = opened.as_ref().err().is_some_and(|error| match error {
+            VaultError::Source { fault, .. } => fault.is_missing(),
+            VaultError::Locked { .. }
+            | VaultError::NotThisVault { .. }
+            | VaultError::WrongPassphrase { .. }
+            | VaultError::NoIdentity { .. } => true,
+            _ => false,
+        });
+        if is_locked { Ok(opened) } else { Ok(Ok(opened?)) }
     }
 
     /// Returns what asks for the passphrase, if a person sits there.

@@ -40,10 +40,13 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     }
     let shelf = Shelf::of(&folder);
     let names = shelf.names().map_err(VaultError::from)?;
-    let vault = cx.open_vault_unasked()?;
-    if vault.is_none() {
-        cx.printer.notice("the vault is locked: `tokenkeep status` shows what would open it");
-    }
+    let vault = match cx.open_vault_unasked()? {
+        Ok(vault) => Some(vault),
+        Err(why) => {
+            cx.printer.notice(&format!("only names are listed: {why}; `tokenkeep status` shows what would open it"));
+            None
+        }
+    };
     let mut entries = Vec::new();
     let mut foreign = names.foreign;
     for name in names.entries {

@@ -9,7 +9,9 @@ use std::sync::mpsc::{self, Receiver, Sender};
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
-use signal_hook::iterator::Signals;
+use signal_hook::iterator::SignalsInfo;
+use signal_hook::iterator::exfiltrator::WithOrigin;
+use signal_hook::low_level::siginfo::{Cause, Origin};
 
 use super::{Environment, process};
 
@@ -39,7 +41,7 @@ impl Watch {
     /// Begins to watch. From now on signals do not end us: they come as events, also those that come before the command.
     pub(crate) fn begin<E: From<ChildEvent> + Send + 'static>(events: &Sender<E>) -> io::Result<Self> {
         let ignored = process::ignored_signals();
-        let signals = Signals::new(PASSED_ON.iter().filter(|signal| !ignored.contains(signal)))?;
+        let signals = SignalsInfo::new(PASSED_ON.iter().filter(|signal| !ignored.contains(signal)))?;
         process::stay_on_signals();
         tell_signals(signals, events.clone())?;
         let (number, started) = mpsc::channel();
@@ -78,11 +80,8 @@ impl Running {
         Ok(Self { child, pid })
     }
 
-    /// Passes a signal on, unless the terminal has sent it to the child as well.
+    /// Passes a signal on.
     pub(crate) fn pass_on(&self, signal: i32) {
-        if matches!(signal, SIGINT | SIGQUIT) && is_foreground() {
-            return;
-        }
         if let Some(signal) = Signal::from_named_raw(signal) {
             // it fails for a child that has ended, or that became somebody else's (a set-user-ID program)
             rustix::process::kill_process(self.pid, signal).ok();
@@ -102,10 +101,13 @@ fn code_of(status: ExitStatus) -> u8 {
 }
 
 /// Tells of every signal that arrives, also of those that came before the child did.
-fn tell_signals<E: From<ChildEvent> + Send + 'static>(mut signals: Signals, events: Sender<E>) -> io::Result<()> {
+fn tell_signals<E: From<ChildEvent> + Send + 'static>(
+    mut signals: SignalsInfo<WithOrigin>,
+    events: Sender<E>,
+) -> io::Result<()> {
     let tell = move || {
-        for signal in signals.forever() {
-            if events.send(ChildEvent::Signal(signal).into()).is_err() {
+        for origin in signals.forever().filter(|origin| !has_reached_the_child(origin)) {
+            if events.send(ChildEvent::Signal(origin.signal).into()).is_err() {
                 break;
             }
         }
@@ -122,6 +124,17 @@ fn tell_end<E: From<ChildEvent> + Send + 'static>(started: Receiver<Pid>, events
         drop(events.send(ChildEvent::Ended.into()));
     };
     std::thread::Builder::new().spawn(tell).map(drop)
+}
+
+/// Tells whether the child has got a signal as well: what a terminal sends (Ctrl-C, or that it is gone) goes to the whole
+/// process group, and comes from the kernel. What another process sends comes to us alone.
+fn has_reached_the_child(origin: &Origin) -> bool {
+    match origin.cause {
+        Cause::Kernel => true,
+        Cause::Sent(_) | Cause::Chld(_) => false,
+        // not every system says who sent it
+        _ => matches!(origin.signal, SIGINT | SIGQUIT) && is_foreground(),
+    }
 }
 
 /// Tells whether our process group is the one that the terminal sends its signals to; the child is in it, too.

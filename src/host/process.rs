@@ -7,10 +7,12 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::{Handle, Signals};
 use zeroize::Zeroizing;
 
 use super::Environment;
@@ -159,14 +161,59 @@ pub(crate) fn leave_on_signals() -> io::Result<()> {
         first = true;
         Arc::new(AtomicBool::new(true))
     });
-    if std::process::id() == 1 || !first {
+    if !first {
         return Ok(());
     }
-    let ignored = ignored_signals();
-    for signal in [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !ignored.contains(signal)) {
+    for signal in ending_signals() {
         signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(leaving))?;
     }
     Ok(())
+}
+
+/// Returns the signals that may end us.
+fn ending_signals() -> impl Iterator<Item = i32> {
+    let ignored = ignored_signals();
+    let may_end = std::process::id() != 1;
+    [SIGINT, SIGTERM, SIGHUP].into_iter().filter(move |signal| may_end && !ignored.contains(signal))
+}
+
+/// As long as it lives, something is put back before INT, TERM or HUP ends the program; after it they end it at once.
+#[derive(Debug)]
+pub(super) struct PutBack {
+    /// Stops the thread that waits for signals.
+    waiting: Handle,
+    /// That thread.
+    thread: Option<JoinHandle<()>>,
+    /// What [`LEAVING`] was before.
+    leaving: bool,
+}
+
+impl PutBack {
+    /// Begins to wait for signals.
+    pub(super) fn first(put_back: impl Fn() + Send + 'static) -> io::Result<Self> {
+        leave_on_signals()?;
+        let mut signals = Signals::new(ending_signals())?;
+        let waiting = signals.handle();
+        let leaving = LEAVING.get_or_init(Arc::default).swap(false, Ordering::SeqCst);
+        let wait = move || {
+            let first = signals.forever().next();
+            // one that came just before the end of the waiting counts
+            if let Some(signal) = first.or_else(|| signals.pending().next()) {
+                put_back();
+                signal_hook::low_level::exit(128 + signal);
+            }
+        };
+        let thread = Some(std::thread::Builder::new().spawn(wait)?);
+        Ok(Self { waiting, thread, leaving })
+    }
+}
+
+impl Drop for PutBack {
+    fn drop(&mut self) {
+        LEAVING.get_or_init(Arc::default).store(self.leaving, Ordering::SeqCst);
+        self.waiting.close();
+        drop(self.thread.take().map(JoinHandle::join));
+    }
 }
 
 /// Takes [`leave_on_signals`] back for good: signals belong to a child from now on.

@@ -6,6 +6,8 @@ use std::io::{self, Read as _, Write as _};
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios};
 use zeroize::Zeroizing;
 
+use super::process::PutBack;
+
 /// The byte that Ctrl-C sends when it raises no signal.
 const INTERRUPT: u8 = 0x03;
 
@@ -24,10 +26,13 @@ pub(crate) enum Echo {
 /// Asks on the controlling terminal and returns the line that was typed, without its end.
 ///
 /// Ctrl-C gives [`io::ErrorKind::Interrupted`], with the terminal as it was: while a line is read the terminal sends
-/// the byte instead of the signal, and takes it as the end of the line.
+/// the byte instead of the signal, and takes it as the end of the line. A signal that ends us meanwhile does so with the
+/// terminal as it was, too.
 pub(crate) fn ask(question: &str, echo: Echo) -> io::Result<Zeroizing<String>> {
     let terminal = File::options().read(true).write(true).open("/dev/tty")?;
     let before = rustix::termios::tcgetattr(&terminal)?;
+    let (same, as_before) = (terminal.try_clone()?, before.clone());
+    let _put_back = PutBack::first(move || restore(&same, &as_before))?;
     let _restore = Restore { terminal: &terminal, before: before.clone() };
     let mut during = before;
     during.local_modes.remove(LocalModes::ISIG);
@@ -82,9 +87,13 @@ struct Restore<'a> {
 
 impl Drop for Restore<'_> {
     fn drop(&mut self) {
-        // a terminal that has gone away needs no restoring
-        rustix::termios::tcsetattr(self.terminal, OptionalActions::Now, &self.before).ok();
+        restore(self.terminal, &self.before);
     }
+}
+
+/// Puts a terminal back; one that has gone away needs no restoring.
+fn restore(terminal: &File, before: &Termios) {
+    rustix::termios::tcsetattr(terminal, OptionalActions::Now, before).ok();
 }
 
 /// Tells whether this process has a controlling terminal.

@@ -59,7 +59,7 @@ impl Wire {
 
 impl DeviceLogin {
     /// Reads the answer of `url`.
-    fn parse(mut answer: Value, url: &str) -> Result<Self, IdpError> {
+    pub(super) fn parse(mut answer: Value, url: &str) -> Result<Self, IdpError> {
         let missing = |what| IdpError::Incomplete { url: url.to_owned(), what };
         let device_code = match answer.get_mut("device_code").map(Value::take) {
             Some(Value::String(code)) if !code.is_empty() => DeviceCode::new(code),

@@ -115,7 +115,7 @@ impl Metadata {
     }
 
     /// Reads a document that must be the issuer's own.
-    fn parse(document: &Value, issuer: &SecureUrl, url: &str) -> Result<Self, IdpError> {
+    pub(super) fn parse(document: &Value, issuer: &SecureUrl, url: &str) -> Result<Self, IdpError> {
         let found = document.get("issuer").and_then(Value::as_str);
         let found = found.ok_or_else(|| IdpError::Incomplete { url: url.to_owned(), what: "issuer" })?;
         // simple string comparison (RFC 8414 section 3.3): a final slash makes another issuer

@@ -51,7 +51,7 @@ impl Wire {
 }
 
 /// Reads an answer; without a clear yes or no it is none.
-fn parse(answer: Value) -> Option<Introspection> {
+pub(super) fn parse(answer: Value) -> Option<Introspection> {
     let Value::Object(claims) = answer else { return None };
     let active = claims.get("active")?.as_bool()?;
     Some(if active { Introspection::Active(Claims::new(claims)) } else { Introspection::Inactive })

@@ -22,6 +22,8 @@ mod device;
 mod discovery;
 mod error;
 mod form;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 mod http;
 mod introspection;
 mod keys;

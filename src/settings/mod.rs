@@ -2,6 +2,8 @@
 
 pub(crate) mod edit;
 mod file;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 pub(crate) mod report;
 
 use std::collections::BTreeMap;

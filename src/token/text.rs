@@ -94,6 +94,11 @@ pub(crate) fn escaped(text: &str) -> String {
     text.chars().map(|c| if is_deceptive(c) { c.escape_unicode().to_string() } else { c.to_string() }).collect()
 }
 
+/// Tells whether a text is seen as it is written: nothing in it has to be escaped.
+pub(crate) fn is_honest(text: &str) -> bool {
+    !text.chars().any(is_deceptive)
+}
+
 /// Tells whether a character moves the cursor, changes the direction of writing or cannot be seen.
 fn is_deceptive(character: char) -> bool {
     character.is_control()

@@ -10,6 +10,8 @@ pub(crate) mod sealing;
 pub(crate) mod shelf;
 pub(crate) mod slots;
 pub(crate) mod unlock;
+#[cfg(test)]
+mod vectors;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};

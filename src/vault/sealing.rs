@@ -52,13 +52,13 @@ pub(crate) enum SealFault {
     TooLarge,
 }
 
-/// A key of the vault for one purpose.
-pub(crate) type Key = Secret<[u8; 32]>;
+/// A key of the vault for one purpose. Not an array: a value that is moved leaves its bytes behind on the stack.
+pub(crate) type Key = Secret<Box<[u8]>>;
 
 /// The native age key that opens every entry of a vault.
 pub(crate) struct Identity {
-    /// The age crate's form of it.
-    native: x25519::Identity,
+    /// The age crate's form of it, in a box for the same reason.
+    native: Box<x25519::Identity>,
     /// The key's own 32 bytes, from which our other keys are derived.
     bytes: Key,
 }
@@ -73,11 +73,12 @@ impl Identity {
 
     /// Reads `AGE-SECRET-KEY-1...`.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        let native = x25519::Identity::from_str(text).ok()?;
+        let native = Box::new(x25519::Identity::from_str(text).ok()?);
         let (_, decoded) = bech32::decode(text).ok()?;
+        // copied, not shrunk: what it leaves behind is wiped
         let decoded = Zeroizing::new(decoded);
-        let bytes = Secret::new(<[u8; 32]>::try_from(decoded.as_slice()).ok()?);
-        Some(Self { native, bytes })
+        let bytes: Key = Secret::new(Box::from(decoded.as_slice()));
+        (bytes.expose().len() == 32).then_some(Self { native, bytes })
     }
 
     /// Returns the recipient that belongs to it.
@@ -92,7 +93,7 @@ impl Identity {
 
     /// Derives a key for one purpose (RFC 5869).
     pub(crate) fn derive(&self, purpose: &str) -> Key {
-        let mut key = [0; 32];
+        let mut key = vec![0; 32].into_boxed_slice();
         let hkdf = Hkdf::<Sha256>::new(None, self.bytes.expose());
         #[expect(clippy::expect_used, reason = "RFC 5869 allows 255 blocks of 32 bytes; this is one")]
         hkdf.expand(format!("tokenkeep/1/{purpose}").as_bytes(), &mut key).expect("one block can be expanded");
@@ -211,7 +212,7 @@ pub(crate) fn open(
     file: &[u8],
     (name, generation): (&EntryName, u64),
 ) -> Result<Entry, SealFault> {
-    let plaintext = decrypt(&identity.native, file)?;
+    let plaintext = decrypt(identity.native.as_ref(), file)?;
     let mut lines = plaintext.split(|&byte| byte == b'\n');
     let (Some(json), Some(mac), Some([]), None) = (lines.next(), lines.next(), lines.next(), lines.next()) else {
         return Err(SealFault::Content("it does not have two lines".to_owned()));

@@ -85,9 +85,14 @@ pub(super) fn open_with_passphrase(
     header: &Header,
     passphrase: &Passphrase,
 ) -> Result<Option<Identity>, VaultError> {
-    let mut identity = scrypt::Identity::new(SecretString::from(passphrase.expose().clone()));
-    identity.set_max_work_factor(HIGHEST_WORK_FACTOR);
-    open_kind(vault, header, SlotKind::Passphrase, &identity)
+    open_kind(vault, header, SlotKind::Passphrase, &passphrase_key(passphrase))
+}
+
+/// Returns what opens the files behind a passphrase, if that takes no more work than we are ready for.
+pub(super) fn passphrase_key(passphrase: &Passphrase) -> scrypt::Identity {
+    let mut key = scrypt::Identity::new(SecretString::from(passphrase.expose().clone()));
+    key.set_max_work_factor(HIGHEST_WORK_FACTOR);
+    key
 }
 
 /// Tries to open the slots of a header with another identity.

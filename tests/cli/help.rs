@@ -74,3 +74,11 @@ fn a_variable_called_complete_is_no_question() {
         assert_eq!(String::from_utf8(ran.stdout).unwrap(), format!("tokenkeep {}\n", env!("CARGO_PKG_VERSION")));
     }
 }
+
+#[test]
+fn a_value_that_makes_no_sense_gets_the_help_of_its_command() {
+    let world = World::new();
+    world.run(["get", "prod", "--min-ttl", "soon"]).fails(2).says("`tokenkeep get --help`");
+    world.run(["--color", "never", "profile", "add", "x", "--flow", "no"]).fails(2).says("--help`");
+    world.run(["exec", "prod", "--min-ttl", "soon", "--", "true"]).fails(125).says("`tokenkeep exec --help`");
+}

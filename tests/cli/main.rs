@@ -27,6 +27,7 @@ mod get;
 mod help;
 mod hostile;
 mod init;
+mod interrupts;
 mod killing;
 mod kills;
 mod leaks;

@@ -72,7 +72,8 @@ fn is_exchange(pid: u32) -> bool {
     proc_file(pid, "cmdline").starts_with("tokenkeep\0__exchange\0")
 }
 
-fn children_of(parent: u32) -> Vec<u32> {
+/// Returns the processes that a process has started.
+pub(crate) fn children_of(parent: u32) -> Vec<u32> {
     let all = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
     let pids = all.filter_map(|item| item.file_name().to_str()?.parse().ok());
     pids.filter(|pid| parent_of(*pid) == Some(parent)).collect()

@@ -4,11 +4,16 @@ use std::ffi::OsStr;
 use std::process::{Command, Stdio};
 
 use rexpect::session::{PtySession, spawn_command};
+use rustix::process::Signal;
 
 use crate::harness::{PATIENCE, World};
+use crate::signals::{children_of, send};
 
 /// What the shell around the command says at its end.
 const END: &str = "[ended with ";
+
+/// What it says at its beginning, before its number.
+const SHELL: &str = "[shell ";
 
 /// A command that runs on a terminal.
 pub(crate) struct Terminal {
@@ -38,7 +43,7 @@ impl World {
 /// The script that makes the terminal a person's, and says how the command left it.
 fn around(command: &str) -> String {
     format!(
-        "trap : INT; stty sane; before=$(stty -g); {command}; code=$?; \
+        "trap : INT QUIT; echo \"{SHELL}$$]\"; stty sane; before=$(stty -g); {command}; code=$?; \
          if [ \"$(stty -g)\" = \"$before\" ]; then as=before; else as=changed; fi; \
          echo \"{END}$code, terminal as $as]\""
     )
@@ -70,6 +75,15 @@ impl Terminal {
     /// Presses Ctrl and a letter.
     pub(crate) fn presses_control(&mut self, letter: char) -> &mut Self {
         self.session.send_control(letter).unwrap();
+        self
+    }
+
+    /// Sends a signal to the command, of which something was seen before.
+    pub(crate) fn gets_sent(&mut self, signal: Signal) -> &mut Self {
+        let number = self.screen.split_once(SHELL).and_then(|(_, after)| after.split_once(']'));
+        let shell: u32 = number.expect("the shell said its number").0.parse().unwrap();
+        let [command] = children_of(shell)[..] else { panic!("the shell has not one child") };
+        send(command, signal);
         self
     }
 

@@ -392,6 +392,15 @@ fn a_list_of_a_locked_vault_has_names_alone() {
     assert_eq!(list[0]["name"], "one");
 }
 
+#[test]
+fn a_list_with_the_wrong_key_has_names_alone_and_says_so() {
+    let keys = keys();
+    let mut command = keys.world.command(["list", "--json"]);
+    let ran = Ran::from(command.env("TOKENKEEP_IDENTITY_FILE", &keys.wrong).output().unwrap()).ok();
+    let list = ran.says("TOKENKEEP_IDENTITY_FILE").says("does not open this vault").json();
+    assert_eq!((&list[0]["name"], &list[0]["kind"]), (&"one".into(), &serde_json::Value::Null));
+}
+
 /// The vault belongs to a user without privileges, and so do the commands.
 struct Unprivileged {
     keys: Keys,

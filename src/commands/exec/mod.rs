@@ -74,7 +74,7 @@ impl From<ChildEvent> for Event {
 
 /// Runs the command.
 pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
-    let (filled, vault) = obtain(args, cx).map_err(|failure| failure.with_code(OURS))?;
+    let (filled, vault) = obtain(args, cx).map_err(before_the_command)?;
     for notice in filled.iter().filter_map(|one| one.handout.notice()) {
         cx.printer.notice(notice);
     }
@@ -95,6 +95,11 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
         drop(filled);
         attend(cx, child, &events, None)
     }
+}
+
+/// Keeps a failure of ours apart from the command's own codes; a person who interrupts us ends both.
+fn before_the_command(failure: Failure) -> Failure {
+    if failure.kind == Kind::Interrupted { failure } else { failure.with_code(OURS) }
 }
 
 /// Gets all that the command is to have.
