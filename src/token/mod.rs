@@ -3,7 +3,9 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 pub(crate) mod claims;
+pub(crate) mod issuer;
 pub(crate) mod jwt;
+pub(crate) mod policy;
 pub(crate) mod scopes;
 pub(crate) mod text;
 pub(crate) mod time;

@@ -25,6 +25,7 @@ mod get;
 mod help;
 mod hostile;
 mod init;
+mod issued_settings;
 mod kills;
 mod leaks;
 mod login;
