@@ -8,16 +8,20 @@ use std::path::{Path, PathBuf};
 use syn::visit::Visit;
 
 /// The rooms, and which rooms each may use.
-const MAY_USE: [(&str, &[&str]); 14] = [
+const MAY_USE: [(&str, &[&str]); 15] = [
     ("lib", &["cli", "commands", "error", "host", "keeper", "output"]),
     ("main", &[]),
     ("cli", &["commands", "error", "output", "token"]),
-    ("commands", &["error", "host", "idp", "keeper", "output", "profile", "secret", "settings", "token", "vault"]),
-    ("error", &["host", "idp", "keeper", "output", "profile", "settings", "token", "vault"]),
+    (
+        "commands",
+        &["error", "host", "idp", "keeper", "ledger", "output", "profile", "secret", "settings", "token", "vault"],
+    ),
+    ("error", &["host", "idp", "keeper", "ledger", "output", "profile", "settings", "token", "vault"]),
     ("output", &["host", "profile", "secret", "token"]),
     ("keeper", &["host", "idp", "profile", "secret", "token", "vault"]),
     ("vault", &["host", "profile", "secret", "token"]),
     ("idp", &["host", "profile", "secret", "token"]),
+    ("ledger", &["host", "profile", "secret", "token"]),
     ("settings", &["host", "profile", "token"]),
     ("profile", &["token"]),
     ("token", &["secret"]),
