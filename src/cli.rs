@@ -62,6 +62,7 @@ commands! {
     Show show "show" "Show one entry, without its secrets";
     Status status "status" "Show the vault, how it is unlocked, what is due and what is wrong";
     Whoami whoami "whoami" "Show who a token says we are";
+    AdminToken admin_token "admin-token" "Manage admin keys, and mint admin tokens";
     Init init "init" "Make a vault";
     Profile profile "profile" "Add, list, show, remove and discover profiles";
     Vault vault "vault" "Manage the vault's slots, and verify it";

@@ -38,6 +38,8 @@ pub(crate) enum Kind {
     Locked = 5,
     /// The same command may work later.
     Later = 6,
+    /// The actor has no right to do this.
+    Denied = 7,
     /// There is no such profile, entry or slot.
     NotFound = 8,
     /// The configuration is wrong, or the provider refuses our client.
@@ -58,6 +60,7 @@ impl Kind {
             Self::Login => "login",
             Self::Locked => "locked",
             Self::Later => "later",
+            Self::Denied => "denied",
             Self::NotFound => "not-found",
             Self::Config => "config",
             Self::Bug => "bug",

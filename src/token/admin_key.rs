@@ -157,6 +157,11 @@ impl PublicKey {
         }
     }
 
+    /// Reads the same from a text that somebody handed over; only its public part is taken.
+    pub(crate) fn of_text(text: &Secret<String>) -> Result<Self, NotAPublicKey> {
+        Self::parse(text.expose())
+    }
+
     /// Reads a JWK.
     fn of_jwk(jwk: &Value) -> Result<Self, NotAPublicKey> {
         let text = |name: &str| jwk.get(name).and_then(Value::as_str);

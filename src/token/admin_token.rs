@@ -72,7 +72,6 @@ pub(crate) struct Statement<'a> {
 
 /// The claims as they are written (RFC 9068 section 2.2).
 #[derive(Serialize)]
-#[expect(clippy::missing_docs_in_private_items, reason = "the names are those of RFC 9068")]
 struct Written<'a> {
     iss: &'a str,
     sub: &'a str,
