@@ -15,7 +15,7 @@ use crate::secret::AccessToken;
 use crate::token::admin_key::AdminKey;
 use crate::token::admin_token::{AdminLifetime, Statement};
 use crate::token::issuer::Issuer;
-use crate::vault::entry::Body;
+use crate::vault::entry::{Body, Stored};
 use crate::vault::shelf::Shelf;
 
 /// Examples.
@@ -97,6 +97,11 @@ fn open_key(cx: &Context, name: &EntryName) -> Result<AdminKey, Failure> {
     }
     let entry = cx.open_vault()?.newest(name)?.ok_or_else(unknown)?;
     match &entry.body {
+        Body::AdminKey(Stored { expires_at: Some(end), .. }) if *end <= cx.now() => Err(Failure::new(
+            Kind::Denied,
+            format!("the admin key `{name}` ended at {end}, as was said when it was stored"),
+        )
+        .hint(format!("make a new one: `tokenkeep admin-token rotate {name}`"))),
         Body::AdminKey(stored) => AdminKey::read(stored.secret.secret()).map_err(|fault| {
             Failure::from_error(Kind::Usage, &fault)
                 .while_doing(format!("the entry `{name}` holds no key that signs"))

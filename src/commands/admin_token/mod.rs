@@ -38,7 +38,7 @@ const EXAMPLES: &str = "Examples:
 /// Manage admin keys, and mint admin tokens
 ///
 /// An admin token is a JWT (RFC 9068) that lives some minutes and may do everything to a job. It is signed with a private
-/// key that never leaves the vault, and checked with the public one: by `validate` and `job-token authorize` wherever the
+/// key that rests in the vault, and checked with the public one: by `validate` and `job-token authorize` wherever the
 /// key is trusted, and by anything that checks JWTs. There is no built-in key and no shared secret.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES, disable_help_subcommand = true)]
@@ -134,6 +134,18 @@ fn how_to_trust(name: &EntryName, issuer: &Issuer, flag: &str) -> String {
         "where tokens are only checked, trust the line above: `tokenkeep admin-token trust {name}{flag} 'JWK'`, with \
          `issuer = \"{issuer}\"` in [issued] of config.toml"
     )
+}
+
+/// Says how tokens of a key that was stored by hand come to be believed; nothing where they are already.
+pub(super) fn how_to_mint(cx: &Context, name: &EntryName, stored: &Stored) -> Result<Option<String>, Failure> {
+    let Ok(key) = AdminKey::read(stored.secret.secret()) else { return Ok(None) };
+    let known = match cx.present_ledger(&cx.by())? {
+        Some(ledger) => ledger.admin_key(&key.public().kid())?,
+        None => None,
+    };
+    let jwk = key.public().jwk();
+    let trust = || format!("to mint with it, trust it here: `tokenkeep admin-token trust {name} '{jwk}'`");
+    Ok(known.is_none().then(trust))
 }
 
 /// Reads the public key of a record.
