@@ -67,7 +67,6 @@ impl Context {
     }
 
     /// Says who acts, where and when, if no token is shown for it.
-    #[expect(dead_code, reason = "the commands of the ledger come next")]
     pub(crate) fn by(&self) -> By {
         let actor = format!("os:{}", machine::user());
         By { actor, host: machine::name(), address: machine::remote_address(&self.host.env), at: self.now() }
@@ -75,17 +74,15 @@ impl Context {
 
     /// Returns where the ledger is.
     pub(crate) fn ledger_path(&self) -> Result<PathBuf, Failure> {
-        Ok(self.settings()?.folders.data.join("ledger.db"))
+        Ok(self.settings()?.ledger())
     }
 
     /// Opens the ledger, and makes it if there is none.
-    #[expect(dead_code, reason = "the commands of the ledger come next")]
     pub(crate) fn ledger(&self, by: &By) -> Result<Ledger, Failure> {
         Ok(Ledger::open(&self.ledger_path()?, self.host.random, by)?)
     }
 
     /// Opens the ledger that is there, for reading alone if it cannot be written; `None` if there is none.
-    #[expect(dead_code, reason = "the commands of the ledger come next")]
     pub(crate) fn present_ledger(&self, by: &By) -> Result<Option<Ledger>, Failure> {
         match Ledger::open_existing(&self.ledger_path()?, self.host.random, by) {
             Ok(ledger) => Ok(Some(ledger)),

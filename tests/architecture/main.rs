@@ -30,19 +30,20 @@ const MAY_USE: [(&str, &[&str]); 15] = [
 ];
 
 /// Where secrets are opened, and how often at most. A new place is a decision, made here.
-const EXPOSES: [(&str, usize); 6] = [
+const EXPOSES: [(&str, usize); 7] = [
     // an age identity, the client's secret and tokens in a form
     ("idp", 10),
     // the request to the detached child, the spent journal
     ("keeper", 6),
     // what the printer was asked to show, in each of its forms, and a token's file
     ("output", 6),
-    // reading a token's text
-    ("token", 5),
+    // reading a token's text; writing and deriving those of our own, and digesting them
+    ("token", 9),
     // sealing, unlocking, slots
     ("vault", 10),
     // the environment of the command that is run
     ("commands/exec/mod.rs", 2),
+    ("commands/job_token/run.rs", 1),
 ];
 
 /// Names that say nothing about what may be inside.
