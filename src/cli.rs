@@ -62,6 +62,7 @@ commands! {
     Show show "show" "Show one entry, without its secrets";
     Status status "status" "Show the vault, how it is unlocked, what is due and what is wrong";
     Whoami whoami "whoami" "Show who a token says we are";
+    JobToken job_token "job-token" "Issue tokens for jobs, and check what jobs may do with them";
     AdminToken admin_token "admin-token" "Manage admin keys, and mint admin tokens";
     Init init "init" "Make a vault";
     Profile profile "profile" "Add, list, show, remove and discover profiles";
@@ -133,22 +134,28 @@ pub(crate) fn parse(args: &[std::ffi::OsString]) -> Result<Asked, Failure> {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Ok(Asked::Print(error.render().ansi().to_string())),
             _ => {
                 let failure = usage_failure(&error, args);
-                Err(if is_exec(&tree, args) { failure.with_code(commands::exec::OURS) } else { failure })
+                Err(if runs_a_child(&tree, args) { failure.with_code(commands::exec::OURS) } else { failure })
             }
         },
     }
 }
 
-/// Tells whether the command that was typed is `exec`, whose own codes are kept apart from those of its child.
-fn is_exec(tree: &clap::Command, args: &[std::ffi::OsString]) -> bool {
+/// Tells whether the command that was typed is `exec` or `job-token run`, whose own codes are kept apart from those of a
+/// child.
+fn runs_a_child(tree: &clap::Command, args: &[std::ffi::OsString]) -> bool {
     let takes_value = |arg: &str| {
         let flag = |flag: &&Arg| flag.get_long().is_some_and(|long| arg.strip_prefix("--") == Some(long));
         tree.get_arguments().find(flag).is_some_and(|flag| flag.get_action().takes_values())
     };
     let mut args = args.iter().skip(1).map(|arg| arg.to_str().unwrap_or_default());
+    let mut group = false;
     while let Some(arg) = args.next() {
         if !arg.starts_with('-') {
-            return arg == "exec";
+            match (group, arg) {
+                (false, "job-token") => group = true,
+                (false, _) => return arg == "exec",
+                (true, _) => return arg == "run",
+            }
         }
         if takes_value(arg) {
             args.next();

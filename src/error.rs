@@ -343,6 +343,15 @@ impl From<LedgerError> for Failure {
             ),
             E::NoRandomness(_) => (Kind::Failed, "try again".to_owned()),
             E::Damaged(_) => (Kind::Failed, "see what is wrong with `tokenkeep audit`".to_owned()),
+            E::Held { .. } => (Kind::Later, "wait for its end, or take it over with --rotate".to_owned()),
+            E::OtherScopes { .. } => (Kind::Usage, "leave --scope out, or make a new token with --rotate".to_owned()),
+            E::Underivable { .. } => (
+                Kind::Locked,
+                "restore the entry `issue-key` of the vault, or make a new token with --rotate".to_owned(),
+            ),
+            E::NoSuchJob { .. } => (Kind::NotFound, "see them with `tokenkeep job-token list --all`".to_owned()),
+            E::NotRunning { job } => (Kind::No, format!("begin it anew with `tokenkeep job-token issue {job}`")),
+            E::GraceScope(_) => (Kind::Usage, "name some of the token's own scopes with --grace-scope".to_owned()),
             E::KeyExists(name) => (Kind::Usage, format!("take another name, or `tokenkeep admin-token rotate {name}`")),
         };
         Self::from_error(kind, &error).hint(hint)

@@ -74,7 +74,7 @@ impl Context {
 
     /// Returns where the ledger is.
     pub(crate) fn ledger_path(&self) -> Result<PathBuf, Failure> {
-        Ok(self.settings()?.folders.data.join("ledger.db"))
+        Ok(self.settings()?.ledger())
     }
 
     /// Opens the ledger, and makes it if there is none.

@@ -12,6 +12,8 @@ pub(crate) mod get;
 mod globals;
 pub(crate) mod help;
 pub(crate) mod init;
+mod issued;
+pub(crate) mod job_token;
 pub(crate) mod list;
 pub(crate) mod man;
 pub(crate) mod profile;

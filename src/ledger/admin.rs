@@ -3,9 +3,10 @@
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::admin_checks::was_just_denied;
-use super::history::{self, Action, Event, words};
+use super::history::{self, Action, Event};
 use super::{By, Ledger, LedgerError};
 use crate::token::time::Timestamp;
+use crate::token::words::words;
 
 words! {
     /// Whose an admin key is.
@@ -147,7 +148,7 @@ const SELECT_KEY: &str = "SELECT name, kid, alg, jwk, origin, created, retired F
 /// Reads a row of [`SELECT_KEY`].
 fn read_key(row: &Row<'_>) -> rusqlite::Result<Result<AdminKey, LedgerError>> {
     let origin: String = row.get(4)?;
-    let Some(origin) = Origin::of(&origin) else {
+    let Ok(origin) = origin.parse() else {
         return Ok(Err(LedgerError::Damaged(format!("an admin key of origin `{origin}`"))));
     };
     Ok(Ok(AdminKey {

@@ -16,6 +16,10 @@ pub(crate) struct Seen<'a> {
     pub(crate) key: &'a AdminKey,
     /// When it ends.
     pub(crate) exp: Option<Timestamp>,
+    /// The job that it was shown for.
+    pub(crate) job: Option<&'a str>,
+    /// The event of that job.
+    pub(crate) event: Option<&'a str>,
 }
 
 impl Ledger {
@@ -45,14 +49,14 @@ impl Ledger {
         self.admin_key(kid)
     }
 
-    /// Writes down that an admin token was accepted, once for each.
+    /// Writes down that an admin token was accepted, once for each job and event.
     pub(crate) fn record_admin_use(&mut self, seen: &Seen<'_>, by: &By) -> Result<(), LedgerError> {
-        if last(&self.db, seen.jti, Action::Use)?.is_some() {
+        if was_seen(&self.db, seen)? {
             return Ok(());
         }
         self.write(|db| {
             // another process may have been faster
-            if last(db, seen.jti, Action::Use)?.is_some() {
+            if was_seen(db, seen)? {
                 return Ok(());
             }
             let event = Event {
@@ -60,12 +64,20 @@ impl Ledger {
                 kind: Some("admin".to_owned()),
                 owner: Some(seen.key.name.clone()),
                 parent: Some(seen.key.kid.clone()),
+                job: seen.job.map(str::to_owned),
                 expires: seen.exp,
+                reason: seen.event.map(str::to_owned),
                 ..Event::default()
             };
             history::append(db, by, Action::Use, event).map(drop)
         })
     }
+}
+
+/// Tells whether the same is written down already.
+fn was_seen(db: &Connection, seen: &Seen<'_>) -> Result<bool, LedgerError> {
+    let select = "SELECT 1 FROM history WHERE token = ?1 AND action = 'use' AND job IS ?2 AND reason IS ?3 LIMIT 1";
+    Ok(db.query_row(select, params![seen.jti, seen.job, seen.event], |_| Ok(())).optional()?.is_some())
 }
 
 /// Tells whether an admin token was refused so short a time ago that once more would only fill the history.
@@ -112,14 +124,16 @@ mod tests {
     }
 
     #[test]
-    fn the_first_use_of_a_token_is_written_down_and_no_other() {
+    fn each_event_that_a_token_was_used_for_is_written_down_once() {
         let (_folder, mut ledger) = ledger();
         let key = key();
-        let seen = Seen { jti: "j1", key: &key, exp: None };
+        let seen = |job, event| Seen { jti: "j1", key: &key, exp: None, job, event };
         for second in 0..3 {
-            ledger.record_admin_use(&seen, &by(NOW + second)).unwrap();
+            for (job, event) in [(None, None), (Some("a"), Some("reset")), (Some("b"), Some("reset"))] {
+                ledger.record_admin_use(&seen(job, event), &by(NOW + second)).unwrap();
+            }
         }
-        assert_eq!(history::head(&ledger.db).unwrap().number, 1);
+        assert_eq!(history::head(&ledger.db).unwrap().number, 3);
         assert_eq!(last(&ledger.db, "j1", Action::Use).unwrap(), Some(Timestamp::from_epoch(NOW)));
     }
 

@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::LedgerError;
 use crate::token::time::Timestamp;
+use crate::token::words::words;
 
 /// Who does something, where and when.
 #[derive(Clone, Debug)]
@@ -24,28 +25,6 @@ pub(crate) struct By {
     /// The time.
     pub(crate) at: Timestamp,
 }
-
-/// Defines a closed set of words as they stand in the database and in JSON.
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$about:meta])* $variant:ident $word:literal)* }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-        pub(crate) enum $name { $($(#[$about])* $variant,)* }
-
-        impl $name {
-            /// Returns the word for it.
-            pub(crate) const fn word(self) -> &'static str {
-                match self { $(Self::$variant => $word,)* }
-            }
-
-            /// Reads the word.
-            pub(crate) fn of(word: &str) -> Option<Self> {
-                match word { $($word => Some(Self::$variant),)* _ => None }
-            }
-        }
-    };
-}
-pub(super) use words;
 
 words! {
     /// What was done.

@@ -5,9 +5,14 @@
 
 pub(crate) mod admin;
 pub(crate) mod admin_checks;
+mod change;
+pub(crate) mod check;
 pub(crate) mod history;
+pub(crate) mod job;
+pub(crate) mod list;
 mod open;
 mod schema;
+pub(crate) mod token;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,6 +20,8 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, TransactionBehavior};
 
 use crate::host::files::FileFault;
+use crate::token::scopes::Scopes;
+use crate::token::time::Timestamp;
 pub(crate) use history::By;
 
 /// Fills a buffer with random bytes: the host's.
@@ -73,6 +80,47 @@ pub(crate) enum LedgerError {
     /// SQLite cannot do it.
     #[error("the ledger's database failed")]
     Database(#[source] rusqlite::Error),
+    /// Somebody keeps the job running.
+    #[error("the job `{job}` is held by `job-token {holder}` on {host} since {since}")]
+    Held {
+        /// The job.
+        job: String,
+        /// In which way.
+        holder: token::Holder,
+        /// On which machine.
+        host: String,
+        /// Since when.
+        since: Timestamp,
+    },
+    /// The job's token may do something else than was asked for.
+    #[error("the job `{job}` has a token already, with the scopes `{scopes}`")]
+    OtherScopes {
+        /// The job.
+        job: String,
+        /// What its token may do.
+        scopes: Scopes,
+    },
+    /// The text cannot be told again.
+    #[error("the text of token {id} does not come from the issue key in this vault")]
+    Underivable {
+        /// The token's public id.
+        id: String,
+    },
+    /// Nobody ever issued a token for the job.
+    #[error("there is no job `{job}`")]
+    NoSuchJob {
+        /// The job.
+        job: String,
+    },
+    /// Its job has ended.
+    #[error("the job `{job}` does not run any more")]
+    NotRunning {
+        /// The job.
+        job: String,
+    },
+    /// A grace was asked for what the token does not have.
+    #[error("the token does not have the scope `{0}`, so no grace can keep it")]
+    GraceScope(String),
     /// Another admin key has the name.
     #[error("there already is an admin key `{0}`")]
     KeyExists(String),
@@ -124,6 +172,14 @@ impl Ledger {
         let done = act(&transaction)?;
         transaction.commit()?;
         Ok(done)
+    }
+
+    /// Does something in one transaction that the next durable one makes durable: it may be lost if the machine fails now.
+    fn write_soon<T>(&mut self, act: impl FnOnce(&Connection) -> Result<T, LedgerError>) -> Result<T, LedgerError> {
+        self.db.pragma_update(None, "synchronous", "NORMAL")?;
+        let done = self.write(act);
+        self.db.pragma_update(None, "synchronous", "FULL")?;
+        done
     }
 }
 

@@ -62,7 +62,9 @@ CREATE TABLE lease (
   host TEXT NOT NULL,
   started INTEGER NOT NULL,
   length INTEGER,
-  until INTEGER
+  until INTEGER,
+  grace INTEGER,
+  grace_scopes TEXT
 ) STRICT;
 CREATE INDEX lease_until ON lease (until) WHERE until IS NOT NULL;
 

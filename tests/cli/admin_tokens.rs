@@ -149,6 +149,33 @@ fn events_are_those_of_the_policy() {
 }
 
 #[test]
+fn an_admin_token_does_for_every_job_where_the_jobs_own_does_not() {
+    let world = admin();
+    let authorize = |token: &str, job: &str, event: &str, flags: &[&str]| {
+        let args = [&["job-token", "authorize", job, event, "--stdin"], flags].concat();
+        world.feed(args, token)
+    };
+    let job = world.run(["job-token", "issue", "nightly"]).ok().stdout;
+    authorize(job.trim(), "nightly", "update", &[]).ok();
+    authorize(job.trim(), "nightly", "reset", &[]).fails(3).says("needs an admin token");
+    let token = mint(&world, &[]);
+    for (job, event) in [("nightly", "update"), ("nightly", "reset"), ("another", "purge")] {
+        authorize(&token, job, event, &["--audience", AUDIENCE]).ok().says("admin:ops");
+    }
+    authorize(&token, "nightly", "reset", &[]).fails(2).says("--audience");
+    authorize(&token, "nightly", "reset", &["--audience", "other"]).fails(3).says("it is meant for pipelines");
+    authorize(&token, "nightly", "explode", &["--audience", AUDIENCE]).fails(3).says("no event `explode`");
+    let ran = authorize(&token, "nightly", "explode", &["--audience", AUDIENCE, "--json"]);
+    assert_eq!((ran.code, &ran.json()["authorized"]), (3, &json!(false)));
+    // ended jobs, too: nothing else brings them back
+    world.run(["job-token", "end", "nightly"]).ok();
+    authorize(job.trim(), "nightly", "update", &[]).fails(3);
+    authorize(&token, "nightly", "reset", &["--audience", AUDIENCE]).ok();
+    world.run(["admin-token", "revoke", &id(&token)]).ok();
+    authorize(&token, "nightly", "reset", &["--audience", AUDIENCE]).fails(3).says("it was revoked");
+}
+
+#[test]
 fn a_providers_token_reports_no_event() {
     let world = World::new();
     let token = world.provider.grant_access("automated-access", &["openid"], &[AUDIENCE]);

@@ -18,7 +18,9 @@ use crate::token::time::Timestamp;
 pub(crate) struct Asked<'a> {
     /// Who asks; without it nobody is told anything.
     pub(crate) audience: Option<&'a str>,
-    /// The event of a job that its holder reports.
+    /// The job that it is shown for.
+    pub(crate) job: Option<&'a str>,
+    /// The event of that job which its holder reports.
     pub(crate) event: Option<&'a str>,
 }
 
@@ -56,6 +58,9 @@ pub(crate) enum Refused {
         /// When.
         at: Timestamp,
     },
+    /// There is nothing here that says which keys are trusted.
+    #[error("there is no ledger here, so no admin key is trusted")]
+    NoLedger,
     /// Nobody may report the event.
     #[error(transparent)]
     Event(#[from] EventRefusal),
@@ -75,8 +80,10 @@ impl From<Refused> for Failure {
         match refused {
             Refused::Failed(failure) => failure,
             Refused::Event(refusal) => Self::from_error(Kind::No, &refusal).hint(EVENTS),
-            Refused::Token(_) | Refused::Revoked { .. } | Refused::KeyRevoked { .. } => {
-                Self::new(Kind::No, "the admin token is not good").because(refused.to_string()).hint(MINT)
+            Refused::Token(_) | Refused::Revoked { .. } | Refused::KeyRevoked { .. } | Refused::NoLedger => {
+                let untrusted = matches!(refused, Refused::NoLedger | Refused::Token(Refusal::UntrustedKey { .. }));
+                let hint = if untrusted { TRUST } else { MINT };
+                Self::new(Kind::No, "the admin token is not good").because(refused.to_string()).hint(hint)
             }
         }
     }
@@ -100,18 +107,19 @@ pub(crate) fn our_issuer(cx: &Context, ledger: Option<&Ledger>) -> Result<Option
 /// Checks an admin token, and whether its holder may report the event; writes down that it was used or refused.
 pub(crate) fn check(
     cx: &Context,
-    ledger: &mut Ledger,
+    ledger: Option<&mut Ledger>,
     token: &Secret<String>,
     asked: Asked<'_>,
 ) -> Result<Accepted, Refused> {
     let audience = asked.audience.ok_or_else(|| Refused::Failed(no_audience()))?;
+    let ledger = ledger.ok_or(Refused::NoLedger)?;
     let by = cx.by();
     let judged = judge(cx, ledger, (token, audience), by.at).and_then(|accepted| {
         permit(cx, asked.event)?;
         Ok(accepted)
     });
     let written = match &judged {
-        Ok(accepted) => record_use(ledger, accepted, &by),
+        Ok(accepted) => record_use(ledger, accepted, asked, &by),
         Err(Refused::Failed(_)) => Ok(()),
         Err(refused) => record_denial(ledger, token, refused, &by),
     };
@@ -151,10 +159,12 @@ fn permit(cx: &Context, event: Option<&str>) -> Result<(), Refused> {
     Ok(settings.policy().permit(event, Holder::Admin)?)
 }
 
-/// Writes down that a token was used.
-fn record_use(ledger: &mut Ledger, accepted: &Accepted, by: &By) -> Result<(), LedgerError> {
-    let token = &accepted.token;
-    ledger.record_admin_use(&Seen { jti: &token.id, key: &accepted.key, exp: token.claims.expires_at() }, by)
+/// Writes down that a token was used, and by whom: whoever holds it acts for its key.
+fn record_use(ledger: &mut Ledger, accepted: &Accepted, asked: Asked<'_>, by: &By) -> Result<(), LedgerError> {
+    let Accepted { key, token } = accepted;
+    let (jti, exp) = (token.id.as_str(), token.claims.expires_at());
+    let by = By { actor: accepted.actor(), ..by.clone() };
+    ledger.record_admin_use(&Seen { jti, key, exp, job: asked.job, event: asked.event }, &by)
 }
 
 /// Writes down that a token was refused, if it has the id of one that was minted here.
@@ -165,13 +175,16 @@ fn record_denial(ledger: &mut Ledger, token: &Secret<String>, refused: &Refused,
 }
 
 /// Refuses to take a token that is meant for anybody.
-pub(crate) fn no_audience() -> Failure {
+fn no_audience() -> Failure {
     Failure::new(Kind::Usage, "an admin token is checked for an audience, and none is named")
         .hint("say who you are: --audience, with what `tokenkeep admin-token mint --audience` was told")
 }
 
 /// Where the events stand.
 pub(crate) const EVENTS: &str = "see them with `tokenkeep config get policy.job_events`";
+
+/// How a key comes to be trusted.
+pub(crate) const TRUST: &str = "if its owner is known, trust the key: `tokenkeep admin-token trust NAME 'JWK'`";
 
 /// How to come by a good one.
 pub(crate) const MINT: &str = "mint a new one: `tokenkeep admin-token mint --audience AUDIENCE`";

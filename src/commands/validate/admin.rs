@@ -3,8 +3,7 @@
 use super::Args;
 use super::verdict::{CheckedBy, Facts, Flaw, No, Reason};
 use crate::commands::Context;
-use crate::commands::admin_token::check::{self, Accepted, Asked, EVENTS, MINT, Refused};
-use crate::ledger::Ledger;
+use crate::commands::admin_token::check::{self, Asked, EVENTS, MINT, Refused, TRUST};
 use crate::secret::Secret;
 use crate::token::admin_token::Refusal;
 use crate::token::claims::Claims;
@@ -22,7 +21,8 @@ pub(super) fn judge(cx: &Context, args: &Args, token: &Secret<String>) -> Result
     if !ours.is_some_and(|ours| is_named(ours.as_str())) || !check::is_ours(cx, ledger.as_ref(), token)? {
         return Ok(None);
     }
-    let accepted = accept(cx, args, ledger.as_mut(), token)?;
+    let asked = Asked { audience: args.audience.as_deref(), job: None, event: args.event.as_deref() };
+    let accepted = check::check(cx, ledger.as_mut(), token, asked)?;
     let facts = Facts {
         kind: "admin",
         issuer: accepted.token.claims.text("iss").unwrap_or_default().to_owned(),
@@ -43,16 +43,6 @@ pub(super) fn refuse_foreign(cx: &Context, token: &Secret<String>) -> Option<Fla
     Some(Rejection::IssuerMismatch { found }.into())
 }
 
-/// Checks the token where there is a ledger; where there is none, nobody is trusted.
-fn accept(cx: &Context, args: &Args, ledger: Option<&mut Ledger>, token: &Secret<String>) -> Result<Accepted, Flaw> {
-    let audience = args.audience.as_deref();
-    let Some(ledger) = ledger else {
-        audience.ok_or_else(check::no_audience)?;
-        return Err(Flaw::no(Reason::Signature, "there is no ledger here, so no admin key is trusted"));
-    };
-    Ok(check::check(cx, ledger, token, Asked { audience, event: args.event.as_deref() })?)
-}
-
 impl From<Refused> for Flaw {
     fn from(refused: Refused) -> Self {
         let message = refused.to_string();
@@ -63,9 +53,11 @@ impl From<Refused> for Flaw {
                 Self::No(plain) => No { hint: Some(MINT.to_owned()), ..plain },
                 failure @ Self::Failure(_) => return failure,
             },
+            Refused::Token(refusal @ Refusal::UntrustedKey { .. }) => no(reason(&refusal), TRUST),
             Refused::Token(refusal) => no(reason(&refusal), MINT),
             Refused::Revoked { .. } | Refused::KeyRevoked { .. } => no(Reason::Revoked, MINT),
             Refused::Event(_) => no(Reason::Event, EVENTS),
+            Refused::NoLedger => no(Reason::Signature, TRUST),
         })
     }
 }
