@@ -61,6 +61,8 @@ commands! {
     Show show "show" "Show one entry, without its secrets";
     Status status "status" "Show the vault, how it is unlocked, what is due and what is wrong";
     Whoami whoami "whoami" "Show who a token says we are";
+    JobToken job_token "job-token" "Issue tokens for jobs, and check what jobs may do with them";
+    AdminToken admin_token "admin-token" "Manage admin keys, and mint admin tokens";
     Init init "init" "Make a vault";
     Profile profile "profile" "Add, list, show, remove and discover profiles";
     Vault vault "vault" "Manage the vault's slots, and verify it";
@@ -143,9 +145,9 @@ pub(crate) fn parse(args: &[OsString]) -> Result<Asked, Failure> {
         _ => {
             let command = command_words(&tree, args);
             let failure = usage_failure(&error, args, &command);
-            let is_exec = command.first().is_some_and(|word| word == "exec");
-            // its own codes are kept apart from those of its child
-            Err(if is_exec { failure.with_code(commands::exec::OURS) } else { failure })
+            // their own codes are kept apart from those of their child
+            let runs_a_child = command == ["exec"] || command == ["job-token", "run"];
+            Err(if runs_a_child { failure.with_code(commands::exec::OURS) } else { failure })
         }
     })
 }

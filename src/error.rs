@@ -13,6 +13,7 @@ use crate::keeper::KeeperError;
 pub(crate) use crate::keeper::exchange::chain;
 use crate::keeper::exchange::{NotSent, Place};
 use crate::keeper::note::{Refused, when};
+use crate::ledger::LedgerError;
 use crate::output::OutputError;
 use crate::profile::{EntryName, Profile};
 use crate::settings::SettingsError;
@@ -37,6 +38,8 @@ pub(crate) enum Kind {
     Locked = 5,
     /// The same command may work later.
     Later = 6,
+    /// The actor has no right to do this.
+    Denied = 7,
     /// There is no such profile, entry or slot.
     NotFound = 8,
     /// The configuration is wrong, or the provider refuses our client.
@@ -57,6 +60,7 @@ impl Kind {
             Self::Login => "login",
             Self::Locked => "locked",
             Self::Later => "later",
+            Self::Denied => "denied",
             Self::NotFound => "not-found",
             Self::Config => "config",
             Self::Bug => "bug",
@@ -315,6 +319,42 @@ impl From<VaultError> for Failure {
         }
         failure.hint = hint;
         failure
+    }
+}
+
+impl From<LedgerError> for Failure {
+    fn from(error: LedgerError) -> Self {
+        use LedgerError as E;
+        let (kind, hint) = match &error {
+            E::Missing { .. } => (Kind::NotFound, "issue a first token: `tokenkeep job-token issue JOB`".to_owned()),
+            E::OnNetwork { .. } => (Kind::Config, "name a local file: `ledger` in [issued] of config.toml".to_owned()),
+            E::OpenToAll { path } => (Kind::Config, format!("type `chmod o-w '{}'`", path.display())),
+            E::NotALedger { .. } => (Kind::Config, "name another file: `ledger` in [issued] of config.toml".to_owned()),
+            E::Newer { .. } => (Kind::Config, "use the version of tokenkeep that wrote it, or a later one".to_owned()),
+            E::Busy => (Kind::Later, "try again in a minute".to_owned()),
+            E::ReadOnly(_) | E::Database(_) => {
+                (Kind::Failed, "see with `df -h` and `ls -l` whether there is room and you may write it".to_owned())
+            }
+            E::File(fault) => (
+                Kind::Failed,
+                fault
+                    .mend()
+                    .map_or_else(|| "mend it, then try again".to_owned(), |command| format!("type `{command}`")),
+            ),
+            E::NoRandomness(_) => (Kind::Failed, "try again".to_owned()),
+            E::Damaged(_) => (Kind::Failed, "see what is wrong with `tokenkeep audit`".to_owned()),
+            E::Held { .. } => (Kind::Later, "wait for its end, or take it over with --rotate".to_owned()),
+            E::OtherScopes { .. } => (Kind::Usage, "leave --scope out, or make a new token with --rotate".to_owned()),
+            E::Underivable { .. } => (
+                Kind::Locked,
+                "restore the entry `issue-key` of the vault, or make a new token with --rotate".to_owned(),
+            ),
+            E::NoSuchJob { .. } => (Kind::NotFound, "see them with `tokenkeep job-token list --all`".to_owned()),
+            E::NotRunning { job } => (Kind::No, format!("begin it anew with `tokenkeep job-token issue {job}`")),
+            E::GraceScope(_) => (Kind::Usage, "name some of the token's own scopes with --grace-scope".to_owned()),
+            E::KeyExists(name) => (Kind::Usage, format!("take another name, or `tokenkeep admin-token rotate {name}`")),
+        };
+        Self::from_error(kind, &error).hint(hint)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The commands: one file each, with its arguments, its examples and its `run`. No protocol, no cryptography.
 
+pub(crate) mod admin_token;
 pub(crate) mod completions;
 pub(crate) mod config;
 mod context;
@@ -11,6 +12,8 @@ pub(crate) mod get;
 mod globals;
 pub(crate) mod help;
 pub(crate) mod init;
+mod issued;
+pub(crate) mod job_token;
 pub(crate) mod list;
 pub(crate) mod man;
 pub(crate) mod profile;

@@ -15,6 +15,7 @@ mod harness;
 mod outside;
 mod terminal;
 
+mod admin_tokens;
 mod cache;
 mod clock;
 mod clocks;
@@ -29,6 +30,7 @@ mod hostile;
 mod init;
 mod interrupts;
 mod killing;
+mod issued_settings;
 mod kills;
 mod leaks;
 mod login;
