@@ -63,6 +63,7 @@ commands! {
     Status status "status" "Show the vault, how it is unlocked, what is due and what is wrong";
     Whoami whoami "whoami" "Show who a token says we are";
     JobToken job_token "job-token" "Issue tokens for jobs, and check what jobs may do with them";
+    Token token "token" "Issue tokens for people and programs, and manage them";
     Init init "init" "Make a vault";
     Profile profile "profile" "Add, list, show, remove and discover profiles";
     Vault vault "vault" "Manage the vault's slots, and verify it";

@@ -25,6 +25,7 @@ pub(crate) mod status;
 pub(crate) mod store;
 mod survey;
 mod target;
+pub(crate) mod token;
 pub(crate) mod validate;
 mod variables;
 pub(crate) mod vault;
