@@ -4,16 +4,20 @@
 //! here needs the vault, so who only checks tokens holds no secret. Time and actor are arguments.
 
 pub(crate) mod admin;
+pub(crate) mod audit;
 mod change;
 pub(crate) mod check;
 pub(crate) mod child;
 pub(crate) mod history;
 pub(crate) mod job;
 pub(crate) mod list;
+pub(crate) mod maintain;
 pub(crate) mod named;
 mod open;
+pub(crate) mod query;
 pub(crate) mod rights;
 mod schema;
+pub(crate) mod stats;
 pub(crate) mod token;
 
 use std::io;
