@@ -63,6 +63,11 @@ commands! {
     Whoami whoami "whoami" "Show who a token says we are";
     JobToken job_token "job-token" "Issue tokens for jobs, and check what jobs may do with them";
     AdminToken admin_token "admin-token" "Manage admin keys, and mint admin tokens";
+    Token token "token" "Issue tokens for people and programs, and manage them";
+    History history "history" "Show what happened to tokens, the newest first";
+    Audit audit "audit" "Check the ledger, and its history";
+    Maintain maintain "maintain" "Close expired tokens, sweep orphans, cut history; for cron";
+    Stats stats "stats" "Show figures about the tokens that live";
     Init init "init" "Make a vault";
     Profile profile "profile" "Add, list, show, remove and discover profiles";
     Vault vault "vault" "Manage the vault's slots, and verify it";
