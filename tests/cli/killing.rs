@@ -362,6 +362,28 @@ fn a_front_that_is_killed_at_a_random_moment_loses_nothing() {
     report(&format!("{} kills of the front at random moments", trials()));
 }
 
+#[test]
+fn a_crowd_of_fronts_that_are_all_killed_loses_nothing() {
+    const CROWD: usize = 16;
+    let world = World::logged_in(Settings { refresh_latency: Duration::from_millis(5), ..short_lived(300) });
+    let longest = length_of_a_refresh(&world) * 4;
+    let moments: Vec<Duration> = moments(longest).step_by(CROWD).collect();
+    for moment in &moments {
+        let fronts: Vec<Child> = (0..CROWD).map(|_| world.start(REFRESH)).collect();
+        pass(*moment);
+        fronts.into_iter().for_each(kill_front);
+        is_whole(&world, &format!("{moment:?}"));
+    }
+    let presented: Vec<String> = world
+        .provider
+        .requests()
+        .iter()
+        .filter_map(|request| request.param("refresh_token").map(str::to_owned))
+        .collect();
+    assert_eq!(presented.iter().collect::<BTreeSet<_>>().len(), presented.len(), "a token was presented twice");
+    report(&format!("{} crowds of {CROWD} fronts killed at random moments", moments.len()));
+}
+
 /// Starts a refresh in a process namespace of its own, which ends with `unshare`, as a container does.
 fn contained(world: &World) -> Child {
     let inside = world.shell("\"$0\" \"$@\"; exit $?", REFRESH);
