@@ -385,7 +385,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (path, new) = (folder.path().join("file"), folder.path().join("file.new"));
         for mode in [0o600, 0o644] {
-            File::create(&new).unwrap().write_all(b"left").unwrap();
+            open_private(&new, OFlags::TRUNC).unwrap().write_all(b"left").unwrap();
             std::fs::set_permissions(&new, std::fs::Permissions::from_mode(mode)).unwrap();
             let mut open = File::open(&new).unwrap();
             replace(&path, b"secret", 0o600).unwrap();

@@ -2,6 +2,7 @@
 //! a provider that hangs. Each refresh token is presented once, and nobody waits for ever.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -165,6 +166,17 @@ fn two_containers_that_share_a_vault_spend_no_token_twice() {
     report(&format!("{} exchanges, each of another token", world.provider.exchanges()));
 }
 
+/// Adds a profile whose token endpoint accepts connections and never says a word.
+fn add_silent(world: &World) -> TcpListener {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let issuer = format!("https://{}", listener.local_addr().unwrap());
+    let endpoint = format!("{issuer}/token");
+    let flags = ["--issuer", &issuer, "--client-id", "c", "--token-endpoint", &endpoint];
+    world.run(["profile", "add", "silent"].iter().chain(&flags)).ok();
+    world.feed(["store", "silent", "--kind", "refresh-token", "--stdin"], "a-refresh-token").ok();
+    listener
+}
+
 #[test]
 fn nobody_waits_for_ever_for_a_provider_that_hangs() {
     let hanging = [
@@ -188,8 +200,15 @@ fn nobody_waits_for_ever_for_a_provider_that_hangs() {
         })
         .collect();
     let world = &worlds[0];
+    let silent = add_silent(world);
+    let unheard = world.start(["get", "silent"]);
     let content = command_at(world, "+250", &["get", "prod"]).spawn().unwrap();
     let insisting: Vec<Child> = (0..30).map(|_| world.start(["get", "prod", "--no-cache"])).collect();
+    // without a handshake no token was sent
+    let unheard = Ran::from(unheard.wait_with_output().unwrap()).fails(6);
+    assert!(!unheard.stderr.contains("response lost"), "{}", unheard.stderr);
+    assert!(begun.elapsed().as_secs() < 25, "it waited {:?}", begun.elapsed());
+    drop(silent);
     for waiting in insisting {
         Ran::from(waiting.wait_with_output().unwrap()).fails(6).says("has held the lock");
     }

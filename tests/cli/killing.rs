@@ -15,7 +15,7 @@ use rustix::process::Signal;
 
 use crate::clock::run_at;
 use crate::harness::{PATIENCE, Ran, World, generations, short_lived};
-use crate::outside::is_root;
+use crate::outside::{is_root, snapshot, write};
 use crate::signals::{kill_front, send, wait_for_lock};
 use crate::strace::{can_trace, counts, read_log, under_strace};
 
@@ -105,7 +105,7 @@ fn leaves_nothing(world: &World, after: &str) {
         items.map(|item| item.unwrap().file_name().into_string().unwrap()).collect()
     };
     let mut entry = names(&world.entry("prod"));
-    entry.retain(|name| !name.ends_with(".age") && name != "lock");
+    entry.retain(|name| name.strip_suffix(".age").is_none() && name != "lock");
     // the room of an exchange that was never sent is taken over by the next one
     if std::fs::metadata(world.entry("prod").join("next")).is_ok_and(|next| next.len() == 0) {
         entry.remove("next");
@@ -256,6 +256,99 @@ fn a_child_that_is_killed_at_any_system_call_loses_at_most_the_answer_in_flight(
     }
 }
 
+/// The calls that change files.
+const CHANGES: [&str; 14] = [
+    "chmod",
+    "fallocate",
+    "fchmod",
+    "flock",
+    "fsync",
+    "ftruncate",
+    "link",
+    "mkdirat",
+    "open",
+    "openat",
+    "rename",
+    "renameat2",
+    "unlink",
+    "write",
+];
+
+/// The files and folders of a world, with the numbers of generations left out.
+fn files(world: &World) -> BTreeSet<String> {
+    let below = |path: &Path| path.strip_prefix(world.folder.path()).unwrap().display().to_string();
+    let unnumbered = |path: std::path::PathBuf| {
+        let is_generation = path.extension().is_some_and(|extension| extension == "age");
+        below(&if is_generation { path.with_file_name("N.age") } else { path })
+    };
+    snapshot(world.folder.path()).into_keys().map(unnumbered).collect()
+}
+
+/// Kills a command at each call that changes files; the same command must then work, and leave what it always leaves.
+fn survives_kills(world: &World, args: &[&str], prepare: impl Fn()) {
+    prepare();
+    let log = world.file("log");
+    let options = ["-f", "-o", log.to_str().unwrap()];
+    Ran::from(under_strace(&world.command(args), &options).output().unwrap()).ok();
+    let calls = read_log(&log);
+    let front = calls.first().unwrap().process;
+    let of_front = counts(&calls, |call| call.process == front && CHANGES.contains(&call.name.as_str()));
+    let (steps, left) = (steps(&of_front), files(world));
+    for (name, nth) in &steps {
+        prepare();
+        under_strace(&world.command(args), &killing_at(name, *nth)).output().unwrap();
+        let again = world.run(args);
+        assert_eq!(again.code, 0, "{args:?} after a kill at {name} {nth}: {}", again.stderr);
+        assert_eq!(files(world), left, "{args:?} after a kill at {name} {nth}");
+    }
+    report(&format!("{} kills of {}", steps.len(), args.join(" ")));
+}
+
+#[test]
+fn what_a_killed_command_left_is_gone_after_the_same_command() {
+    if !can_trace() {
+        return;
+    }
+    let world = World::logged_in(short_lived(300));
+    write(&world.file("secret"), b"secret", 0o600);
+    for name in ["prod", "one"] {
+        // as many generations as ever stay
+        (0..3).for_each(|_| world.keep("one", name));
+        world.run(REFRESH).ok();
+    }
+    survives_kills(&world, &["store", "one", "--kind", "secret", "--from-file", "secret"], || ());
+    survives_kills(&world, &["refresh", "prod", "--force", "--write", "out/token"], || {
+        // the exchange of the front that was killed before goes on
+        wait_for_lock(&world, "prod");
+    });
+    let issuer = world.provider.issuer();
+    let add = ["profile", "add", "dev", "--issuer", &issuer, "--client-id", "c", "--replace"];
+    survives_kills(&world, &add, || drop(world.run(["profile", "remove", "dev"])));
+}
+
+#[test]
+fn a_vault_whose_making_was_killed_can_be_made_again_or_is_there() {
+    if !can_trace() {
+        return;
+    }
+    let world = World::bare(Settings::default());
+    let init = ["init", "--unlock", "file"];
+    let log = world.file("log");
+    Ran::from(under_strace(&world.command(init), &["-f", "-o", log.to_str().unwrap()]).output().unwrap()).ok();
+    let calls = read_log(&log);
+    let steps = steps(&counts(&calls, |call| CHANGES.contains(&call.name.as_str())));
+    let left = files(&world);
+    for (name, nth) in &steps {
+        std::fs::remove_dir_all(world.home()).unwrap();
+        under_strace(&world.command(init), &killing_at(name, *nth)).output().unwrap();
+        let again = world.run(init);
+        assert!([0, 2].contains(&again.code), "after a kill at {name} {nth}: {}", again.stderr);
+        world.run(["vault", "verify"]).ok();
+        assert_eq!(files(&world), left, "after a kill at {name} {nth}");
+    }
+    report(&format!("{} kills of init", steps.len()));
+}
+
 #[test]
 fn a_front_that_is_killed_at_a_random_moment_loses_nothing() {
     let world = World::logged_in(Settings { refresh_latency: Duration::from_millis(5), ..short_lived(300) });
@@ -267,6 +360,28 @@ fn a_front_that_is_killed_at_a_random_moment_loses_nothing() {
         is_whole(&world, &format!("{moment:?}"));
     }
     report(&format!("{} kills of the front at random moments", trials()));
+}
+
+#[test]
+fn a_crowd_of_fronts_that_are_all_killed_loses_nothing() {
+    const CROWD: usize = 16;
+    let world = World::logged_in(Settings { refresh_latency: Duration::from_millis(5), ..short_lived(300) });
+    let longest = length_of_a_refresh(&world) * 4;
+    let moments: Vec<Duration> = moments(longest).step_by(CROWD).collect();
+    for moment in &moments {
+        let fronts: Vec<Child> = (0..CROWD).map(|_| world.start(REFRESH)).collect();
+        pass(*moment);
+        fronts.into_iter().for_each(kill_front);
+        is_whole(&world, &format!("{moment:?}"));
+    }
+    let presented: Vec<String> = world
+        .provider
+        .requests()
+        .iter()
+        .filter_map(|request| request.param("refresh_token").map(str::to_owned))
+        .collect();
+    assert_eq!(presented.iter().collect::<BTreeSet<_>>().len(), presented.len(), "a token was presented twice");
+    report(&format!("{} crowds of {CROWD} fronts killed at random moments", moments.len()));
 }
 
 /// Starts a refresh in a process namespace of its own, which ends with `unshare`, as a container does.

@@ -12,7 +12,7 @@ use provider::{Approval, Settings};
 
 use crate::harness::{Ran, World, short_lived};
 use crate::killing::report;
-use crate::outside::{snapshot, write};
+use crate::outside::{chmod, snapshot, write};
 use crate::strace::{Call, can_trace, read_log, under_strace};
 
 /// The calls that change a disk.
@@ -24,6 +24,9 @@ const COMBINED: usize = 5;
 
 /// What a folder holds after the power went: the content of each file; a folder has none.
 type Remains = BTreeMap<PathBuf, Option<Vec<u8>>>;
+
+/// What of an inode is left.
+type Look<'a> = &'a dyn Fn(&Inode) -> Option<Vec<u8>>;
 
 /// A file or folder, whatever it is called.
 #[derive(Clone)]
@@ -104,8 +107,8 @@ impl Disk {
             return;
         }
         let texts = between(arguments, '"', '"');
-        let open = between(arguments, '<', '>').into_iter().map(path).find(|path| path.starts_with(home));
-        let named: Vec<PathBuf> = texts.iter().cloned().map(path).filter(|path| path.starts_with(home)).collect();
+        let open = between(arguments, '<', '>').iter().map(|text| path(text)).find(|path| path.starts_with(home));
+        let named: Vec<PathBuf> = texts.iter().map(|text| path(text)).filter(|path| path.starts_with(home)).collect();
         match (call.name.as_str(), open, named.as_slice()) {
             ("open" | "openat" | "creat", _, [path]) => self.open(path, arguments),
             ("mkdir" | "mkdirat", _, [path]) => self.make(path, None),
@@ -162,7 +165,9 @@ impl Disk {
         let (done, pending) = self.pending.drain(..).partition(|change| change.folder() == path);
         self.pending = pending;
         let done: Vec<Change> = done;
-        done.iter().for_each(|change| change.apply(&mut self.resting, &self.moved));
+        for change in &done {
+            change.apply(&mut self.resting, &self.moved);
+        }
     }
 
     /// Forgets that a file rests: whoever wrote it has died before the flush.
@@ -191,17 +196,19 @@ impl Disk {
             }
             _ => inode.content.clone(),
         };
-        let contents: [&dyn Fn(&Inode) -> Option<Vec<u8>>; 3] = [&nothing, &everything, &torn];
+        let contents: [Look<'_>; 3] = [&nothing, &everything, &torn];
         let names = all.iter().map(|set| {
             let mut names = self.resting.clone();
-            set.iter().for_each(|at| self.pending[*at].apply(&mut names, &self.moved));
+            for at in set {
+                self.pending[*at].apply(&mut names, &self.moved);
+            }
             names
         });
         names.flat_map(|names| contents.map(|content| self.remains(&names, content))).collect()
     }
 
     /// What can be reached: in a folder that is gone there is nothing.
-    fn remains(&self, names: &BTreeMap<PathBuf, usize>, content: &dyn Fn(&Inode) -> Option<Vec<u8>>) -> Remains {
+    fn remains(&self, names: &BTreeMap<PathBuf, usize>, content: Look<'_>) -> Remains {
         let below = |path: &&Path| *path != self.top && path.starts_with(&self.top);
         let reached = |path: &Path| path.ancestors().skip(1).filter(below).all(|folder| names.contains_key(folder));
         let found = names.iter().filter(|(path, _)| reached(path));
@@ -222,8 +229,8 @@ fn between(text: &str, begin: char, end: char) -> Vec<Vec<u8>> {
     found
 }
 
-fn path(bytes: Vec<u8>) -> PathBuf {
-    PathBuf::from(String::from_utf8_lossy(&bytes).into_owned())
+fn path(bytes: &[u8]) -> PathBuf {
+    PathBuf::from(String::from_utf8_lossy(bytes).into_owned())
 }
 
 /// Puts what is left into the place of the real folder.
@@ -231,12 +238,11 @@ fn restore(home: &Path, remains: &Remains) {
     std::fs::remove_dir_all(home).unwrap();
     std::fs::create_dir(home).unwrap();
     for (path, content) in remains {
-        match content {
-            Some(content) => write(path, content, 0o600),
-            None => {
-                std::fs::create_dir(path).unwrap();
-                crate::outside::chmod(path, 0o700);
-            }
+        if let Some(content) = content {
+            write(path, content, 0o600);
+        } else {
+            std::fs::create_dir(path).unwrap();
+            chmod(path, 0o700);
         }
     }
 }

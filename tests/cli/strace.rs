@@ -71,7 +71,7 @@ pub(crate) fn read_log(path: &Path) -> Vec<Call> {
 }
 
 /// Counts the calls of each name that some processes made.
-pub(crate) fn counts<'a>(calls: &'a [Call], of: impl Fn(&Call) -> bool) -> BTreeMap<&'a str, usize> {
+pub(crate) fn counts(calls: &[Call], of: impl Fn(&Call) -> bool) -> BTreeMap<&str, usize> {
     let mut counts = BTreeMap::new();
     for call in calls.iter().filter(|call| of(call)) {
         *counts.entry(call.name.as_str()).or_default() += 1;
