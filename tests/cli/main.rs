@@ -34,6 +34,7 @@ mod profile;
 mod provider_faults;
 mod recovery;
 mod refusals;
+mod secrecy;
 mod signals;
 mod slots;
 mod store;
