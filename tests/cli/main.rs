@@ -24,6 +24,7 @@ mod generated;
 mod get;
 mod help;
 mod hostile;
+mod hostile_texts;
 mod init;
 mod interrupts;
 mod kills;
