@@ -5,13 +5,14 @@ use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as 
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
-use provider::{Endpoint, Fault};
+use provider::{Approval, Endpoint, Fault, Settings};
 use rustix::process::Signal;
 
 use crate::harness::{PATIENCE, Ran, World, feed};
 use crate::leaks::{files, secrets, with_secret};
 use crate::outside::{Forger, is_root, leave_out, sh, write};
 use crate::signals::{exchange_of, proc_file, send};
+use crate::terminal::Terminal;
 
 /// What is stored as a secret of no kind.
 const CANARY: &str = "canary-4711-x7Qzx7Qzx7Qzx7Qz";
@@ -86,7 +87,7 @@ fn world() -> World {
 
 #[test]
 fn every_command_is_among_those_that_are_tried() {
-    let help = World::bare(provider::Settings::default()).run(["--help"]).ok().stdout;
+    let help = World::bare(Settings::default()).run(["--help"]).ok().stdout;
     let names = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
     for name in names.map(|line| line.split_whitespace().next().unwrap()) {
         assert!(COMMANDS.iter().any(|args| args[0] == name), "`{name}` is not tried with canaries");
@@ -267,6 +268,36 @@ fn a_command_inherits_what_it_would_have_without_us_and_no_descriptor_of_ours() 
             let with = plain("\"$0\" \"$@\"", &[ours, &["sh", "-c", INHERITED]].concat());
             assert_eq!(with, without, "{script} {ours:?}");
         }
+    }
+}
+
+#[test]
+fn a_browser_inherits_what_a_command_does() {
+    let world = World::with(Settings { approval: Approval::ByHand, ..Settings::default() });
+    let identity = std::fs::read_to_string(world.identity_file()).unwrap();
+    let programs = world.file("programs");
+    std::fs::create_dir(&programs).unwrap();
+    // written under another name first: whoever sees the file sees all of it
+    let script = format!("#!/bin/sh\n{{ {INHERITED}; env; }} >seen.new; mv seen.new seen\n");
+    write(&programs.join("xdg-open"), script.as_bytes(), 0o700);
+    let mut command = world.shell("ulimit -c unlimited; exec \"$0\" \"$@\"", ["generate", "prod"]);
+    command.env("PATH", format!("{}:/usr/bin:/bin", programs.display())).env("DISPLAY", ":0");
+    command.env("TOKENKEEP_IDENTITY", identity.trim());
+    let mut terminal = Terminal::of(command);
+    terminal.sees("waiting for the login");
+    world.provider.wait_for_user_code(PATIENCE);
+    wait_for_file(&world.file("seen"));
+    let seen = std::fs::read_to_string(world.file("seen")).unwrap();
+    assert!(seen.contains("\nunlimited\nunlimited\n"), "{seen}");
+    assert!(!seen.contains("AGE-SECRET-KEY"), "{seen}");
+}
+
+/// Waits until a file is there.
+fn wait_for_file(path: &std::path::Path) {
+    let end = std::time::Instant::now() + PATIENCE;
+    while !path.exists() {
+        assert!(std::time::Instant::now() < end, "{} does not come", path.display());
+        std::thread::yield_now();
     }
 }
 
