@@ -161,4 +161,54 @@ mod tests {
             assert!(text.contains("[secret]"), "{text}");
         }
     }
+
+    /// The end of the canary, so that looking for it does not bring it into memory.
+    const MASKED: [u8; 24] = [
+        0x36, 0x34, 0x3b, 0x34, 0x27, 0x2c, 0x78, 0x3d, 0x30, 0x34, 0x25, 0x78, 0x2d, 0x62, 0x04, 0x2f, 0x67, 0x0b,
+        0x3e, 0x65, 0x1d, 0x22, 0x1a, 0x61,
+    ];
+
+    /// Makes the canary; its beginning is what an allocator writes over when memory is given back.
+    fn canary() -> String {
+        let mut text = String::with_capacity(64 + MASKED.len());
+        text.extend(std::iter::repeat_n('x', 64));
+        text.extend(MASKED.iter().map(|byte| char::from(byte ^ 0x55)));
+        text
+    }
+
+    #[cfg(target_os = "linux")]
+    /// Tells whether the canary stands in memory that this process can write, the stacks of its threads included.
+    fn is_in_memory() -> bool {
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let memory = std::fs::File::open("/proc/self/mem").unwrap();
+        let writable = maps.lines().filter(|line| line.contains(" rw"));
+        writable.into_iter().any(|line| {
+            let (from, to) = line.split(' ').next().unwrap().split_once('-').unwrap();
+            let [from, to] = [from, to].map(|number| u64::from_str_radix(number, 16).unwrap());
+            let mut bytes = vec![0; usize::try_from(to - from).unwrap()];
+            // memory that another test gave back meanwhile holds nothing
+            let read = std::os::unix::fs::FileExt::read_at(&memory, &mut bytes, from).unwrap_or(0);
+            bytes.truncate(read);
+            let starts = bytes.iter().enumerate().filter(|(_, byte)| **byte == MASKED[0] ^ 0x55);
+            starts.into_iter().any(|(at, _)| {
+                let text = bytes.get(at..at + MASKED.len());
+                text.is_some_and(|text| text.iter().zip(MASKED).all(|(byte, masked)| byte ^ 0x55 == masked))
+            })
+        })
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn nothing_is_left_in_memory_of_a_secret_that_was_dropped() {
+        let mut json = zeroize::Zeroizing::new(String::with_capacity(200));
+        json.extend(["\"", zeroize::Zeroizing::new(canary()).as_str(), "\""]);
+        let read: RefreshToken = serde_json::from_str(&json).unwrap();
+        let access = AccessToken::new(canary());
+        let moved = Some(Box::new(access.clone()));
+        let secrets = (read.clone(), read, IdToken::new(canary()), ClientSecret::from(StoredSecret::new(canary())));
+        let more = (DeviceCode::new(canary()), Passphrase::new(canary()), Secret::new(canary().into_bytes()));
+        assert!(is_in_memory(), "the look finds nothing");
+        drop((json, access, moved, secrets, more));
+        assert!(!is_in_memory());
+    }
 }

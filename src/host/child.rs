@@ -70,10 +70,7 @@ impl Running {
         let mut command = Command::new(program);
         command.args(arguments).env_clear().envs(env.iter().filter(|(name, _)| *name != IDENTITY));
         command.envs(variables.iter().copied());
-        process::restore_core_limit();
-        let child = command.spawn();
-        process::forbid_core_files();
-        let child = child?;
+        let child = process::start_foreign(&mut command)?;
         let pid = Pid::from_child(&child);
         // the thread waits for it as long as the watch lives
         watch.number.send(pid).ok();

@@ -4,7 +4,7 @@ use std::fs::{File, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::process::CommandExt as _;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
 use std::thread::JoinHandle;
@@ -55,17 +55,20 @@ pub(crate) fn largest_file() -> Option<u64> {
 }
 
 /// Sets the soft limit for core files to zero.
-pub(super) fn forbid_core_files() {
+fn forbid_core_files() {
     let none = Rlimit { current: Some(0), ..rustix::process::getrlimit(Resource::Core) };
     // lowering a soft limit is always allowed
     rustix::process::setrlimit(Resource::Core, none).ok();
 }
 
-/// Gives the limit on core files back, for a command that is about to be started.
-pub(crate) fn restore_core_limit() {
+/// Starts a command that is not ours, with the limit on core files that was in force when we were started.
+pub(crate) fn start_foreign(command: &mut Command) -> io::Result<Child> {
     if let Some(limit) = CORE_LIMIT.get() {
         rustix::process::setrlimit(Resource::Core, *limit).ok();
     }
+    let child = command.spawn();
+    forbid_core_files();
+    child
 }
 
 /// A lock that was had, and whether somebody else held it first.

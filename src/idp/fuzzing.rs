@@ -39,7 +39,6 @@ fn token(bytes: &[u8]) {
         "a token that is not usable"
     );
     assert_harmless(&answer.token_type);
-    assert!(!format!("{answer:?}").contains(SENT), "Debug shows a token");
 }
 
 /// What a refusal says can be shown, and does not repeat what was sent.

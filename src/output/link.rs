@@ -6,7 +6,7 @@ use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 use url::Url;
 
-use crate::host::Environment;
+use crate::host::{Environment, process};
 use crate::profile::is_secure;
 
 /// When a QR code is shown.
@@ -41,6 +41,6 @@ pub(crate) fn open_browser(link: &str, env: &Environment) -> bool {
     let Some(url) = Url::parse(link).ok().filter(|url| has_display && is_secure(url)) else { return false };
     open::commands(url.as_str()).into_iter().any(|mut command| {
         command.env_remove("TOKENKEEP_IDENTITY").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        command.spawn().is_ok()
+        process::start_foreign(&mut command).is_ok()
     })
 }

@@ -133,7 +133,7 @@ impl FromStr for Lifetime {
             return Ok(Self(seconds));
         }
         let duration = humantime::parse_duration(text).map_err(|_| NotALifetime)?;
-        Ok(Self(duration.as_secs() + u64::from(duration.subsec_nanos() > 0)))
+        Ok(Self(duration.as_secs().saturating_add(u64::from(duration.subsec_nanos() > 0))))
     }
 }
 

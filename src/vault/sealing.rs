@@ -77,8 +77,7 @@ impl Identity {
         let (_, decoded) = bech32::decode(text).ok()?;
         // copied, not shrunk: what it leaves behind is wiped
         let decoded = Zeroizing::new(decoded);
-        let bytes: Key = Secret::new(Box::from(decoded.as_slice()));
-        (bytes.expose().len() == 32).then_some(Self { native, bytes })
+        (decoded.len() == 32).then(|| Self { native, bytes: Secret::new(Box::from(decoded.as_slice())) })
     }
 
     /// Returns the recipient that belongs to it.

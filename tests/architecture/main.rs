@@ -183,6 +183,103 @@ fn secrets_are_opened_in_few_places() {
     }
 }
 
+/// A type of ours: what it derives, and the names of all types in its fields.
+struct Type {
+    derives: BTreeSet<String>,
+    fields: BTreeSet<String>,
+}
+
+/// Collects types, and who writes `Debug` by hand.
+#[derive(Default)]
+struct Types {
+    all: BTreeMap<String, Type>,
+    debug_by_hand: BTreeSet<String>,
+}
+
+/// Collects the names in a type, those of its parameters included.
+struct Names(BTreeSet<String>);
+
+impl<'ast> Visit<'ast> for Names {
+    fn visit_path_segment(&mut self, segment: &'ast syn::PathSegment) {
+        self.0.insert(segment.ident.to_string());
+        syn::visit::visit_path_segment(self, segment);
+    }
+}
+
+impl Types {
+    fn see(&mut self, name: &syn::Ident, attributes: &[syn::Attribute], fields: impl IntoIterator<Item = syn::Type>) {
+        let mut derives = BTreeSet::new();
+        for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("derive")) {
+            let paths =
+                attribute.parse_args_with(syn::punctuated::Punctuated::<syn::Path, syn::Token![,]>::parse_terminated);
+            derives.extend(paths.unwrap().iter().map(|path| path.segments.last().unwrap().ident.to_string()));
+        }
+        let mut names = Names(BTreeSet::new());
+        fields.into_iter().for_each(|field| names.visit_type(&field));
+        self.all.insert(name.to_string(), Type { derives, fields: names.0 });
+    }
+
+    /// The types that hold a secret, be it deep inside.
+    fn holding_secrets(&self) -> BTreeSet<String> {
+        let mut holding: BTreeSet<String> = SECRETS.iter().map(|name| (*name).to_owned()).collect();
+        loop {
+            let more = self.all.iter().filter(|(_, found)| !found.fields.is_disjoint(&holding));
+            let more: BTreeSet<String> = more.map(|(name, _)| name.clone()).chain(holding.clone()).collect();
+            if more == holding {
+                return holding;
+            }
+            holding = more;
+        }
+    }
+}
+
+impl<'ast> Visit<'ast> for Types {
+    fn visit_item_struct(&mut self, item: &'ast syn::ItemStruct) {
+        self.see(&item.ident, &item.attrs, item.fields.iter().map(|field| field.ty.clone()));
+    }
+
+    fn visit_item_enum(&mut self, item: &'ast syn::ItemEnum) {
+        let fields = item.variants.iter().flat_map(|variant| variant.fields.iter().map(|field| field.ty.clone()));
+        self.see(&item.ident, &item.attrs, fields);
+    }
+
+    fn visit_item_type(&mut self, item: &'ast syn::ItemType) {
+        self.see(&item.ident, &[], [item.ty.as_ref().clone()]);
+    }
+
+    fn visit_item_impl(&mut self, item: &'ast syn::ItemImpl) {
+        let of_debug = item.trait_.as_ref().is_some_and(|(_, path, _)| path.segments.last().unwrap().ident == "Debug");
+        if let (true, syn::Type::Path(own)) = (of_debug, item.self_ty.as_ref()) {
+            self.debug_by_hand.insert(own.path.segments.last().unwrap().ident.to_string());
+        }
+    }
+}
+
+/// What is redacted by itself.
+const SECRETS: [&str; 8] =
+    ["Secret", "AccessToken", "RefreshToken", "IdToken", "ClientSecret", "DeviceCode", "Passphrase", "StoredSecret"];
+
+/// What is wiped and not redacted: its `Debug` shows all.
+const BARE: [&str; 2] = ["Zeroizing", "Environment"];
+
+#[test]
+fn no_type_that_holds_a_secret_shows_it_in_debug() {
+    let mut types = Types::default();
+    for (_, text) in sources() {
+        types.visit_file(&syn::parse_file(&text).unwrap());
+    }
+    let holding = types.holding_secrets();
+    for known in ["TokenSet", "Entry", "Sealer", "Sources", "TokenAnswer", "Grant", "Client", "Handout", "Key"] {
+        assert!(holding.contains(known), "the test does not see that {known} holds a secret");
+    }
+    // derived, it is made of what is redacted
+    let by_hand: Vec<&String> = types.debug_by_hand.intersection(&holding).filter(|name| *name != "Secret").collect();
+    assert!(by_hand.is_empty(), "{by_hand:?} write Debug by hand");
+    let shows = |found: &Type| found.derives.contains("Debug") && BARE.iter().any(|bare| found.fields.contains(*bare));
+    let showing: Vec<&String> = types.all.iter().filter(|(_, found)| shows(found)).map(|(name, _)| name).collect();
+    assert!(showing.is_empty(), "Debug of {showing:?} shows what is wiped");
+}
+
 #[test]
 fn no_module_has_a_name_without_a_bound() {
     for (path, _) in sources() {

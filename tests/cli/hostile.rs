@@ -492,6 +492,54 @@ fn a_journal_of_spent_tokens_that_others_can_write_is_refused_before_anything_is
 }
 
 #[test]
+fn a_file_of_ours_that_is_linked_into_the_place_of_an_answer_is_not_written_through() {
+    let world = with_planted_answer(|world, next| {
+        write(&world.file("precious"), b"precious", 0o600);
+        std::fs::hard_link(world.file("precious"), next).unwrap();
+    });
+    world.run(["get", "prod", "--no-cache"]).ok();
+    assert_eq!(std::fs::read(world.file("precious")).unwrap(), b"precious");
+}
+
+#[test]
+fn a_copy_of_the_vault_made_of_hard_links_keeps_what_it_had() {
+    let world = World::logged_in(Settings::default());
+    world.keep("one", "first");
+    world.run(["get", "prod"]).ok();
+    let copy = world.file("copy");
+    sh(&format!("cp -al '{}' '{}'", world.vault().display(), copy.display()));
+    let generations = |entry: &str| {
+        let files = snapshot(&copy.join("entries").join(entry)).into_iter();
+        files.filter(|(path, _)| path.extension().is_some_and(|kind| kind == "age")).collect::<Vec<_>>()
+    };
+    let before = [generations("prod"), generations("one")];
+    for _ in 0..5 {
+        world.run(["get", "prod", "--no-cache"]).ok();
+    }
+    world.keep("one", "second");
+    world.run(["delete", "one", "--yes"]).ok();
+    assert_eq!([generations("prod"), generations("one")], before);
+    assert!(before.iter().all(|files| !files.is_empty()));
+}
+
+#[test]
+fn a_configuration_that_others_can_write_is_refused_until_the_hinted_command_ran() {
+    let world = world();
+    let path = world.home().join("config/config.toml");
+    for mode in [0o620, 0o602, 0o666] {
+        chmod(&path, mode);
+        let refused = world.run(["get", "one"]).fails(9).says("open to others");
+        sh(&hinted(&refused));
+        assert_eq!(world.token("one"), "first secret");
+    }
+    // what others can read, or what a link leads to, is how people keep their dotfiles
+    chmod(&path, 0o644);
+    std::fs::rename(&path, world.file("dotfile")).unwrap();
+    symlink(world.file("dotfile"), &path).unwrap();
+    assert_eq!(world.token("one"), "first secret");
+}
+
+#[test]
 fn a_good_vault_is_verified() {
     let verified = world().run(["vault", "verify", "--json"]).ok().json();
     assert_eq!(verified["entries"], 2);

@@ -6,10 +6,10 @@ use crate::harness::{PATIENCE, Ran, World, short_lived};
 use crate::signals::{exchange_of, proc_file};
 
 /// The secret of the confidential client of this file.
-const SECRET: &str = "s3cret+client/of=this%file";
+pub(crate) const SECRET: &str = "s3cret+client/of=this%file";
 
 /// A machine with a login of a confidential client.
-fn with_secret() -> World {
+pub(crate) fn with_secret() -> World {
     let mut client = provider::Client::confidential("confidential", SECRET);
     client.methods = vec![Method::Basic, Method::Post];
     let world = World::with(Settings { clients: vec![client], ..short_lived(300) });
@@ -25,7 +25,7 @@ fn with_secret() -> World {
 }
 
 /// Everything that was secret in this world so far, access tokens apart.
-fn secrets(world: &World) -> Vec<String> {
+pub(crate) fn secrets(world: &World) -> Vec<String> {
     let identity = std::fs::read_to_string(world.identity_file()).unwrap();
     let key = identity.lines().find(|line| line.starts_with("AGE-SECRET-KEY-")).unwrap().to_owned();
     let sent = world.provider.requests().into_iter().flat_map(|request| request.form);
@@ -153,7 +153,7 @@ fn what_rests_on_the_disk_holds_no_secret_in_clear() {
     }
 }
 
-fn files(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+pub(crate) fn files(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
     let items = std::fs::read_dir(folder).unwrap().map(|item| item.unwrap().path());
     items.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }

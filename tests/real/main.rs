@@ -1,5 +1,5 @@
 //! The main job against providers that nobody here wrote: `oidc-provider` from npm and Keycloak from Maven Central,
-//! on loopback. `tests/real/install` obtains both; then `cargo test --test real -- --ignored`.
+//! on loopback; and the age programs of others. `tests/real/install` obtains them; then `cargo test --test real -- --ignored`.
 //!
 //! Every step has a vault and a provider of its own (on Keycloak, which takes long to start, a realm of its own), so
 //! that it can be read, and can fail, alone, and that steps wait for their expiries side by side.
@@ -13,6 +13,7 @@
     reason = "a test: what cannot be done ends it, and it waits for real clocks and processes"
 )]
 
+mod age;
 mod html;
 mod http;
 mod keycloak;
@@ -70,4 +71,16 @@ fn keycloak_serves_the_main_job() {
     }
     steps.extend(provena::STEPS.iter().map(|(name, show)| Step::new(name, || show(&keycloak))));
     run("Keycloak", steps);
+}
+
+#[test]
+#[ignore = "needs tests/real/install"]
+fn age_of_debian_and_we_open_each_others_files() {
+    age::files_are_exchanged_both_ways(&age::Age::of_debian());
+}
+
+#[test]
+#[ignore = "needs tests/real/install"]
+fn rage_and_we_open_each_others_files() {
+    age::files_are_exchanged_both_ways(&age::Age::in_rust());
 }
