@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
+use super::admin_checks::was_just_denied;
 use super::history::{self, Action, Event};
 use super::{By, Ledger, LedgerError};
 use crate::token::time::Timestamp;
@@ -128,16 +129,13 @@ impl Ledger {
         })
     }
 
-    /// Tells whether an admin token was taken back.
-    pub(crate) fn is_revoked(&self, jti: &str) -> Result<bool, LedgerError> {
-        let found = self.db.query_row("SELECT 1 FROM revocation WHERE jti = ?1", [jti], |_| Ok(())).optional()?;
-        Ok(found.is_some())
-    }
-
     /// Writes down that an admin token was refused, for the reason that the person was told.
     pub(crate) fn record_admin_denial(&mut self, jti: &str, reason: &str, by: &By) -> Result<(), LedgerError> {
+        let Some(mint) = find_mint(&self.db, jti)? else { return Ok(()) };
         self.write(|db| {
-            let Some(mint) = find_mint(db, jti)? else { return Ok(()) };
+            if was_just_denied(db, jti, by.at)? {
+                return Ok(());
+            }
             let event = Event { reason: Some(reason.to_owned()), ..of_mint(&mint) };
             history::append(db, by, Action::Deny, event).map(drop)
         })
@@ -210,7 +208,7 @@ fn find_mint(db: &Connection, jti: &str) -> Result<Option<Mint>, LedgerError> {
 }
 
 /// Describes a key in history.
-fn of_key(key: &AdminKey) -> Event {
+pub(super) fn of_key(key: &AdminKey) -> Event {
     Event {
         token: Some(key.kid.clone()),
         kind: Some("admin-key".to_owned()),
@@ -274,10 +272,12 @@ mod tests {
             exp: at(NOW + 300),
         };
         ledger.record_mint(&mint, &by(NOW)).unwrap();
-        assert!(!ledger.is_revoked("j1").unwrap());
+        assert_eq!(ledger.revoked_since("j1").unwrap(), None);
         assert_eq!(ledger.revoke_admin_token("j1", &by(NOW)).unwrap(), Some(mint));
         assert_eq!(ledger.revoke_admin_token("elsewhere", &by(NOW)).unwrap(), None);
-        assert!(ledger.is_revoked("j1").unwrap() && ledger.is_revoked("elsewhere").unwrap());
+        for jti in ["j1", "elsewhere"] {
+            assert_eq!(ledger.revoked_since(jti).unwrap(), Some(at(NOW)));
+        }
         // taking it back once more changes nothing
         ledger.revoke_admin_token("j1", &by(NOW)).unwrap();
         assert_eq!(history::head(&ledger.db).unwrap().number, 3);

@@ -4,6 +4,7 @@
 //! here needs the vault, so who only checks tokens holds no secret. Time and actor are arguments.
 
 pub(crate) mod admin;
+pub(crate) mod admin_checks;
 pub(crate) mod audit;
 mod change;
 pub(crate) mod check;

@@ -2,6 +2,8 @@
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
+pub(crate) mod admin_key;
+pub(crate) mod admin_token;
 pub(crate) mod claims;
 pub(crate) mod issued;
 pub(crate) mod issuer;

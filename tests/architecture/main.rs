@@ -37,8 +37,8 @@ const EXPOSES: [(&str, usize); 7] = [
     ("keeper", 6),
     // what the printer was asked to show, in each of its forms, and a token's file
     ("output", 6),
-    // reading a token's text; writing and deriving those of our own, and digesting them
-    ("token", 9),
+    // reading the text of tokens and admin keys; making and digesting those of our own
+    ("token", 12),
     // sealing, unlocking, slots
     ("vault", 10),
     // the environment of the command that is run

@@ -15,6 +15,7 @@ mod harness;
 mod outside;
 mod terminal;
 
+mod admin_tokens;
 mod cache;
 mod clock;
 mod clocks;
