@@ -23,11 +23,9 @@ macro_rules! commands {
 
         /// Adds the commands to the tree, their arguments only when they are needed.
         fn add_commands(tree: clap::Command) -> clap::Command {
-            tree.subcommands([
-                $(clap::Command::new($name).about($about).defer(|command| {
+            tree$(.subcommand(clap::Command::new($name).about($about).defer(|command| {
                     with_globals(commands::$module::Args::augment_args(command).about($about))
-                }),)*
-            ])
+                })))*
         }
 
         /// Reads the command that was typed, and the global flags behind it.
@@ -64,6 +62,11 @@ commands! {
     Whoami whoami "whoami" "Show who a token says we are";
     JobToken job_token "job-token" "Issue tokens for jobs, and check what jobs may do with them";
     AdminToken admin_token "admin-token" "Manage admin keys, and mint admin tokens";
+    Token token "token" "Issue tokens for people and programs, and manage them";
+    History history "history" "Show what happened to tokens, the newest first";
+    Audit audit "audit" "Check the ledger, and its history";
+    Maintain maintain "maintain" "Close expired tokens, sweep orphans, cut history; for cron";
+    Stats stats "stats" "Show figures about the tokens that live";
     Init init "init" "Make a vault";
     Profile profile "profile" "Add, list, show, remove and discover profiles";
     Vault vault "vault" "Manage the vault's slots, and verify it";

@@ -17,6 +17,7 @@ use crate::ledger::LedgerError;
 use crate::output::OutputError;
 use crate::profile::{EntryName, Profile};
 use crate::settings::SettingsError;
+use crate::token::issued::TokenKind;
 use crate::token::text::{self, Look};
 use crate::token::time::Timestamp;
 use crate::vault::VaultError;
@@ -40,7 +41,7 @@ pub(crate) enum Kind {
     Later = 6,
     /// The actor has no right to do this.
     Denied = 7,
-    /// There is no such profile, entry or slot.
+    /// There is no such profile, entry, slot, job or token.
     NotFound = 8,
     /// The configuration is wrong, or the provider refuses our client.
     Config = 9,
@@ -352,6 +353,21 @@ impl From<LedgerError> for Failure {
             E::NoSuchJob { .. } => (Kind::NotFound, "see them with `tokenkeep job-token list --all`".to_owned()),
             E::NotRunning { job } => (Kind::No, format!("begin it anew with `tokenkeep job-token issue {job}`")),
             E::GraceScope(_) => (Kind::Usage, "name some of the token's own scopes with --grace-scope".to_owned()),
+            E::Denied(_) => (Kind::Denied, "let somebody do it who may, or ask for less".to_owned()),
+            E::NoSuchToken { .. } => (Kind::NotFound, "see them with `tokenkeep token list --all`".to_owned()),
+            E::NameTaken { .. } => (Kind::Usage, "take another name, or revoke that one first".to_owned()),
+            E::TooSoon { .. } => (Kind::Usage, "give a later end: `--expires 1h`".to_owned()),
+            E::NotModifiable { .. } => (Kind::Usage, "issue another one with `tokenkeep token create`".to_owned()),
+            E::NotRotatable { kind: TokenKind::Job } => {
+                (Kind::Usage, "rotate it with `tokenkeep job-token issue JOB --rotate`".to_owned())
+            }
+            E::NotRotatable { .. } => {
+                (Kind::Usage, "revoke it, then issue another with `tokenkeep token delegate`".to_owned())
+            }
+            E::Over { .. } => (Kind::No, "issue another one with `tokenkeep token create`".to_owned()),
+            E::ParentTooShort { .. } => {
+                (Kind::No, "give a token that lives longer, or ask for less with --min-ttl".to_owned())
+            }
             E::KeyExists(name) => (Kind::Usage, format!("take another name, or `tokenkeep admin-token rotate {name}`")),
         };
         Self::from_error(kind, &error).hint(hint)

@@ -6,7 +6,7 @@ use super::{Context, Outcome};
 use crate::error::{Failure, Kind};
 use crate::keeper::LOCK_PATIENCE;
 use crate::ledger::job::{Issued, Reused};
-use crate::ledger::token::Token;
+use crate::ledger::token::{Standing, Token};
 use crate::output::{Form, put_time};
 use crate::profile::EntryName;
 use crate::token::issued::{self, IssueKey};
@@ -165,5 +165,8 @@ pub(super) fn facts(token: &Token, now: Timestamp) -> Vec<(&'static str, String)
 
 /// Returns how long a token still lives, for a column.
 pub(super) fn left(token: &Token, now: Timestamp) -> String {
+    if !matches!(token.standing(now), Standing::Good | Standing::Grace { .. }) {
+        return "-".to_owned();
+    }
     token.good_until().map_or_else(|| "never ends".to_owned(), |end| end.since(now).to_string())
 }

@@ -79,11 +79,21 @@ enum StoreKind {
 
 /// When something ends.
 #[derive(Clone, Copy, Debug)]
-enum Expires {
+pub(crate) enum Expires {
     /// At a time.
     At(Timestamp),
     /// Some time from now.
     In(Lifetime),
+}
+
+impl Expires {
+    /// Returns the time.
+    pub(crate) fn end(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::At(time) => time,
+            Self::In(lifetime) => now.after(lifetime),
+        }
+    }
 }
 
 impl FromStr for Expires {
@@ -136,10 +146,7 @@ fn kind(args: &Args, target: &Target) -> Result<StoreKind, Failure> {
 /// Returns when it ends, as far as the command line says.
 fn expiry(args: &Args, cx: &Context) -> Result<Option<Timestamp>, Failure> {
     let now = cx.now();
-    let end = args.expires.map(|expires| match expires {
-        Expires::At(time) => time,
-        Expires::In(lifetime) => now.after(lifetime),
-    });
+    let end = args.expires.map(|expires| expires.end(now));
     match end {
         Some(end) if end <= now => Err(Failure::new(Kind::Usage, format!("--expires {end} is in the past"))
             .hint("give a time that is still to come, or leave it out")),

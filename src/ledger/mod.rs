@@ -5,13 +5,20 @@
 
 pub(crate) mod admin;
 pub(crate) mod admin_checks;
+pub(crate) mod audit;
 mod change;
 pub(crate) mod check;
+pub(crate) mod child;
 pub(crate) mod history;
 pub(crate) mod job;
 pub(crate) mod list;
+pub(crate) mod maintain;
+pub(crate) mod named;
 mod open;
+pub(crate) mod query;
+pub(crate) mod rights;
 mod schema;
+pub(crate) mod stats;
 pub(crate) mod token;
 
 use std::io;
@@ -20,8 +27,9 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, TransactionBehavior};
 
 use crate::host::files::FileFault;
+use crate::token::issued::TokenKind;
 use crate::token::scopes::Scopes;
-use crate::token::time::Timestamp;
+use crate::token::time::{Lifetime, Timestamp};
 pub(crate) use history::By;
 
 /// Fills a buffer with random bytes: the host's.
@@ -121,6 +129,57 @@ pub(crate) enum LedgerError {
     /// A grace was asked for what the token does not have.
     #[error("the token does not have the scope `{0}`, so no grace can keep it")]
     GraceScope(String),
+    /// Somebody may not do it.
+    #[error("{0}")]
+    Denied(String),
+    /// There is no such token, or it is nobody's business who asks.
+    #[error("there is no token {id}")]
+    NoSuchToken {
+        /// Its public id.
+        id: String,
+    },
+    /// A live token of the owner has the name.
+    #[error("{owner} has a token called `{name}` already")]
+    NameTaken {
+        /// The owner.
+        owner: String,
+        /// The name.
+        name: String,
+    },
+    /// The end of a token comes too soon.
+    #[error("a token lives at least {least}")]
+    TooSoon {
+        /// How long at least.
+        least: Lifetime,
+    },
+    /// Only user tokens can be changed.
+    #[error("only user tokens can be changed, and this is a {kind} token")]
+    NotModifiable {
+        /// What it is.
+        kind: TokenKind,
+    },
+    /// Tokens that are told again on asking are not rotated this way.
+    #[error("a {kind} token is not rotated by its id")]
+    NotRotatable {
+        /// What it is.
+        kind: TokenKind,
+    },
+    /// It is good no more.
+    #[error("the token {id} is {how}")]
+    Over {
+        /// Its public id.
+        id: String,
+        /// How it stands.
+        how: &'static str,
+    },
+    /// The child would live shorter than was demanded.
+    #[error("a child of this token can live only {left}, not {least}")]
+    ParentTooShort {
+        /// How long it could live.
+        left: Lifetime,
+        /// How long it should.
+        least: Lifetime,
+    },
     /// Another admin key has the name.
     #[error("there already is an admin key `{0}`")]
     KeyExists(String),

@@ -8,6 +8,7 @@ use crate::secret::Secret;
 use crate::token::admin_token::Refusal;
 use crate::token::claims::Claims;
 use crate::token::jwt::Rejection;
+use crate::token::names::Job;
 
 /// Judges a token if it says that we issued it; `None` if it is for others to judge.
 pub(super) fn judge(cx: &Context, args: &Args, token: &Secret<String>) -> Result<Option<Facts>, Flaw> {
@@ -21,7 +22,11 @@ pub(super) fn judge(cx: &Context, args: &Args, token: &Secret<String>) -> Result
     if !ours.is_some_and(|ours| is_named(ours.as_str())) || !check::is_ours(cx, ledger.as_ref(), token)? {
         return Ok(None);
     }
-    let asked = Asked { audience: args.audience.as_deref(), job: None, event: args.event.as_deref() };
+    let asked = Asked {
+        audience: args.audience.as_deref(),
+        job: args.job.as_ref().map(Job::as_str),
+        event: args.event.as_deref(),
+    };
     let accepted = check::check(cx, ledger.as_mut(), token, asked)?;
     let facts = Facts {
         kind: "admin",
