@@ -1,4 +1,4 @@
-//! Admin tokens and the JWT libraries of others: PyJWT and node's `jose` take what we mint with our public keys alone,
+//! Admin tokens and the JWT libraries of others: `PyJWT` and node's `jose` take what we mint with our public keys alone,
 //! as a gateway would, and refuse what is wrong with it; we take what they sign with an admin key, and none of the
 //! tricks that can be signed with it.
 
@@ -13,7 +13,7 @@ use crate::tokenkeep::{Home, Ran};
 /// Where the scripts are, and node's library.
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/real/jwt-libraries");
 
-/// The python that has PyJWT.
+/// The python that has `PyJWT`.
 const PYTHON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/real/python/bin/python");
 
 /// Who the tokens are for.

@@ -78,13 +78,12 @@ fn keycloak_serves_the_main_job() {
 #[test]
 #[ignore = "needs tests/real/install"]
 fn jwt_libraries_check_admin_tokens_as_we_do() {
-    let shown: [(&str, fn(Library)); 3] = [
-        ("ours at theirs", jwt_libraries::ours_is_good_for_them),
-        ("the end of ours", jwt_libraries::ours_is_over_for_them_too),
-        ("theirs at ours", jwt_libraries::theirs_is_good_for_us_without_tricks),
-    ];
-    let steps = [Library::PyJwt, Library::Jose].into_iter().flat_map(|library| {
-        shown.map(|(name, show)| Step::new(&format!("{name}, {library:?}"), move || show(library)))
-    });
-    run("JWT libraries", steps.collect());
+    let mut steps = Vec::new();
+    for library in [Library::PyJwt, Library::Jose] {
+        let step = |name, show: fn(Library)| Step::new(&format!("{name}, {library:?}"), move || show(library));
+        steps.push(step("ours at theirs", jwt_libraries::ours_is_good_for_them));
+        steps.push(step("the end of ours", jwt_libraries::ours_is_over_for_them_too));
+        steps.push(step("theirs at ours", jwt_libraries::theirs_is_good_for_us_without_tricks));
+    }
+    run("JWT libraries", steps);
 }
