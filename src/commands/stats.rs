@@ -1,5 +1,7 @@
 //! `stats`: figures about the tokens that live.
 
+use std::fmt::Write as _;
+
 use serde_json::{Map, json};
 
 use super::{Context, Outcome};
@@ -67,12 +69,11 @@ fn prometheus(stats: &Stats) -> String {
     let mut text =
         "# HELP tokenkeep_live_tokens Tokens that are good, by kind\n# TYPE tokenkeep_live_tokens gauge\n".to_owned();
     for (kind, count) in &stats.live {
-        text.push_str(&format!("tokenkeep_live_tokens{{kind=\"{kind}\"}} {count}\n"));
+        // writing to a String cannot fail
+        writeln!(text, "tokenkeep_live_tokens{{kind=\"{kind}\"}} {count}").ok();
     }
     for (name, about, value) in gauges(stats) {
-        text.push_str(&format!(
-            "# HELP tokenkeep_{name} {about}\n# TYPE tokenkeep_{name} gauge\ntokenkeep_{name} {value}\n"
-        ));
+        writeln!(text, "# HELP tokenkeep_{name} {about}\n# TYPE tokenkeep_{name} gauge\ntokenkeep_{name} {value}").ok();
     }
     text
 }

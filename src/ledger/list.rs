@@ -1,5 +1,7 @@
 //! Lists of tokens, the newest first, in pages that cost the same wherever they are.
 
+use std::fmt::Write as _;
+
 use rusqlite::ToSql;
 
 use super::token::{self, Token};
@@ -55,7 +57,8 @@ impl Ledger {
         and("t.serial < ?", filter.before.map(|place| Box::new(place) as _));
         which.push_str(" ORDER BY t.serial DESC");
         if let Some(limit) = filter.limit {
-            which.push_str(&format!(" LIMIT {limit}"));
+            // writing to a String cannot fail
+            write!(which, " LIMIT {limit}").ok();
         }
         let values: Vec<&dyn ToSql> = values.iter().map(AsRef::as_ref).collect();
         token::many(&self.db, &which, &values)

@@ -50,8 +50,27 @@ pub(crate) struct Change {
     pub(crate) name: Option<String>,
     /// The scopes.
     pub(crate) scopes: Option<Scopes>,
-    /// The end; `Some(None)` means never.
-    pub(crate) expires: Option<Option<Timestamp>>,
+    /// The end.
+    pub(crate) end: Option<End>,
+}
+
+/// When a token ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// At a time.
+    At(Timestamp),
+    /// Not by itself.
+    Never,
+}
+
+impl End {
+    /// Returns the time, if there is one.
+    const fn time(self) -> Option<Timestamp> {
+        match self {
+            Self::At(time) => Some(time),
+            Self::Never => None,
+        }
+    }
 }
 
 /// What a change or a revocation did.
@@ -111,8 +130,8 @@ impl Ledger {
                 return Err(LedgerError::NotModifiable { kind: old.kind });
             }
             refuse_closed(&old, by.at)?;
-            if let Some(expires) = change.expires {
-                refuse_soon(expires, by.at)?;
+            if let Some(end) = change.end {
+                refuse_soon(end.time(), by.at)?;
             }
             if change.name.is_some() && change.name != old.name {
                 free_name(db, &old.owner, change.name.as_deref(), by)?;
@@ -120,7 +139,7 @@ impl Ledger {
             let mut new = old.clone();
             new.name = change.name.clone().or(new.name);
             new.scopes = change.scopes.clone().unwrap_or(new.scopes);
-            new.expires = change.expires.unwrap_or(new.expires);
+            new.expires = change.end.map_or(new.expires, End::time);
             let mut count = usize::from(edit(db, &old, &new, None, by)?);
             if let Some(end) = new.expires {
                 count += shorten_below(db, &new, end, by)?;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use rusqlite::types::Value;
-use rusqlite::{Connection, Row, ToSql, params_from_iter};
+use rusqlite::{Connection, Row, params_from_iter};
 
 use super::history::{Event, Hash, address, octets};
 use super::{Ledger, LedgerError};

@@ -146,6 +146,9 @@ fn events_are_those_of_the_policy() {
     // rights that an admin token does not have
     validate(&world, &token, &["--scope", "admin"]).fails(3).says("it lacks the scope admin");
     validate(&world, &token, &["--min-ttl", "6m"]).fails(3);
+    validate(&world, &token, &["--service", "api"]).fails(3);
+    validate(&world, &token, &["--owner", "ada"]).fails(3).says("of `ops`, not of `ada`");
+    validate(&world, &token, &["--owner", "ops", "--job", "any", "--event", "run"]).ok();
 }
 
 #[test]

@@ -111,6 +111,16 @@ pub(crate) fn check(
     token: &Secret<String>,
     asked: Asked<'_>,
 ) -> Result<Accepted, Refused> {
+    check_more(cx, ledger, token, (asked, |_| Ok(())))
+}
+
+/// The same where the caller demands more: what does not meet that was not used.
+pub(crate) fn check_more<E: From<Refused>>(
+    cx: &Context,
+    ledger: Option<&mut Ledger>,
+    token: &Secret<String>,
+    (asked, demand): (Asked<'_>, impl FnOnce(&Accepted) -> Result<(), E>),
+) -> Result<Accepted, E> {
     let audience = asked.audience.ok_or_else(|| Refused::Failed(no_audience()))?;
     let ledger = ledger.ok_or(Refused::NoLedger)?;
     let by = cx.by();
@@ -118,16 +128,25 @@ pub(crate) fn check(
         permit(cx, asked.event)?;
         Ok(accepted)
     });
-    let written = match &judged {
-        Ok(accepted) => record_use(ledger, accepted, asked, &by),
-        Err(Refused::Failed(_)) => Ok(()),
-        Err(refused) => record_denial(ledger, token, refused, &by),
-    };
-    // a ledger that cannot be written still answers
+    match judged {
+        Ok(accepted) => {
+            demand(&accepted)?;
+            or_warn(record_use(ledger, &accepted, asked, &by));
+            Ok(accepted)
+        }
+        Err(Refused::Failed(failure)) => Err(Refused::Failed(failure).into()),
+        Err(refused) => {
+            or_warn(record_denial(ledger, token, &refused, &by));
+            Err(refused.into())
+        }
+    }
+}
+
+/// Lets a ledger answer that cannot be written.
+fn or_warn(written: Result<(), LedgerError>) {
     if let Err(error) = written {
         tracing::warn!(%error, "what was asked of an admin token is not in history");
     }
-    judged
 }
 
 /// Judges an admin token.

@@ -71,7 +71,7 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
 /// Decides about the name, and refuses what does not go with the kind.
 fn name(args: &Args, owner: &str) -> Result<Option<String>, Failure> {
     let usage = |message: &str, hint: &str| Err(Failure::new(Kind::Usage, message).hint(hint));
-    let name = args.name.as_ref().map(ToString::to_string);
+    let name = args.name.as_ref().map(|name| name.as_str().to_owned());
     if args.replace && args.kind != TokenKind::User {
         return usage("only user tokens are replaced", "leave --replace out");
     }

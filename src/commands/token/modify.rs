@@ -5,7 +5,7 @@ use crate::commands::issued::{self, object};
 use crate::commands::store::Expires;
 use crate::commands::{Context, Outcome};
 use crate::error::{Failure, Kind};
-use crate::ledger::named::Change;
+use crate::ledger::named::{Change, End};
 use crate::output::Form;
 use crate::token::issued::PublicId;
 use crate::token::names::Label;
@@ -47,13 +47,13 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let scopes = issued::scopes(&args.scopes)?;
     issued::known(cx, &scopes)?;
     let mut acting = args.acting.begin(cx)?;
-    let end = args.expires.map(|expires| Some(expires.end(acting.by.at)));
+    let end = args.expires.map(|expires| End::At(expires.end(acting.by.at)));
     let change = Change {
         name: args.name.as_ref().map(ToString::to_string),
         scopes: if args.scopes.is_empty() { None } else { Some(scopes) },
-        expires: if args.no_expire { Some(None) } else { end },
+        end: if args.no_expire { Some(End::Never) } else { end },
     };
-    if change.name.is_none() && change.scopes.is_none() && change.expires.is_none() {
+    if change.name.is_none() && change.scopes.is_none() && change.end.is_none() {
         return Err(Failure::new(Kind::Usage, "it is not said what shall be different")
             .hint("give --name, --scope, --expires or --no-expire"));
     }

@@ -2,7 +2,7 @@
 
 use super::provider::Provider;
 use super::verdict::{CheckedBy, Demands, Facts, Flaw, Reason, cannot_tell, known_claims};
-use super::{Args, admin};
+use super::{Args, admin, issued};
 use crate::commands::Context;
 use crate::commands::target::{Handout, Target, TokenArgs};
 use crate::error::{Failure, Kind};
@@ -45,6 +45,9 @@ pub(super) fn judge_foreign(cx: &mut Context, args: &Args) -> Result<Facts, Flaw
     let Some(token) = args.source.read(cx)? else {
         return Err(Failure::new(Kind::Usage, "there is no token to validate").into());
     };
+    if let Some(facts) = issued::judge(cx, args, token.secret())? {
+        return Ok(facts);
+    }
     if let Some(facts) = admin::judge(cx, args, token.secret())? {
         return Ok(facts);
     }
@@ -238,11 +241,15 @@ impl Args {
     }
 }
 
-/// Refuses a provider's token for an event of a job, whatever its scopes are.
+/// Refuses a provider's token for what only tokens of ours can have, whatever its scopes are.
 fn refuse_event(args: &Args) -> Result<(), Flaw> {
-    match &args.event {
-        Some(_) => Err(Flaw::no(Reason::Event, "only a job's token or an admin token can report an event")),
-        None => Ok(()),
+    let no = |reason, message: &str| Err(Flaw::no(reason, message));
+    match (&args.event, &args.job, &args.owner, &args.service) {
+        (Some(_), ..) => no(Reason::Event, "only a job's token or an admin token can report an event"),
+        (None, Some(_), ..) => no(Reason::Job, "only a job's token, which we issue, or an admin token does for a job"),
+        (None, None, Some(_), _) => no(Reason::Owner, "only a token that we issue has an owner here"),
+        (None, None, None, Some(_)) => no(Reason::Service, "only a token that we issue is for a service"),
+        (None, None, None, None) => Ok(()),
     }
 }
 

@@ -112,6 +112,18 @@ pub(super) enum Reason {
     Revoked,
     /// Its holder may not report the event.
     Event,
+    /// Nobody issued it.
+    Unknown,
+    /// Its job has ended.
+    Ended,
+    /// Nobody keeps its job running.
+    Lapsed,
+    /// It is another job's, or none's.
+    Job,
+    /// It speaks for somebody else.
+    Owner,
+    /// It is for another service, or for none.
+    Service,
 }
 
 impl Reason {
@@ -129,6 +141,12 @@ impl Reason {
             Self::Inactive => "inactive",
             Self::Revoked => "revoked",
             Self::Event => "event",
+            Self::Unknown => "unknown",
+            Self::Ended => "ended",
+            Self::Lapsed => "lapsed",
+            Self::Job => "job",
+            Self::Owner => "owner",
+            Self::Service => "service",
         }
     }
 }
