@@ -42,7 +42,6 @@ mod token;
 mod vault;
 
 use std::io;
-use std::process::ExitCode;
 
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -54,7 +53,7 @@ use host::Host;
 use output::{Form, Notices, Printer};
 
 /// Runs tokenkeep in a world, and returns the exit code.
-pub fn run(mut host: Host) -> ExitCode {
+pub fn run(mut host: Host) -> u8 {
     die_with_70_on_panic();
     if let Some(code) = hidden(&mut host) {
         return code;
@@ -81,12 +80,12 @@ pub fn run(mut host: Host) -> ExitCode {
 }
 
 /// Answers what is not for people: the detached exchange, and a shell that completes a command line.
-fn hidden(host: &mut Host) -> Option<ExitCode> {
+fn hidden(host: &mut Host) -> Option<u8> {
     let first = host.args.get(1).and_then(|arg| arg.to_str());
     if first == Some(host::process::EXCHANGE_COMMAND) {
         let lock = host.args.get(2).and_then(|arg| arg.to_str()).and_then(|number| number.parse().ok())?;
         let served = keeper::exchange::serve(lock, &mut host.stdin, &mut host.stdout, host.now);
-        return Some(if served.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        return Some(served.is_err().into());
     }
     if host.env.raw("COMPLETE").is_some() { commands::completions::complete(host, cli::tree) } else { None }
 }
@@ -111,23 +110,23 @@ fn configure(printer: &mut Printer, host: &Host, globals: &Globals) {
 }
 
 /// Prints a text that is the whole answer.
-fn print(text: &str, printer: &mut Printer) -> ExitCode {
+fn print(text: &str, printer: &mut Printer) -> u8 {
     let printed = printer.raw(text).map(|()| Outcome::Done).map_err(Failure::from);
     exit(printed, printer)
 }
 
 /// Shows a failure and returns the exit code.
-fn exit(outcome: Result<Outcome, Failure>, printer: &mut Printer) -> ExitCode {
+fn exit(outcome: Result<Outcome, Failure>, printer: &mut Printer) -> u8 {
     match outcome {
-        Ok(Outcome::Done) => ExitCode::SUCCESS,
-        Ok(Outcome::Child(code)) => ExitCode::from(code),
+        Ok(Outcome::Done) => 0,
+        Ok(Outcome::Child(code)) => code,
         Err(failure) => {
             let text = match printer.form {
                 Form::Json => format!("{}\n", failure.json()),
                 Form::Text => failure.text(|heading| printer.heading(heading)),
             };
             printer.complain(&text);
-            ExitCode::from(failure.code)
+            failure.code
         }
     }
 }

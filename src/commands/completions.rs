@@ -5,7 +5,6 @@
 
 use std::ffi::OsStr;
 use std::io::{self, Write as _};
-use std::process::ExitCode;
 use std::sync::OnceLock;
 
 use clap_complete::CompletionCandidate;
@@ -87,7 +86,7 @@ fn registration(shell: &dyn EnvCompleter) -> io::Result<String> {
 static TREE: OnceLock<fn() -> clap::Command> = OnceLock::new();
 
 /// Answers a shell that asks how a command line goes on; `None` if it is no shell that asks.
-pub(crate) fn complete(host: &mut Host, tree: fn() -> clap::Command) -> Option<ExitCode> {
+pub(crate) fn complete(host: &mut Host, tree: fn() -> clap::Command) -> Option<u8> {
     let shell = host.env.text(VARIABLE)?;
     let shells = Shells::builtins();
     let shell = shells.completer(shell)?;
@@ -99,8 +98,8 @@ pub(crate) fn complete(host: &mut Host, tree: fn() -> clap::Command) -> Option<E
     let mut answer = Vec::new();
     let folder = std::env::current_dir().ok();
     let written = shell.write_complete(&mut tree, words.cloned().collect(), folder.as_deref(), &mut answer);
-    let written = written.and_then(|()| host.stdout.write_all(&answer));
-    Some(if written.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let written = written.and_then(|()| host.stdout.write_all(&answer)).and_then(|()| host.stdout.flush());
+    Some(written.is_err().into())
 }
 
 /// Completes the name of an entry of the vault.

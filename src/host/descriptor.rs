@@ -2,9 +2,11 @@
 
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::os::fd::{AsFd, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd as _, IntoRawFd as _, OwnedFd, RawFd};
 
-use rustix::io::FdFlags;
+use rustix::fs::{Mode, OFlags};
+use rustix::io::{Errno, FdFlags};
+use rustix::stdio::{stderr, stdin, stdout};
 
 /// Takes over a descriptor that was inherited under a number; the standard streams are not ours to take.
 pub(crate) fn adopt(number: RawFd) -> io::Result<OwnedFd> {
@@ -17,7 +19,7 @@ pub(crate) fn adopt(number: RawFd) -> io::Result<OwnedFd> {
         Ok(()) => Ok(owned),
         Err(errno) => {
             // not open, so there is nothing to close
-            let _: RawFd = std::os::fd::IntoRawFd::into_raw_fd(owned);
+            let _: RawFd = owned.into_raw_fd();
             Err(errno.into())
         }
     }
@@ -36,6 +38,17 @@ pub(crate) fn read_to_end(number: RawFd, limit: u64) -> io::Result<Vec<u8>> {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("more than {limit} bytes")));
     }
     Ok(bytes)
+}
+
+/// Opens `/dev/null` in the place of a standard stream that the caller has closed: else the next file that is opened gets
+/// its number, and what is meant for a person is written into it.
+pub(super) fn fill_streams() {
+    let closed = |stream: BorrowedFd<'_>| rustix::io::fcntl_getfd(stream) == Err(Errno::BADF);
+    while [stdin(), stdout(), stderr()].into_iter().any(closed) {
+        // the lowest number that is free is the one that is missing
+        let Ok(null) = rustix::fs::open("/dev/null", OFlags::RDWR, Mode::empty()) else { return };
+        let _: RawFd = null.into_raw_fd();
+    }
 }
 
 /// Lets the next program that is started inherit a descriptor, or not.

@@ -50,10 +50,13 @@ pub struct Terminals {
 }
 
 impl Host {
-    /// Describes this process's own world, and makes the process fit to hold secrets: not dumpable, no core files.
+    /// Describes this process's own world, and makes the process fit to hold secrets: not dumpable, no core files, three
+    /// standard streams that no other file can take the place of.
     #[expect(clippy::disallowed_methods, reason = "this is the place that reads the environment and the clock")]
     pub fn of_this_process() -> Self {
         process::harden();
+        descriptor::fill_streams();
+        process::outlive_closed_pipes();
         Self {
             args: std::env::args_os().collect(),
             env: std::env::vars_os().collect(),

@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGPIPE, SIGTERM};
 use signal_hook::iterator::{Handle, Signals};
 use zeroize::Zeroizing;
 
@@ -47,6 +47,12 @@ pub(super) fn harden() {
     // it cannot fail for oneself; were it otherwise, there would be nothing better to do
     #[cfg(target_os = "linux")]
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).ok();
+}
+
+/// Makes writing into a pipe that nobody reads an error, and not our end.
+pub(super) fn outlive_closed_pipes() {
+    // it fails for signals alone that cannot be caught
+    signal_hook::flag::register(SIGPIPE, Arc::default()).ok();
 }
 
 /// Returns how large a file we may write, if that is limited (`ulimit -f`).

@@ -179,7 +179,8 @@ pub(crate) fn serve(
     let lock = EntryLock::adopt(File::from(descriptor::adopt(lock)?), request.folder.clone());
     let answer = Zeroizing::new(serde_json::to_vec(&carry_out(&request, &lock, now))?);
     // a front that is gone needs no answer: what counts rests on the disk
-    stdout.write_all(&answer)
+    stdout.write_all(&answer)?;
+    stdout.flush()
 }
 
 /// Prepares, exchanges, and puts to rest.

@@ -24,7 +24,7 @@ const ACCESS_LIFE: Duration = Duration::from_secs(4);
 
 fn main() -> ExitCode {
     if std::env::args_os().len() > 1 {
-        return tokenkeep::run(Host::of_this_process());
+        return tokenkeep::run(Host::of_this_process()).into();
     }
     demonstrate();
     ExitCode::SUCCESS
