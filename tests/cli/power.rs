@@ -12,7 +12,7 @@ use provider::{Approval, Settings};
 
 use crate::harness::{Ran, World, short_lived};
 use crate::killing::report;
-use crate::outside::{chmod, snapshot, write};
+use crate::outside::{chmod, new_identity, snapshot, write};
 use crate::strace::{Call, can_trace, read_log, under_strace};
 
 /// The calls that change a disk.
@@ -507,4 +507,31 @@ fn a_token_file_is_the_old_or_the_new_one_when_the_power_goes() {
         let found = std::fs::read_to_string(world.home().join("token")).map_err(|error| error.to_string())?;
         if found.trim_end() == old || found.matches('.').count() == 2 { Ok(()) } else { Err(format!("{found:?}")) }
     });
+}
+
+/// Runs a change of the slots, cut at every point: the vault stays whole, and a slot is there or not as was said.
+fn cut_a_change_of_slots(world: World, args: &[&str], opens_in_the_end: bool) {
+    let change = world.command(args);
+    Outage::of(world).survives(&change, |world, said| {
+        let verified = world.run(["vault", "verify"]);
+        let mut other = world.command(["vault", "verify"]);
+        let opens =
+            Ran::from(other.env("TOKENKEEP_IDENTITY_FILE", world.file("other.txt")).output().unwrap()).code == 0;
+        let as_said = said == Said::Nothing || opens == opens_in_the_end;
+        if verified.code == 0 && as_said { Ok(()) } else { Err(format!("it opens: {opens}; {verified:?}")) }
+    });
+}
+
+#[test]
+fn a_slot_that_was_added_opens_when_the_power_goes_and_one_that_was_removed_does_not() {
+    if !can_trace() {
+        return;
+    }
+    let world = World::new();
+    let recipient = new_identity(&world.file("other.txt"));
+    cut_a_change_of_slots(world, &["vault", "slot", "add", "other", "--recipient", &recipient], true);
+    let world = World::new();
+    let recipient = new_identity(&world.file("other.txt"));
+    world.run(["vault", "slot", "add", "other", "--recipient", &recipient]).ok();
+    cut_a_change_of_slots(world, &["vault", "slot", "remove", "other"], false);
 }
