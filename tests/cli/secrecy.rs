@@ -11,7 +11,7 @@ use rustix::process::Signal;
 use crate::harness::{PATIENCE, Ran, World, feed};
 use crate::leaks::{files, secrets, with_secret};
 use crate::outside::{Forger, is_root, leave_out, sh, write};
-use crate::signals::{exchange_of, proc_file, send};
+use crate::signals::{exchange_of, proc_file, send, wait_for_file};
 use crate::terminal::Terminal;
 
 /// What is stored as a secret of no kind.
@@ -290,15 +290,6 @@ fn a_browser_inherits_what_a_command_does() {
     let seen = std::fs::read_to_string(world.file("seen")).unwrap();
     assert!(seen.contains("\nunlimited\nunlimited\n"), "{seen}");
     assert!(!seen.contains("AGE-SECRET-KEY"), "{seen}");
-}
-
-/// Waits until a file is there.
-fn wait_for_file(path: &std::path::Path) {
-    let end = std::time::Instant::now() + PATIENCE;
-    while !path.exists() {
-        assert!(std::time::Instant::now() < end, "{} does not come", path.display());
-        std::thread::yield_now();
-    }
 }
 
 #[test]
