@@ -3,6 +3,7 @@
 //! The arguments of a command are built only when that command was typed ([`clap::Command::defer`]): the whole tree would
 //! cost more than handing out a token.
 
+use std::ffi::OsString;
 use std::mem::ManuallyDrop;
 
 use clap::builder::Styles;
@@ -21,23 +22,21 @@ macro_rules! commands {
             $(#[doc = $about] $variant(commands::$module::Args),)*
         }
 
-        /// Adds the commands to the tree, their arguments only when they are needed.
-        fn add_commands(tree: clap::Command) -> clap::Command {
-            tree.subcommands([
-                $(clap::Command::new($name).about($about).defer(|command| {
-                    with_globals(commands::$module::Args::augment_args(command).about($about))
-                }),)*
-            ])
-        }
+        /// The commands' names, and what makes each of them: its arguments only when they are needed.
+        const COMMANDS: &[(&str, fn() -> clap::Command)] = &[
+            $(($name, || clap::Command::new($name).about($about).defer(|command| {
+                with_globals(commands::$module::Args::augment_args(command).about($about))
+            })),)*
+        ];
 
         /// Reads the command that was typed, and the global flags behind it.
-        fn command_of(matches: &ArgMatches) -> Result<Option<(Globals, Command)>, clap::Error> {
-            let Some((name, matches)) = matches.subcommand() else { return Ok(None) };
-            let command = match name {
-                $($name => Command::$variant(commands::$module::Args::from_arg_matches(matches)?),)*
+        fn command_of(matches: &mut ArgMatches) -> Result<Option<(Globals, Command)>, clap::Error> {
+            let Some((name, mut matches)) = matches.remove_subcommand() else { return Ok(None) };
+            let command = match name.as_str() {
+                $($name => Command::$variant(commands::$module::Args::from_arg_matches_mut(&mut matches)?),)*
                 _ => return Ok(None),
             };
-            Ok(Some((Globals::from_arg_matches(matches)?, command)))
+            Ok(Some((Globals::from_arg_matches_mut(&mut matches)?, command)))
         }
 
         /// Runs a command.
@@ -62,6 +61,13 @@ commands! {
     Show show "show" "Show one entry, without its secrets";
     Status status "status" "Show the vault, how it is unlocked, what is due and what is wrong";
     Whoami whoami "whoami" "Show who a token says we are";
+    JobToken job_token "job-token" "Issue tokens for jobs, and check what jobs may do with them";
+    AdminToken admin_token "admin-token" "Manage admin keys, and mint admin tokens";
+    Token token "token" "Issue tokens for people and programs, and manage them";
+    History history "history" "Show what happened to tokens, the newest first";
+    Audit audit "audit" "Check the ledger, and its history";
+    Maintain maintain "maintain" "Close expired tokens, sweep orphans, cut history; for cron";
+    Stats stats "stats" "Show figures about the tokens that live";
     Init init "init" "Make a vault";
     Profile profile "profile" "Add, list, show, remove and discover profiles";
     Vault vault "vault" "Manage the vault's slots, and verify it";
@@ -74,7 +80,18 @@ commands! {
 
 /// Returns the whole tree.
 pub(crate) fn tree() -> clap::Command {
-    let tree = clap::Command::new("tokenkeep")
+    trunk().subcommands(COMMANDS.iter().map(|(_, command)| command()))
+}
+
+/// Returns the tree with nothing in it but the command that seems to have been typed.
+fn branch(args: &[OsString]) -> Option<clap::Command> {
+    let named = |arg: &OsString| COMMANDS.iter().find(|(name, _)| arg == name);
+    args.iter().skip(1).find_map(named).map(|(_, command)| trunk().subcommand(command()))
+}
+
+/// Returns the tree without its commands.
+fn trunk() -> clap::Command {
+    let trunk = clap::Command::new("tokenkeep")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Keeps tokens so that programs can use them with nobody at the keyboard")
         .after_help(commands::help::AFTER_HELP)
@@ -83,14 +100,14 @@ pub(crate) fn tree() -> clap::Command {
         .subcommand_required(false)
         .arg(Arg::new("version").short('V').long("version").action(ArgAction::Version).help("Print the version"))
         .disable_version_flag(true);
-    add_commands(add_globals(tree).mut_args(|arg| arg.global(false)))
+    add_globals(trunk)
 }
 
-/// Adds the global flags to one command. They are not global in the whole tree: clap would copy each of them into each
-/// command, and every match once more.
+/// Adds the global flags to one command. Only within a group are they global: in the whole tree clap would copy each of
+/// them into each command, and every match once more.
 fn with_globals(command: clap::Command) -> clap::Command {
     let command = add_globals(command);
-    if command.has_subcommands() { command } else { command.mut_args(|arg| arg.global(false)) }
+    if command.has_subcommands() { command.mut_args(|arg| arg.global(true)) } else { command }
 }
 
 /// Adds the global flags, and keeps what the command says of itself: clap would replace it by what they say.
@@ -117,32 +134,39 @@ pub(crate) enum Asked {
 }
 
 /// Parses the command line.
-pub(crate) fn parse(args: &[std::ffi::OsString]) -> Result<Asked, Failure> {
-    // the tree lives as long as the process: taking it down costs more than parsing did
-    let mut tree = ManuallyDrop::new(tree());
-    let parsed = tree.try_get_matches_from_mut(args).and_then(|matches| {
-        let front = Globals::from_arg_matches(&matches)?;
-        Ok(command_of(&matches)?.map(|(behind, command)| (behind.over(front), command)))
-    });
-    match parsed {
-        Ok(Some((globals, command))) => Ok(Asked::Run(globals, Box::new(command))),
-        Ok(None) => Ok(Asked::Nothing),
-        Err(error) => match error.kind() {
-            // the styles are plain, so there is nothing to strip
-            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Ok(Asked::Print(error.render().ansi().to_string())),
-            _ => {
-                let command = command_words(&tree, args);
-                let failure = usage_failure(&error, args, &command);
-                let is_exec = command.first().is_some_and(|word| word == "exec");
-                // its own codes are kept apart from those of its child
-                Err(if is_exec { failure.with_code(commands::exec::OURS) } else { failure })
-            }
-        },
+///
+/// First by a tree that holds the typed command alone: what is right there means the same in the whole tree, and anything
+/// else (another word that happens to be a command's name, a request for help, a mistake) is asked of the whole tree.
+pub(crate) fn parse(args: &[OsString]) -> Result<Asked, Failure> {
+    // trees live as long as the process: taking one down costs more than parsing did
+    let branch = branch(args).map(ManuallyDrop::new);
+    if let Some(Ok(asked @ Asked::Run(..))) = branch.map(|mut branch| parse_by(&mut branch, args)) {
+        return Ok(asked);
     }
+    let mut tree = ManuallyDrop::new(tree());
+    parse_by(&mut tree, args).or_else(|error| match error.kind() {
+        // the styles are plain, so there is nothing to strip
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Ok(Asked::Print(error.render().ansi().to_string())),
+        _ => {
+            let command = command_words(&tree, args);
+            let failure = usage_failure(&error, args, &command);
+            // their own codes are kept apart from those of their child
+            let runs_a_child = command == ["exec"] || command == ["job-token", "run"];
+            Err(if runs_a_child { failure.with_code(commands::exec::OURS) } else { failure })
+        }
+    })
+}
+
+/// Parses the command line by one tree.
+fn parse_by(tree: &mut clap::Command, args: &[OsString]) -> Result<Asked, clap::Error> {
+    let mut matches = tree.try_get_matches_from_mut(args)?;
+    let command = command_of(&mut matches)?;
+    let front = Globals::from_arg_matches_mut(&mut matches)?;
+    Ok(command.map_or(Asked::Nothing, |(behind, command)| Asked::Run(behind.over(front), Box::new(command))))
 }
 
 /// Returns the names of the command that was typed, and of those below it.
-fn command_words(tree: &clap::Command, args: &[std::ffi::OsString]) -> Vec<String> {
+fn command_words(tree: &clap::Command, args: &[OsString]) -> Vec<String> {
     let takes_value = |arg: &str| {
         let flag = |flag: &&Arg| flag.get_long().is_some_and(|long| arg.strip_prefix("--") == Some(long));
         tree.get_arguments().find(flag).is_some_and(|flag| flag.get_action().takes_values())
@@ -163,7 +187,7 @@ fn command_words(tree: &clap::Command, args: &[std::ffi::OsString]) -> Vec<Strin
 }
 
 /// Describes a command line that makes no sense. A token in it is not repeated.
-fn usage_failure(error: &clap::Error, args: &[std::ffi::OsString], command: &[String]) -> Failure {
+fn usage_failure(error: &clap::Error, args: &[OsString], command: &[String]) -> Failure {
     // a header or an assignment may be around it
     let is_secret = |arg: &str| {
         let mut words = arg.split_whitespace();

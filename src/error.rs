@@ -13,9 +13,11 @@ use crate::keeper::KeeperError;
 pub(crate) use crate::keeper::exchange::chain;
 use crate::keeper::exchange::{NotSent, Place};
 use crate::keeper::note::{Refused, when};
+use crate::ledger::LedgerError;
 use crate::output::OutputError;
 use crate::profile::{EntryName, Profile};
 use crate::settings::SettingsError;
+use crate::token::issued::TokenKind;
 use crate::token::text::{self, Look};
 use crate::token::time::Timestamp;
 use crate::vault::VaultError;
@@ -37,7 +39,9 @@ pub(crate) enum Kind {
     Locked = 5,
     /// The same command may work later.
     Later = 6,
-    /// There is no such profile, entry or slot.
+    /// The actor has no right to do this.
+    Denied = 7,
+    /// There is no such profile, entry, slot, job or token.
     NotFound = 8,
     /// The configuration is wrong, or the provider refuses our client.
     Config = 9,
@@ -57,6 +61,7 @@ impl Kind {
             Self::Login => "login",
             Self::Locked => "locked",
             Self::Later => "later",
+            Self::Denied => "denied",
             Self::NotFound => "not-found",
             Self::Config => "config",
             Self::Bug => "bug",
@@ -315,6 +320,57 @@ impl From<VaultError> for Failure {
         }
         failure.hint = hint;
         failure
+    }
+}
+
+impl From<LedgerError> for Failure {
+    fn from(error: LedgerError) -> Self {
+        use LedgerError as E;
+        let (kind, hint) = match &error {
+            E::Missing { .. } => (Kind::NotFound, "issue a first token: `tokenkeep job-token issue JOB`".to_owned()),
+            E::OnNetwork { .. } => (Kind::Config, "name a local file: `ledger` in [issued] of config.toml".to_owned()),
+            E::OpenToAll { path } => (Kind::Config, format!("type `chmod o-w '{}'`", path.display())),
+            E::NotALedger { .. } => (Kind::Config, "name another file: `ledger` in [issued] of config.toml".to_owned()),
+            E::Newer { .. } => (Kind::Config, "use the version of tokenkeep that wrote it, or a later one".to_owned()),
+            E::Busy => (Kind::Later, "try again in a minute".to_owned()),
+            E::ReadOnly(_) | E::Database(_) => {
+                (Kind::Failed, "see with `df -h` and `ls -l` whether there is room and you may write it".to_owned())
+            }
+            E::File(fault) => (
+                Kind::Failed,
+                fault
+                    .mend()
+                    .map_or_else(|| "mend it, then try again".to_owned(), |command| format!("type `{command}`")),
+            ),
+            E::NoRandomness(_) => (Kind::Failed, "try again".to_owned()),
+            E::Damaged(_) => (Kind::Failed, "see what is wrong with `tokenkeep audit`".to_owned()),
+            E::Held { .. } => (Kind::Later, "wait for its end, or take it over with --rotate".to_owned()),
+            E::OtherScopes { .. } => (Kind::Usage, "leave --scope out, or make a new token with --rotate".to_owned()),
+            E::Underivable { .. } => (
+                Kind::Locked,
+                "restore the entry `issue-key` of the vault, or make a new token with --rotate".to_owned(),
+            ),
+            E::NoSuchJob { .. } => (Kind::NotFound, "see them with `tokenkeep job-token list --all`".to_owned()),
+            E::NotRunning { job } => (Kind::No, format!("begin it anew with `tokenkeep job-token issue {job}`")),
+            E::GraceScope(_) => (Kind::Usage, "name some of the token's own scopes with --grace-scope".to_owned()),
+            E::Denied(_) => (Kind::Denied, "let somebody do it who may, or ask for less".to_owned()),
+            E::NoSuchToken { .. } => (Kind::NotFound, "see them with `tokenkeep token list --all`".to_owned()),
+            E::NameTaken { .. } => (Kind::Usage, "take another name, or revoke that one first".to_owned()),
+            E::TooSoon { .. } => (Kind::Usage, "give a later end: `--expires 1h`".to_owned()),
+            E::NotModifiable { .. } => (Kind::Usage, "issue another one with `tokenkeep token create`".to_owned()),
+            E::NotRotatable { kind: TokenKind::Job } => {
+                (Kind::Usage, "rotate it with `tokenkeep job-token issue JOB --rotate`".to_owned())
+            }
+            E::NotRotatable { .. } => {
+                (Kind::Usage, "revoke it, then issue another with `tokenkeep token delegate`".to_owned())
+            }
+            E::Over { .. } => (Kind::No, "issue another one with `tokenkeep token create`".to_owned()),
+            E::ParentTooShort { .. } => {
+                (Kind::No, "give a token that lives longer, or ask for less with --min-ttl".to_owned())
+            }
+            E::KeyExists(name) => (Kind::Usage, format!("take another name, or `tokenkeep admin-token rotate {name}`")),
+        };
+        Self::from_error(kind, &error).hint(hint)
     }
 }
 

@@ -25,6 +25,13 @@ impl<T: Zeroize> Secret<T> {
     }
 }
 
+impl Secret<[u8; 32]> {
+    /// Fills it in its place, so that nothing is copied.
+    pub(crate) fn fill<E>(&mut self, source: fn(&mut [u8]) -> Result<(), E>) -> Result<(), E> {
+        source(&mut self.0)
+    }
+}
+
 impl Secret<String> {
     /// Tells whether there is nothing in it.
     pub(crate) const fn is_empty(&self) -> bool {

@@ -7,8 +7,10 @@ use super::Globals;
 use crate::error::{Failure, Kind};
 use crate::host::Host;
 use crate::host::folders::Folders;
+use crate::host::machine;
 use crate::host::terminal::{self, Echo};
 use crate::keeper::Keeper;
+use crate::ledger::{By, Ledger, LedgerError};
 use crate::output::Printer;
 use crate::profile::EntryName;
 use crate::secret::{Passphrase, Secret};
@@ -62,6 +64,31 @@ impl Context {
     /// Returns the vault's pin.
     pub(crate) fn pin(&self) -> Result<Pin, Failure> {
         Ok(Pin::of(&self.settings()?.folders.state, &self.vault_folder()?))
+    }
+
+    /// Says who acts, where and when, if no token is shown for it.
+    pub(crate) fn by(&self) -> By {
+        let actor = format!("os:{}", machine::user());
+        By { actor, host: machine::name(), address: machine::remote_address(&self.host.env), at: self.now() }
+    }
+
+    /// Returns where the ledger is.
+    pub(crate) fn ledger_path(&self) -> Result<PathBuf, Failure> {
+        Ok(self.settings()?.ledger())
+    }
+
+    /// Opens the ledger, and makes it if there is none.
+    pub(crate) fn ledger(&self, by: &By) -> Result<Ledger, Failure> {
+        Ok(Ledger::open(&self.ledger_path()?, self.host.random, by)?)
+    }
+
+    /// Opens the ledger that is there, for reading alone if it cannot be written; `None` if there is none.
+    pub(crate) fn present_ledger(&self, by: &By) -> Result<Option<Ledger>, Failure> {
+        match Ledger::open_existing(&self.ledger_path()?, self.host.random, by) {
+            Ok(ledger) => Ok(Some(ledger)),
+            Err(LedgerError::Missing { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Returns everything that could unlock the vault.

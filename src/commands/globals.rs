@@ -9,31 +9,31 @@ use crate::output::Color;
 #[command(next_help_heading = "Everywhere")]
 pub(crate) struct Globals {
     /// Read this configuration file
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<std::path::PathBuf>,
     /// Give a `{name}` in a profile its value
-    #[arg(long = "param", global = true, value_name = "NAME=VALUE", value_parser = parameter)]
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parameter)]
     pub(crate) parameters: Vec<(String, String)>,
     /// Print JSON, errors included
-    #[arg(long, global = true)]
+    #[arg(long)]
     pub(crate) json: bool,
     /// Print no notices, only errors
-    #[arg(long, short, global = true)]
+    #[arg(long, short)]
     pub(crate) quiet: bool,
     /// Say more of what happens: up to -vvv
-    #[arg(long, short, global = true, action = ArgAction::Count)]
+    #[arg(long, short, action = ArgAction::Count)]
     pub(crate) verbose: u8,
     /// When to use colour
-    #[arg(long, global = true, value_enum, value_name = "WHEN", hide_possible_values = true)]
+    #[arg(long, value_enum, value_name = "WHEN", hide_possible_values = true)]
     pub(crate) color: Option<Color>,
     /// Never ask anything
-    #[arg(long, global = true)]
+    #[arg(long)]
     pub(crate) no_input: bool,
     /// Read the vault identity from this descriptor
-    #[arg(long, global = true, value_name = "N", conflicts_with = "passphrase_fd")]
+    #[arg(long, value_name = "N", conflicts_with = "passphrase_fd")]
     pub(crate) identity_fd: Option<i32>,
     /// Read the vault's passphrase from this descriptor
-    #[arg(long, global = true, value_name = "N")]
+    #[arg(long, value_name = "N")]
     pub(crate) passphrase_fd: Option<i32>,
 }
 

@@ -78,12 +78,11 @@ pub(crate) fn make_with_file(cx: &Context, file: &Path) -> Result<Vault, Failure
         Err(VaultError::Source { fault, .. }) if fault.is_missing() => write_identity(&file)?,
         Err(error) => return Err(error.into()),
     };
-    // a configuration that cannot be changed shows itself before there is a vault that it does not open
+    // before there is a vault, so that no end in between leaves one that nothing names the key of
     let mut edit = Edit::open(&cx.settings()?.path)?;
     edit.set(&["unlock"], "identity_file", shown_path(cx, &file)?)?;
-    let vault = Vault::create(&cx.vault_folder()?, &cx.pin()?, identity, None)?;
     edit.save()?;
-    Ok(vault)
+    Ok(Vault::create(&cx.vault_folder()?, &cx.pin()?, identity, None)?)
 }
 
 /// Returns where the key is kept unless somebody says otherwise: beside the configuration.

@@ -1,5 +1,7 @@
 //! The commands: one file each, with its arguments, its examples and its `run`. No protocol, no cryptography.
 
+pub(crate) mod admin_token;
+pub(crate) mod audit;
 pub(crate) mod completions;
 pub(crate) mod config;
 mod context;
@@ -10,8 +12,12 @@ pub(crate) mod generate;
 pub(crate) mod get;
 mod globals;
 pub(crate) mod help;
+pub(crate) mod history;
 pub(crate) mod init;
+mod issued;
+pub(crate) mod job_token;
 pub(crate) mod list;
+pub(crate) mod maintain;
 pub(crate) mod man;
 pub(crate) mod profile;
 pub(crate) mod refresh;
@@ -19,10 +25,12 @@ pub(crate) mod revoke;
 mod revoke_old;
 pub(crate) mod show;
 mod source;
+pub(crate) mod stats;
 pub(crate) mod status;
 pub(crate) mod store;
 mod survey;
 mod target;
+pub(crate) mod token;
 pub(crate) mod validate;
 mod variables;
 pub(crate) mod vault;

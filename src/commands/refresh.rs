@@ -233,7 +233,7 @@ const fn severity(kind: Kind) -> u8 {
         Kind::Locked => 1,
         Kind::Login => 2,
         Kind::Config => 3,
-        Kind::NotFound | Kind::Usage | Kind::No | Kind::Interrupted => 4,
+        Kind::NotFound | Kind::Usage | Kind::No | Kind::Denied | Kind::Interrupted => 4,
         Kind::Failed => 5,
         Kind::Later => 6,
     }

@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use serde_json::json;
 
+use super::admin_token::how_to_mint;
 use super::context::unanswered;
 use super::profile::flags::{ProfileFlags, write_profile};
 use super::revoke_old::revoke_old;
@@ -16,6 +17,7 @@ use crate::keeper::LOCK_PATIENCE;
 use crate::output::Form;
 use crate::profile::{EntryName, Profile};
 use crate::secret::{RefreshToken, StoredSecret};
+use crate::token::admin_key::AdminKey;
 use crate::token::claims::Claims;
 use crate::token::text::is_usable;
 use crate::token::time::{Lifetime, Timestamp};
@@ -28,6 +30,7 @@ const EXAMPLES: &str = "Examples:
   tokenkeep store prod --stdin --issuer https://auth.example.org/realms/main \\
       --client-id automated-access < token.txt
   tokenkeep store prod-client --kind client-secret
+  openssl genpkey -algorithm ed25519 | tokenkeep store ops --kind admin-key --stdin
 ";
 
 /// Put a token or secret you already hold into the vault
@@ -68,7 +71,7 @@ enum StoreKind {
     AccessToken,
     /// The secret of a client, for a profile's `client_secret`
     ClientSecret,
-    /// The signing key of an administrator
+    /// The signing key of an administrator, in PKCS#8 form
     AdminKey,
     /// Any other text
     Secret,
@@ -76,11 +79,21 @@ enum StoreKind {
 
 /// When something ends.
 #[derive(Clone, Copy, Debug)]
-enum Expires {
+pub(crate) enum Expires {
     /// At a time.
     At(Timestamp),
     /// Some time from now.
     In(Lifetime),
+}
+
+impl Expires {
+    /// Returns the time.
+    pub(crate) fn end(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::At(time) => time,
+            Self::In(lifetime) => now.after(lifetime),
+        }
+    }
 }
 
 impl FromStr for Expires {
@@ -133,10 +146,7 @@ fn kind(args: &Args, target: &Target) -> Result<StoreKind, Failure> {
 /// Returns when it ends, as far as the command line says.
 fn expiry(args: &Args, cx: &Context) -> Result<Option<Timestamp>, Failure> {
     let now = cx.now();
-    let end = args.expires.map(|expires| match expires {
-        Expires::At(time) => time,
-        Expires::In(lifetime) => now.after(lifetime),
-    });
+    let end = args.expires.map(|expires| expires.end(now));
     match end {
         Some(end) if end <= now => Err(Failure::new(Kind::Usage, format!("--expires {end} is in the past"))
             .hint("give a time that is still to come, or leave it out")),
@@ -216,6 +226,7 @@ fn put(cx: &Context, target: &Target, vault: &Vault, body: Body) -> Result<u64, 
     let lock = vault.shelf().lock(name, LOCK_PATIENCE)?;
     cx.keeper(vault)?.adopt_unpublished(name, &lock).map_err(|error| target.failure(error))?;
     refuse_other_kind(target, vault, &body)?;
+    refuse_useless_key(&body)?;
     let generation = vault.put(name, body, &lock, cx.now())?;
     super::delete::forget(&lock.file);
     Ok(generation)
@@ -243,6 +254,17 @@ fn refuse_other_kind(target: &Target, vault: &Vault, new: &Body) -> Result<(), F
     }
 }
 
+/// Refuses an admin key that could never sign.
+fn refuse_useless_key(body: &Body) -> Result<(), Failure> {
+    let Body::AdminKey(stored) = body else { return Ok(()) };
+    let checked = AdminKey::read(stored.secret.secret()).map(drop);
+    checked.map_err(|fault| {
+        Failure::from_error(Kind::Usage, &fault)
+            .while_doing("this is no admin key")
+            .hint("make one with `tokenkeep admin-token keygen NAME`, or with `openssl genpkey -algorithm ed25519`")
+    })
+}
+
 /// Says what was stored.
 fn report(cx: &mut Context, target: &Target, body: &Body, generation: u64) -> Result<(), Failure> {
     let (name, kind) = (&target.name, body.kind());
@@ -254,6 +276,11 @@ fn report(cx: &mut Context, target: &Target, body: &Body, generation: u64) -> Re
         && *end <= cx.now()
     {
         cx.printer.notice(&format!("it expired at {end}"));
+    }
+    if let Body::AdminKey(stored) = body
+        && let Some(next) = how_to_mint(cx, name, stored)?
+    {
+        cx.printer.notice(&next);
     }
     Ok(())
 }

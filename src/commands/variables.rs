@@ -93,7 +93,7 @@ impl VariableArgs {
 }
 
 /// Refuses what cannot name a variable.
-fn check_variable(variable: &str) -> Result<(), Failure> {
+pub(crate) fn check_variable(variable: &str) -> Result<(), Failure> {
     if is_variable(variable) {
         return Ok(());
     }

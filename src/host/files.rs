@@ -7,9 +7,15 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use rustix::fs::{Mode, OFlags, RenameFlags, Stat};
+use rustix::fs::{FileType, Mode, OFlags, RenameFlags, Stat};
 use rustix::io::Errno;
+
+use super::process;
+
+/// How long somebody who replaces a file waits for another one who does; each takes milliseconds.
+const REPLACING_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What is wrong with a file or folder that must be private.
 #[derive(Debug, thiserror::Error)]
@@ -171,7 +177,6 @@ enum Kind {
 
 /// Applies the rules of [`Access`] to what the system says of a file.
 fn check_stat(path: &Path, stat: &Stat, access: Access, kind: Kind) -> Result<(), FileFault> {
-    use rustix::fs::FileType;
     let owned = path.to_owned();
     match (FileType::from_raw_mode(stat.st_mode), kind) {
         (FileType::Symlink, _) => return Err(FileFault::Symlink { path: owned }),
@@ -197,10 +202,14 @@ fn check_stat(path: &Path, stat: &Stat, access: Access, kind: Kind) -> Result<()
     Ok(())
 }
 
-/// Makes a folder of mode 0700 and its parents; one that is already there is left as it is.
+/// Makes a folder of mode 0700 and its parents, and waits until their names rest on the disk; one that is already there
+/// is left as it is.
 pub(crate) fn make_folder(path: &Path) -> Result<(), FileFault> {
     match rustix::fs::mkdir(path, Mode::RWXU) {
-        Ok(()) => rustix::fs::chmod(path, Mode::RWXU).map_err(fault("set the mode of", path)),
+        Ok(()) => {
+            rustix::fs::chmod(path, Mode::RWXU).map_err(fault("set the mode of", path))?;
+            sync_folder(folder_of(path))
+        }
         Err(Errno::EXIST) => Ok(()),
         Err(Errno::NOENT) => {
             let parent = path.parent().ok_or(Errno::NOENT).map_err(fault("make", path))?;
@@ -274,21 +283,70 @@ fn place<T>(
     mode: u32,
     put: impl FnOnce(&Path) -> Result<T, FileFault>,
 ) -> Result<T, FileFault> {
-    // the parent of a bare name is the empty path
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder_of(path);
     let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.new", std::process::id()));
+    name.push(".new");
     let new = folder.join(name);
-    let file = open_private(&new, OFlags::TRUNC)?;
+    // held until the file has its name
+    let file = open_new(&new)?;
     let outcome = write_durably(&file, bytes, &new)
         .and_then(|()| rustix::fs::fchmod(&file, Mode::from_raw_mode(mode)).map_err(fault("set the mode of", &new)))
-        .and_then(|()| put(&new))
-        .and_then(|outcome| sync_folder(folder).map(|()| outcome));
+        .and_then(|()| put(&new));
     if outcome.is_err() {
         // what is left of a failed attempt holds nothing that is not elsewhere; it may be gone already
         drop(std::fs::remove_file(&new));
     }
-    outcome
+    let outcome = outcome?;
+    sync_folder(folder).map(|()| outcome)
+}
+
+/// Opens the temporary file that will take a path's place: empty, ours alone, and locked.
+///
+/// It always has the same name, so that what a killed process left is taken over by the next one. The lock keeps two
+/// writers apart; process numbers would not, for they repeat from container to container.
+fn open_new(new: &Path) -> Result<File, FileFault> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    loop {
+        let file = rustix::fs::open(new, flags, Mode::RUSR | Mode::WUSR).map_err(|errno| match errno {
+            Errno::LOOP => FileFault::Symlink { path: new.to_owned() },
+            errno => fault("write", new)(errno),
+        })?;
+        let locked = process::lock_within(File::from(file), REPLACING_PATIENCE).map_err(fault("lock", new))?;
+        let timed_out = || fault("lock", new)(io::Error::from(io::ErrorKind::TimedOut));
+        let file = locked.ok_or_else(timed_out)?.file;
+        let stat = rustix::fs::fstat(&file).map_err(fault("look at", new))?;
+        if stat.st_uid != rustix::process::geteuid().as_raw() {
+            return Err(FileFault::WrongOwner { path: new.to_owned(), owner: stat.st_uid });
+        }
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Err(FileFault::WrongKind { path: new.to_owned(), expected: "a regular file" });
+        }
+        if !stands_at(&stat, new)? {
+            // who held the lock before us has given the file its name
+            continue;
+        }
+        if stat.st_nlink == 1 && (stat.st_size == 0 || stat.st_mode & 0o777 == 0o600) {
+            rustix::fs::ftruncate(&file, 0).map_err(fault("write", new))?;
+            rustix::fs::fchmod(&file, Mode::RUSR | Mode::WUSR).map_err(fault("set the mode of", new))?;
+            return Ok(file);
+        }
+        // somebody was killed after the last touch; who has this file open must not see what comes next
+        std::fs::remove_file(new).map_err(fault("remove", new))?;
+    }
+}
+
+/// Tells whether an open file is still the one at its path.
+fn stands_at(stat: &Stat, path: &Path) -> Result<bool, FileFault> {
+    match rustix::fs::lstat(path) {
+        Ok(found) => Ok((found.st_dev, found.st_ino) == (stat.st_dev, stat.st_ino)),
+        Err(Errno::NOENT) => Ok(false),
+        Err(errno) => Err(fault("look at", path)(errno)),
+    }
+}
+
+/// Returns the folder that a path's name is in; the parent of a bare name is the empty path.
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// How a flushed file got its final name.
@@ -313,5 +371,46 @@ pub(crate) fn publish(from: &Path, to: &Path) -> Result<Published, FileFault> {
             Err(error) => Err(fault("publish", to)(error)),
         },
         Err(errno) => Err(fault("publish", to)(errno)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+
+    use super::*;
+
+    #[test]
+    fn what_a_killed_writer_left_is_taken_over_and_not_shown_to_who_has_it_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, new) = (folder.path().join("file"), folder.path().join("file.new"));
+        for mode in [0o600, 0o644] {
+            open_private(&new, OFlags::TRUNC).unwrap().write_all(b"left").unwrap();
+            std::fs::set_permissions(&new, std::fs::Permissions::from_mode(mode)).unwrap();
+            let mut open = File::open(&new).unwrap();
+            replace(&path, b"secret", 0o600).unwrap();
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), "secret");
+            assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+            assert!(!new.exists());
+            let mut seen = String::new();
+            open.read_to_string(&mut seen).unwrap();
+            assert!(mode == 0o600 || seen == "left", "{mode:o}: {seen}");
+        }
+    }
+
+    #[test]
+    fn writers_of_one_file_wait_for_each_other_and_each_succeeds() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let text = |writer: usize| writer.to_string().repeat(10_000);
+        std::thread::scope(|scope| {
+            for writer in 0..8 {
+                let (path, text) = (&path, text(writer));
+                scope.spawn(move || replace(path, text.as_bytes(), 0o600).unwrap());
+            }
+        });
+        let found = std::fs::read_to_string(&path).unwrap();
+        assert!((0..8).any(|writer| found == text(writer)));
+        assert_eq!(list(folder.path()).unwrap(), ["file"]);
     }
 }

@@ -1,4 +1,4 @@
-//! The outside world as one plain struct: arguments, environment, standard streams and the clock.
+//! The outside world as one plain struct: arguments, environment, standard streams, clock and randomness.
 //!
 //! Nothing else in the crate reads the environment or asks for the time. What differs between
 //! operating systems (files, descriptors, processes, signals, the terminal) has its place here.
@@ -7,6 +7,7 @@ pub(crate) mod child;
 pub(crate) mod descriptor;
 pub(crate) mod files;
 pub(crate) mod folders;
+pub(crate) mod machine;
 pub(crate) mod process;
 pub(crate) mod temporary;
 pub(crate) mod terminal;
@@ -33,6 +34,8 @@ pub struct Host {
     pub terminals: Terminals,
     /// The clock.
     pub now: fn() -> SystemTime,
+    /// Fills a buffer with random bytes that nobody can guess.
+    pub random: fn(&mut [u8]) -> io::Result<()>,
     /// Where the operating system says the home of this user is, if HOME does not.
     pub home: fn() -> Option<std::path::PathBuf>,
 }
@@ -59,6 +62,7 @@ impl Host {
             stderr: Box::new(io::stderr()),
             terminals: Terminals { stdout: io::stdout().is_terminal(), stderr: io::stderr().is_terminal() },
             now: SystemTime::now,
+            random: machine::random,
             home: std::env::home_dir,
         }
     }

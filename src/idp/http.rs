@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use chrono::DateTime;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
-use reqwest::{Certificate, RequestBuilder, Response, redirect, retry};
+use reqwest::{Certificate, ClientBuilder, RequestBuilder, Response, redirect, retry};
 use serde_json::Value;
 use tokio::runtime::{self, Runtime};
 use url::{Host, Url};
@@ -29,8 +29,8 @@ pub(crate) struct Wire {
     runtime: ManuallyDrop<Runtime>,
     /// What is trusted besides the system's certificates.
     roots: Vec<Certificate>,
-    /// One client for each [`Route`], made when it is first needed: reading the system's certificates takes 2 ms.
-    clients: [OnceCell<reqwest::Client>; 3],
+    /// One client for each [`Route`] and [`Trust`], made when it is first needed.
+    clients: [[OnceCell<reqwest::Client>; 2]; 3],
 }
 
 /// The ways that a request goes.
@@ -42,6 +42,18 @@ enum Route {
     Loopback,
     /// The same in clear text, which needs no certificates.
     ClearText,
+}
+
+/// Which certificates a provider's may come from.
+///
+/// The system keeps some hundred of them in a bundle, and most once more in a folder with a file for each: reading it all
+/// takes longer than a refresh. So the nearest are tried first; a handshake that fails has sent nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trust {
+    /// The profile's own, or the system's bundle.
+    Nearest,
+    /// The profile's own, and all that the system has.
+    Everything,
 }
 
 /// How long a request may take.
@@ -92,62 +104,85 @@ impl Wire {
 
     /// Makes ready for a request to an address, as far as that goes without sending anything.
     pub(crate) fn prepare(&self, url: &SecureUrl) -> Result<(), IdpError> {
-        self.client_for(url).map(drop)
+        self.client_for(url, Trust::Nearest).map(drop)
     }
 
     /// Posts a client's form.
     pub(super) fn post(&self, url: &SecureUrl, form: &Form<'_>, patience: Patience) -> Result<Answer, Fault> {
-        let mut request = self
-            .client_for(url)
-            .map_err(Fault::Unsent)?
-            .post(url.as_str())
-            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .body(std::mem::take(&mut *form.body()));
-        if let Some(credentials) = form.authorization() {
-            request = request.header(AUTHORIZATION, credentials);
-        }
-        self.send(url, request, patience)
+        self.send(url, patience, |client| {
+            let request = client
+                .post(url.as_str())
+                .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+                .body(std::mem::take(&mut *form.body()));
+            match form.authorization() {
+                Some(credentials) => request.header(AUTHORIZATION, credentials),
+                None => request,
+            }
+        })
     }
 
     /// Gets a public document.
     pub(super) fn get(&self, url: &SecureUrl, patience: Patience) -> Result<Answer, IdpError> {
-        let request = self.client_for(url)?.get(url.as_str());
-        Ok(self.send(url, request, patience)?)
+        Ok(self.send(url, patience, |client| client.get(url.as_str()))?)
     }
 
     /// Sends a request once and waits for its answer.
-    fn send(&self, url: &SecureUrl, request: RequestBuilder, patience: Patience) -> Result<Answer, Fault> {
-        let url = bare(url);
-        let request = request.header(ACCEPT, "application/json").timeout(patience.into());
-        let answer = self.runtime.block_on(async {
-            let response = request.send().await.map_err(|error| fault(&url, error))?;
-            Ok(Answer::read(url.clone(), response).await)
-        });
+    fn send(
+        &self,
+        url: &SecureUrl,
+        patience: Patience,
+        request: impl Fn(&reqwest::Client) -> RequestBuilder,
+    ) -> Result<Answer, Fault> {
+        let answer = match self.try_to_send(url, patience, (&request, Trust::Nearest)) {
+            // the handshake comes before the request
+            Err(Fault::Unsent(IdpError::Tls { .. })) => self.try_to_send(url, patience, (&request, Trust::Everything)),
+            answer => answer,
+        };
         match &answer {
-            Ok(Answer { status, .. }) => tracing::debug!(%url, status, "answered"),
-            Err(Fault::Unsent(error) | Fault::Sent(error)) => tracing::debug!(%url, %error, "no answer"),
+            Ok(Answer { url, status, .. }) => tracing::debug!(%url, status, "answered"),
+            Err(Fault::Unsent(error) | Fault::Sent(error)) => tracing::debug!(url = %bare(url), %error, "no answer"),
         }
         answer
     }
 
+    /// Sends a request, trusting some certificates.
+    fn try_to_send(
+        &self,
+        url: &SecureUrl,
+        patience: Patience,
+        (request, trust): (impl Fn(&reqwest::Client) -> RequestBuilder, Trust),
+    ) -> Result<Answer, Fault> {
+        let client = self.client_for(url, trust).map_err(Fault::Unsent)?;
+        let request = request(client).header(ACCEPT, "application/json").timeout(patience.into());
+        let url = bare(url);
+        self.runtime.block_on(async {
+            let response = request.send().await.map_err(|error| fault(&url, error))?;
+            Ok(Answer::read(url.clone(), response).await)
+        })
+    }
+
     /// Returns the client for an address.
-    fn client_for(&self, url: &SecureUrl) -> Result<&reqwest::Client, IdpError> {
+    fn client_for(&self, url: &SecureUrl, trust: Trust) -> Result<&reqwest::Client, IdpError> {
         let route = Route::to(url);
         let [outside, loopback, clear_text] = &self.clients;
-        let cell = match route {
+        let [nearest, everything] = match route {
             Route::Outside => outside,
             Route::Loopback => loopback,
             Route::ClearText => clear_text,
         };
+        let cell = match trust {
+            Trust::Nearest => nearest,
+            Trust::Everything => everything,
+        };
         if let Some(client) = cell.get() {
             return Ok(client);
         }
-        let client = self.build(route).map_err(|error| IdpError::Setup { why: causes(&error.without_url()) })?;
+        let client = self.build(route, trust).map_err(|error| IdpError::Setup { why: causes(&error.without_url()) })?;
         Ok(cell.get_or_init(|| client))
     }
 
     /// Makes the client for a route.
-    fn build(&self, route: Route) -> reqwest::Result<reqwest::Client> {
+    fn build(&self, route: Route, trust: Trust) -> reqwest::Result<reqwest::Client> {
         let builder = reqwest::Client::builder()
             .user_agent(concat!("tokenkeep/", env!("CARGO_PKG_VERSION")))
             .redirect(redirect::Policy::none())
@@ -155,10 +190,24 @@ impl Wire {
             .connect_timeout(CONNECT_DEADLINE)
             // a kept connection may be cut just when the next request is written: was it read, or not?
             .pool_max_idle_per_host(0);
+        let trusting = |builder: ClientBuilder| match self.nearest_roots().filter(|_| trust == Trust::Nearest) {
+            Some(roots) => builder.tls_certs_only(roots),
+            None => builder.tls_certs_merge(self.roots.iter().cloned()),
+        };
         match route {
-            Route::Outside => builder.tls_certs_merge(self.roots.iter().cloned()).build(),
-            Route::Loopback => builder.tls_certs_merge(self.roots.iter().cloned()).no_proxy().build(),
+            Route::Outside => trusting(builder).build(),
+            Route::Loopback => trusting(builder).no_proxy().build(),
             Route::ClearText => builder.tls_certs_only([]).no_proxy().build(),
+        }
+    }
+
+    /// Returns the certificates that are tried first.
+    fn nearest_roots(&self) -> Option<Vec<Certificate>> {
+        if self.roots.is_empty() {
+            // the environment may name it, else it is where the systems that have one keep it
+            read_certificates(&openssl_probe::probe().cert_file?).ok()
+        } else {
+            Some(self.roots.clone())
         }
     }
 }

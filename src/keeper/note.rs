@@ -103,9 +103,11 @@ impl Note {
         let mut record = [0; SIZE];
         let mut length = 0;
         while let Some(rest) = record.get_mut(length..).filter(|rest| !rest.is_empty()) {
-            match file.read_at(rest, length as u64)? {
-                0 => break,
-                more => length += more,
+            match file.read_at(rest, length as u64) {
+                Ok(0) => break,
+                Ok(more) => length += more,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
             }
         }
         let record = record.get(..length).unwrap_or_default();

@@ -147,37 +147,9 @@ pub(super) fn back_off(tries: u32) -> Lifetime {
 mod tests {
     use super::super::note::Refused;
     use super::*;
-    use crate::profile::ClientAuth;
-    use crate::secret::{AccessToken, RefreshToken};
-    use crate::vault::entry::Born;
 
     const fn at(seconds: i64) -> Timestamp {
         Timestamp::from_epoch(seconds)
-    }
-
-    fn tokens(received: i64, expires: i64) -> TokenSet {
-        TokenSet {
-            born: Born {
-                issuer: "https://a.example".parse().unwrap(),
-                client_id: "c".into(),
-                token_endpoint: None,
-                client_auth: ClientAuth::None,
-                client_secret: None,
-            },
-            refresh_token: RefreshToken::new("r".into()),
-            refresh_expires_at: None,
-            login_at: at(0),
-            used_at: None,
-            id_token: None,
-            access: vec![CachedToken {
-                asked: Asked::default(),
-                token: AccessToken::new("a".into()),
-                token_type: "Bearer".into(),
-                scopes: None,
-                received_at: at(received),
-                expires_at: at(expires),
-            }],
-        }
     }
 
     fn wanted(min_ttl: MinTtl) -> Wanted {
@@ -185,7 +157,7 @@ mod tests {
     }
 
     fn is_good(min_ttl: MinTtl, (received, expires): (i64, i64), now: i64) -> bool {
-        good_token(&tokens(received, expires), &wanted(min_ttl), at(now)).is_some()
+        good_token(&TokenSet::sample(received, expires), &wanted(min_ttl), at(now)).is_some()
     }
 
     #[test]
@@ -212,7 +184,7 @@ mod tests {
     }
 
     fn decide(event: Event, since: i64, change: impl FnOnce(&mut Circumstances<'_>), now: i64) -> Result<(), Obstacle> {
-        let tokens = tokens(0, 100);
+        let tokens = TokenSet::sample(0, 100);
         let mut seen = Circumstances {
             tokens: &tokens,
             fingerprint: "f",
@@ -227,7 +199,7 @@ mod tests {
 
     fn decide_again(event: Event, grace: u64, now: i64) -> Result<(), Obstacle> {
         let seen = Circumstances {
-            tokens: &tokens(0, 100),
+            tokens: &TokenSet::sample(0, 100),
             fingerprint: "f",
             reuse_grace: Lifetime::seconds(grace),
             waiting: Waiting::None,
@@ -245,7 +217,7 @@ mod tests {
 
     #[test]
     fn who_dies_while_presenting_again_leaves_a_pause() {
-        let tokens = tokens(0, 10);
+        let tokens = TokenSet::sample(0, 10);
         let seen = Circumstances {
             tokens: &tokens,
             fingerprint: "f",

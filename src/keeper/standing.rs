@@ -131,37 +131,16 @@ fn of_tokens(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::profile::ClientAuth;
-    use crate::secret::{AccessToken, RefreshToken, StoredSecret};
-    use crate::vault::entry::{Asked, Born, FixedToken, Stored};
+    use crate::secret::{AccessToken, StoredSecret};
+    use crate::vault::entry::{FixedToken, Stored};
 
     const fn at(seconds: i64) -> Timestamp {
         Timestamp::from_epoch(seconds)
     }
 
     fn token_set(refresh_expires: Option<i64>) -> Body {
-        Body::RefreshToken(TokenSet {
-            born: Born {
-                issuer: "https://a.example".parse().unwrap(),
-                client_id: "c".into(),
-                token_endpoint: None,
-                client_auth: ClientAuth::None,
-                client_secret: None,
-            },
-            refresh_token: RefreshToken::new("r".into()),
-            refresh_expires_at: refresh_expires.map(at),
-            login_at: at(0),
-            used_at: None,
-            id_token: None,
-            access: vec![CachedToken {
-                asked: Asked::default(),
-                token: AccessToken::new("a".into()),
-                token_type: "Bearer".into(),
-                scopes: None,
-                received_at: at(0),
-                expires_at: at(300),
-            }],
-        })
+        let refresh_expires_at = refresh_expires.map(at);
+        Body::RefreshToken(TokenSet { refresh_expires_at, ..TokenSet::sample(0, 300) })
     }
 
     fn stand(body: &Body, event: Option<Event>, now: i64) -> &'static str {

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::issued::{IssuedTable, PolicyTable};
 use super::{SettingsError, nearest};
 use crate::profile::{AudienceAs, ClientAuth, EntryName, Flow};
 use crate::token::time::Lifetime;
@@ -22,6 +23,10 @@ pub(crate) struct Config {
     /// The profiles by name.
     #[serde(deserialize_with = "profiles")]
     pub(crate) profiles: BTreeMap<EntryName, ProfileTable>,
+    /// The tokens that we issue.
+    pub(crate) issued: IssuedTable,
+    /// What may be done to jobs, and with which token.
+    pub(crate) policy: PolicyTable,
 }
 
 /// `[defaults]`
@@ -40,11 +45,12 @@ pub(crate) struct Defaults {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct VaultTable {
     /// What entries rest in.
+    #[serde(deserialize_with = "backend")]
     pub(crate) backend: Option<Backend>,
 }
 
 /// What entries rest in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Backend {
     /// One age file for each generation.
@@ -103,8 +109,20 @@ fn profiles<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<Entry
     Ok(profiles)
 }
 
+/// Reads what entries rest in. The other one that is spoken of is refused by name: nothing weaker or stronger is used
+/// silently in its place.
+fn backend<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Backend>, D::Error> {
+    match String::deserialize(deserializer)?.as_str() {
+        "age" => Ok(Some(Backend::Age)),
+        "keyring" => {
+            Err(serde::de::Error::custom("this version keeps entries in age files only: set backend = \"age\""))
+        }
+        _ => Err(serde::de::Error::custom("not a backend: the one there is is \"age\"")),
+    }
+}
+
 /// Reads a length of time.
-fn lifetime<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Lifetime>, D::Error> {
+pub(super) fn lifetime<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Lifetime>, D::Error> {
     String::deserialize(deserializer)?.parse().map(Some).map_err(serde::de::Error::custom)
 }
 
@@ -150,5 +168,43 @@ mod tests {
     fn a_wrong_value_is_named_with_its_line() {
         let error = parse(Path::new("c.toml"), "[defaults]\nmin_ttl = \"soon\"\n".into()).unwrap_err();
         assert!(matches!(error, SettingsError::Content { line: 2, .. }), "{error:?}");
+    }
+
+    /// Returns the line and the words of the error that a text brings.
+    fn refused(text: &str) -> (usize, String) {
+        match parse(Path::new("c.toml"), text.into()).unwrap_err() {
+            SettingsError::Content { line, message, .. } => (line, message),
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn a_backend_that_is_not_there_is_refused_by_its_name() {
+        assert!(parse(Path::new("c.toml"), "[vault]\nbackend = \"age\"\n".into()).is_ok());
+        let (line, message) = refused("[vault]\nbackend = \"keyring\"\n");
+        assert!(line == 2 && message.contains("age files only"), "{line}: {message}");
+        assert_eq!(refused("[vault]\nbackend = \"disk\"\n").0, 2);
+    }
+
+    #[test]
+    fn issued_tokens_cannot_be_set_up_wrongly() {
+        for value in
+            ["issuer = \"pipelines\"", "job_ttl = \"0s\"", "user_ttl = \"soon\"", "known_scopes = [\"a\\\"b\"]"]
+        {
+            let (line, message) = refused(&format!("[issued]\n{value}\n"));
+            assert_eq!(line, 2, "{value}: {message}");
+        }
+        let (line, message) = refused("[issued]\nknown_scope = []\n");
+        assert!(line == 2 && message.contains("known_scope"), "{message}");
+    }
+
+    #[test]
+    fn a_policy_that_contradicts_itself_is_named_with_its_table() {
+        let (line, message) = refused("\n[policy]\njob_events = [\"run\", \"reset\"]\n");
+        assert!(line == 2 && message.contains("`reset`"), "{line}: {message}");
+        let (line, message) = refused("[policy]\nadmin_event = []\n");
+        assert!(line == 2 && message.contains("admin_event"), "{line}: {message}");
+        let policy = parse(Path::new("c.toml"), "[policy]\nadmin_events = [\"stop\"]\n".into()).unwrap().policy.policy;
+        assert!(policy.admin_events().contains("stop") && policy.job_events().contains("run"));
     }
 }

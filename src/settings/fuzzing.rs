@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::issued::IssuedVariables;
 use super::{Settings, file};
 use crate::host::folders::Folders;
 use crate::profile::is_secure;
@@ -26,6 +27,7 @@ pub(crate) fn config(bytes: &[u8]) {
         environment: BTreeMap::new(),
         profile_variable: None,
         min_ttl_variable: None,
+        issued_variables: IssuedVariables::default(),
     };
     for name in settings.config.profiles.keys() {
         assert!(name.user().is_none(), "a profile with a user: {name}");

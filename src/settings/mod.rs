@@ -4,6 +4,7 @@ pub(crate) mod edit;
 mod file;
 #[cfg(any(fuzzing, test))]
 pub(crate) mod fuzzing;
+mod issued;
 pub(crate) mod report;
 
 use std::collections::BTreeMap;
@@ -100,6 +101,8 @@ pub(crate) struct Settings {
     profile_variable: Option<EntryName>,
     /// `TOKENKEEP_MIN_TTL`.
     min_ttl_variable: Option<Lifetime>,
+    /// `TOKENKEEP_LEDGER` and its like.
+    issued_variables: issued::IssuedVariables,
 }
 
 impl Settings {
@@ -127,6 +130,7 @@ impl Settings {
             environment: parameters_of(&host.env),
             profile_variable: variable(&host.env, "TOKENKEEP_PROFILE")?,
             min_ttl_variable: variable(&host.env, "TOKENKEEP_MIN_TTL")?,
+            issued_variables: issued::IssuedVariables::of(&host.env)?,
         })
     }
 

@@ -48,7 +48,7 @@ impl fmt::Display for Origin {
 
 impl Setting {
     /// Takes a value that cannot be wrong.
-    fn new(key: &str, value: Option<String>, origin: Origin) -> Self {
+    pub(super) fn new(key: &str, value: Option<String>, origin: Origin) -> Self {
         Self { key: key.to_owned(), value: Ok(value), origin }
     }
 }
@@ -56,11 +56,12 @@ impl Setting {
 impl Settings {
     /// Lists every setting; `config` is what the flag of that name says.
     pub(crate) fn report(&self, env: &Environment, config: Option<&Path>) -> Vec<Setting> {
-        let Config { defaults, vault, unlock, profiles } = &self.config;
+        let Config { defaults, vault, unlock, profiles, issued: _, policy: _ } = &self.config;
         let mut settings = self.paths(env, config);
         settings.push(of_vault(vault));
         settings.push(self.of_unlock(unlock, env));
         settings.extend(self.of_defaults(defaults));
+        settings.extend(self.of_issued());
         settings.extend(self.parameters.iter().map(|(name, value)| {
             Setting::new(&format!("params.{name}"), Some(value.clone()), Origin::Flag("--param"))
         }));
@@ -184,7 +185,7 @@ fn of_vault(VaultTable { backend }: &VaultTable) -> Setting {
 
 /// Whether the file has a key.
 #[derive(Clone, Copy)]
-enum Given {
+pub(super) enum Given {
     /// It has.
     Yes,
     /// It has not.
@@ -193,12 +194,12 @@ enum Given {
 
 impl Given {
     /// Looks at a key.
-    const fn of<T>(value: Option<&T>) -> Self {
+    pub(super) const fn of<T>(value: Option<&T>) -> Self {
         if value.is_some() { Self::Yes } else { Self::No }
     }
 
     /// Returns where its value came from.
-    const fn origin(self) -> Origin {
+    pub(super) const fn origin(self) -> Origin {
         match self {
             Self::Yes => Origin::File,
             Self::No => Origin::Default,

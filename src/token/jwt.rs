@@ -9,6 +9,7 @@ use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, K
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey};
 use serde_json::Value;
 
+use super::admin_key::PublicKey;
 use super::claims::{self, Claims};
 use super::scopes::Scopes;
 use super::time::{Lifetime, Timestamp};
@@ -121,6 +122,11 @@ impl KeySet {
         let set: Value = serde_json::from_slice(json).ok()?;
         let keys = set.get("keys")?.as_array()?;
         Some(Self(keys.iter().filter_map(|key| serde_json::from_value(key.clone()).ok()).collect()))
+    }
+
+    /// Takes the one key that a token of ours may be signed with.
+    pub(super) fn of(key: &PublicKey) -> Self {
+        Self(key.library_jwk().into_iter().collect())
     }
 
     /// Returns the keys that a signature may be from, never none.

@@ -37,7 +37,7 @@ pub(crate) fn look(token: &Secret<String>) -> Look {
 pub(crate) fn classify(text: &str) -> Look {
     if super::claims::header(text).is_some() {
         Look::Jwt
-    } else if looks_secret(text) {
+    } else if looks_secret(text) || super::issued::is_token(text) {
         Look::Opaque
     } else {
         Look::Plain

@@ -261,3 +261,32 @@ fn expose_id<S: Serializer>(token: &Option<IdToken>, serializer: S) -> Result<S:
 fn expose_stored<S: Serializer>(secret: &StoredSecret, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(secret.expose())
 }
+
+#[cfg(test)]
+impl TokenSet {
+    /// A login of nobody in particular, whose one access token lives from one second to another.
+    pub(crate) fn sample(received: i64, expires: i64) -> Self {
+        Self {
+            born: Born {
+                issuer: "https://a.example".parse().unwrap(),
+                client_id: "c".into(),
+                token_endpoint: None,
+                client_auth: ClientAuth::None,
+                client_secret: None,
+            },
+            refresh_token: RefreshToken::new("r".into()),
+            refresh_expires_at: None,
+            login_at: Timestamp::from_epoch(0),
+            used_at: None,
+            id_token: None,
+            access: vec![CachedToken {
+                asked: Asked::default(),
+                token: AccessToken::new("a".into()),
+                token_type: "Bearer".into(),
+                scopes: None,
+                received_at: Timestamp::from_epoch(received),
+                expires_at: Timestamp::from_epoch(expires),
+            }],
+        }
+    }
+}

@@ -113,7 +113,9 @@ impl Shelf {
 
     /// Lists what lies in an entry's folder and has no place there.
     pub(crate) fn foreign_files(&self, name: &EntryName) -> Result<Vec<PathBuf>, FileFault> {
-        let known = |file: &str| file == "lock" || file == "next" || is_aside(file) || generation_of(file).is_some();
+        let known = |file: &str| {
+            file == "lock" || file == "next" || file == "next.new" || is_aside(file) || generation_of(file).is_some()
+        };
         let foreign = self.files(name)?.into_iter().filter(|file| !file.to_str().is_some_and(known));
         Ok(foreign.map(|file| self.entry_folder(name).join(file)).collect())
     }
@@ -141,7 +143,6 @@ impl Shelf {
             Err(fault) if fault.is_missing() => {
                 self.refuse_case_clash(name)?;
                 files::make_folder(&folder)?;
-                files::sync_folder(&self.folder)?;
             }
             Err(fault) => return Err(fault.into()),
         }
@@ -175,10 +176,15 @@ impl Shelf {
         files.retain(|file| file != "lock");
         // what never was the newest goes first, the newest last: whatever interrupts this, no older one takes its place
         files.sort_by_key(|file| file.to_str().and_then(generation_of));
-        for file in files {
+        let newest = files.pop();
+        let remove = |file| {
             let path = folder.join(file);
-            std::fs::remove_file(&path).map_err(fault("remove", &path))?;
-        }
+            std::fs::remove_file(&path).map_err(fault("remove", &path))
+        };
+        files.into_iter().try_for_each(remove)?;
+        // a disk that loses power may have done the last removal and not the first
+        files::sync_folder(&folder)?;
+        newest.map_or(Ok(()), remove)?;
         files::sync_folder(&folder)
     }
 }
@@ -202,6 +208,8 @@ impl EntryLock {
     /// Makes the file of the next generation and reserves its room, so that a full or read-only disk shows itself now.
     pub(crate) fn reserve(&self) -> Result<Reserved, FileFault> {
         let path = self.next();
+        // who died in a second try left this; what counts of it stands in `next`, and was taken over before
+        drop(std::fs::remove_file(self.folder.join("next.new")));
         let file = files::open_private(&path, OFlags::TRUNC)?;
         if process::largest_file().is_some_and(|limit| limit < LARGEST_FILE as u64) {
             // the reservation does not hit this limit, but the write after the exchange would
@@ -340,7 +348,7 @@ mod tests {
     fn a_second_try_that_fails_leaves_what_the_first_wrote() {
         let (_vault, _, _, lock) = entry();
         lock.reserve().unwrap().fill(b"first").unwrap();
-        let in_the_way = lock.folder().join(format!("next.{}.new", std::process::id()));
+        let in_the_way = lock.folder().join("next.new");
         std::fs::create_dir(in_the_way).unwrap();
         lock.rewrite(b"second").unwrap_err();
         assert_eq!(lock.unpublished().unwrap().unwrap(), b"first");

@@ -70,3 +70,35 @@ fn a_stopped_clock_is_no_reason_to_present_a_token_twice() {
     world.run(["get", "prod", "--no-cache"]).fails(6);
     assert_eq!(world.provider.count(Endpoint::Token), 2);
 }
+
+#[test]
+fn a_clock_that_jumps_back_and_forth_costs_refreshes_and_nothing_else() {
+    let world = World::logged_in(short_lived(300));
+    for offset in ["+0", "+1h", "-1h", "+1d", "-1d", "+10y", "-10y", "+0"] {
+        let token = run_at(&world, offset, &["get", "prod"]).ok().stdout;
+        assert!(world.provider.is_access_live(token.trim_end()), "{offset}");
+    }
+    assert!(world.provider.family_alive());
+    let token = world.token("prod");
+    assert_eq!(world.token("prod"), token);
+}
+
+#[test]
+fn a_lost_answer_noted_by_a_clock_that_was_ahead_keeps_nobody_out() {
+    let world = World::logged_in(short_lived(300));
+    world.provider.misbehave(Endpoint::Token, Fault::ResetBeforeProcessing);
+    run_at(&world, "+1h", &["get", "prod"]).fails(6).says("response lost");
+    world.run(["get", "prod"]).ok();
+    assert!(world.provider.family_alive());
+}
+
+#[test]
+fn a_lost_answer_noted_by_a_clock_that_was_behind_is_no_reason_to_kill_what_is_in_use() {
+    let world = World::logged_in(short_lived(300));
+    let token = world.token("prod");
+    world.provider.misbehave(Endpoint::Token, Fault::ResetAfterProcessing);
+    run_at(&world, "-1h", &["get", "prod", "--no-cache"]).fails(6).says("response lost");
+    world.run(["get", "prod", "--no-cache"]).fails(6).says("response lost");
+    assert_eq!(world.token("prod"), token);
+    assert!(world.provider.is_access_live(&token));
+}

@@ -9,7 +9,7 @@ use std::sync::mpsc;
 use provider::{Approval, Endpoint, Fault, Settings, json};
 
 use crate::harness::{PATIENCE, Ran, World, short_lived};
-use crate::outside::{hinted, is_root, leave_out, new_identity, snapshot};
+use crate::outside::{hinted, is_root, leave_out, new_identity, sh, snapshot};
 
 /// Something that was mounted for a test, and goes with it.
 struct Mount {
@@ -135,6 +135,50 @@ fn the_room_that_an_entry_does_not_need_is_given_back() {
     world.store_login("prod");
     world.token("prod");
     assert!(std::fs::metadata(world.entry("prod").join("2.age")).unwrap().blocks() * 512 < 64 * 1024);
+}
+
+/// The number of files and folders that a disk has now.
+fn inodes(mount: &Mount) -> u64 {
+    let found = rustix::fs::statvfs(&mount.path).unwrap();
+    found.f_files - found.f_ffree
+}
+
+#[test]
+fn a_disk_with_few_inodes_shows_before_a_refresh_token_is_spent_or_not_at_all() {
+    let Some((world, mount)) = small(short_lived(300)) else { return };
+    let mut token = world.store_login("prod");
+    let mut worked = 0;
+    for spare in 0..4 {
+        let used = inodes(&mount);
+        sh(&format!("mount -o remount,nr_inodes={} '{}'", used + spare, mount.path.display()));
+        let ran = world.run(["get", "prod", "--no-cache"]);
+        if ran.code == 0 {
+            worked += 1;
+            assert!(world.provider.is_access_live(ran.stdout.trim_end()));
+        } else {
+            ran.fails(1).says("No space left").hides(&token);
+            assert_eq!(world.provider.presentations(&token), 0, "{spare} to spare");
+        }
+        sh(&format!("mount -o remount,nr_inodes={} '{}'", used + 100, mount.path.display()));
+        world.run(["get", "prod", "--no-cache"]).ok();
+        token = world.provider.newest_refresh_token().unwrap();
+        assert!(world.provider.is_refresh_live(&token));
+    }
+    assert!((1..4).contains(&worked), "{worked} of 4 worked");
+}
+
+#[test]
+fn a_disk_with_no_inode_to_spare_keeps_what_was_stored_before() {
+    let Some((world, mount)) = small(Settings::default()) else { return };
+    world.keep("one", "before");
+    let used = inodes(&mount);
+    sh(&format!("mount -o remount,nr_inodes={used} '{}'", mount.path.display()));
+    for name in ["one", "two"] {
+        world.feed(["store", name, "--kind", "secret", "--stdin"], "after").fails(1).says("No space left");
+    }
+    assert_eq!(world.token("one"), "before");
+    sh(&format!("mount -o remount,nr_inodes={} '{}'", used + 100, mount.path.display()));
+    world.keep("two", "after");
 }
 
 #[test]

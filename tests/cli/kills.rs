@@ -1,7 +1,6 @@
 //! Interrupted exchanges: whatever happens to the processes, no token is presented twice while that could do harm, and
 //! none is lost that reached us.
 
-use std::fs::File;
 use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
@@ -10,7 +9,7 @@ use std::time::Duration;
 use provider::{Endpoint, Fault, Rotation, Settings, json};
 use rustix::process::Signal;
 
-use crate::clock::{command_at, run_at};
+use crate::clock::run_at;
 use crate::harness::{PATIENCE, Ran, World, generations, short_lived};
 use crate::signals::{exchange_of, kill, kill_front, send, send_to_group, wait_for_lock, wait_until_blocked};
 
@@ -140,20 +139,6 @@ fn a_child_that_is_killed_is_told_as_a_lost_answer() {
     let front = in_flight(&world);
     kill(exchange_of(&front));
     Ran::from(front.wait_with_output().unwrap()).fails(6).says("response lost").says("was killed");
-}
-
-#[test]
-fn a_lock_that_is_not_had_in_time_is_exit_6_or_hands_out_what_lives() {
-    let world = World::logged_in(short_lived(300));
-    let token = world.token("prod");
-    let holder = File::options().read(true).write(true).open(world.entry("prod").join("lock")).unwrap();
-    holder.lock().unwrap();
-    let insisting = world.start(["get", "prod", "--no-cache"]);
-    let mut content = command_at(&world, "+250", &["get", "prod"]);
-    let content: Ran = content.output().unwrap().into();
-    assert_eq!(content.ok().says("has held the lock").stdout.trim_end(), token);
-    Ran::from(insisting.wait_with_output().unwrap()).fails(6).says("has held the lock");
-    assert_eq!(world.provider.count(Endpoint::Token), 1);
 }
 
 #[test]

@@ -210,6 +210,24 @@ fn certificates_beside_a_configuration_file_that_is_named_from_here_are_found() 
 }
 
 #[test]
+fn a_certificate_may_come_from_any_place_where_the_system_keeps_them() {
+    let stranger = Provider::start(Settings { tls: Tls::Good, ..Settings::default() });
+    for flags in [&[] as &[&str], &["--ca-file", "stranger.pem"]] {
+        let world = over_tls(Tls::Good, flags);
+        stranger.write_ca(world.folder.path().join("stranger.pem"));
+        let folder = world.folder.path().join("certificates");
+        std::fs::create_dir(&folder).unwrap();
+        world.provider.write_ca(folder.join("here.pem"));
+        for (variable, place) in [("SSL_CERT_FILE", folder.join("here.pem")), ("SSL_CERT_DIR", folder)] {
+            let mut command = world.command(["get", "prod", "--no-cache"]);
+            let answer = Ran::from(command.env(variable, place).output().unwrap()).ok();
+            assert!(world.provider.is_access_live(answer.stdout.trim()), "{flags:?} {variable}");
+        }
+        assert_eq!(world.provider.count(Endpoint::Token), 2);
+    }
+}
+
+#[test]
 fn an_unknown_certificate_authority_is_exit_6_with_the_reason() {
     stays_unsent(&over_tls(Tls::Good, &[]), 6).says("certificate").says("UnknownIssuer");
 }
@@ -227,6 +245,17 @@ fn a_certificate_for_another_name_is_exit_6_with_the_reason() {
 #[test]
 fn a_certificate_that_signed_itself_is_exit_6() {
     stays_unsent(&over_tls(Tls::SelfSignedUnknown, &TRUSTING), 6).says("certificate");
+}
+
+#[test]
+fn a_refresh_token_is_not_sent_over_a_connection_that_is_not_trusted_any_more() {
+    let world = over_tls(Tls::Good, &TRUSTING);
+    let cached = world.token("prod");
+    let token = world.provider.newest_refresh_token().unwrap();
+    world.edit_config(|text| text.lines().filter(|line| !line.starts_with("ca_file")).collect::<Vec<_>>().join("\n"));
+    insist(&world).fails(6).says("certificate").says("UnknownIssuer").hides(&token);
+    assert_eq!(world.provider.presentations(&token), 0);
+    assert_eq!(world.token("prod"), cached);
 }
 
 #[test]
@@ -276,11 +305,49 @@ fn a_refusal_after_a_lost_answer_is_no_riddle() {
     }
 }
 
+/// Every way in which an answer says nothing of a token that the provider has not even looked at.
+fn unheard() -> Vec<Fault> {
+    let statuses = [200, 204, 500, 502, 504, 520].map(Fault::status);
+    [Fault::ResetBeforeProcessing, Fault::Html, Fault::NotJson].into_iter().chain(statuses).collect()
+}
+
 #[test]
 fn a_request_that_was_lost_on_its_way_heals_when_the_cached_token_is_used_up() {
-    let world = facing([Fault::ResetBeforeProcessing]);
-    insist(&world).fails(6).says("response lost");
-    run_at(&world, "+400", &["get", "prod"]).ok();
+    for loss in unheard() {
+        let world = facing([loss.clone()]);
+        let token = world.provider.newest_refresh_token().unwrap();
+        insist(&world).fails(6).says("response lost");
+        insist(&world).fails(6).says("response lost");
+        assert_eq!(world.provider.presentations(&token), 1, "{loss:?}");
+        run_at(&world, "+400", &["get", "prod"]).ok();
+        assert_eq!(world.provider.presentations(&token), 2, "{loss:?}");
+        assert!(world.provider.family_alive(), "{loss:?}");
+    }
+}
+
+#[test]
+fn an_answer_of_a_hundred_megabytes_is_not_read() {
+    let world = facing([Fault::Huge(100_000_000)]);
+    let token = world.token("prod");
+    insist(&world).fails(6).says("response lost").says("larger than");
+    insist(&world).fails(6);
+    assert_eq!(world.provider.count(Endpoint::Token), 2);
+    assert!(world.provider.is_access_live(&token));
+}
+
+#[test]
+fn a_provider_that_loses_every_answer_is_asked_less_and_less() {
+    let world = World::logged_in(short_lived(300));
+    world.provider.misbehave_always(Endpoint::Token, Fault::ResetBeforeProcessing);
+    let token = world.provider.newest_refresh_token().unwrap();
+    for _ in 0..5 {
+        world.run(["refresh", "prod", "--force"]).fails(6).says("response lost");
+    }
+    assert_eq!(world.provider.presentations(&token), 5);
+    for _ in 0..3 {
+        world.run(["get", "prod"]).fails(6).says("response lost");
+    }
+    assert_eq!(world.provider.presentations(&token), 5);
 }
 
 #[test]
@@ -361,6 +428,80 @@ fn an_issuer_with_a_final_slash_will_do() {
 }
 
 // Odd answers.
+
+/// Answers that are written oddly, and are answers.
+fn odd_answers() -> Vec<Fault> {
+    let fields = [
+        ("token_type", json!("bEaReR")),
+        ("token_type", Value::Null),
+        ("expires_in", json!("300")),
+        ("expires_in", json!(299.9)),
+        ("expires_in", json!(-1)),
+        ("expires_in", json!(1e300)),
+        ("expires_in", json!("soon")),
+        ("expires_in", Value::Null),
+        ("expires_in", json!([300])),
+        ("scope", json!(["openid"])),
+        ("scope", Value::Null),
+        ("id_token", json!(7)),
+        ("refresh_expires_in", json!(-5)),
+        ("refresh_expires_in", json!("never")),
+        ("Header", Value::Null),
+    ];
+    let removed = ["token_type", "expires_in", "scope", "id_token"].map(Fault::remove);
+    let set = fields.map(|(field, value)| Fault::set(field, value));
+    let headers = Fault::WrongContentType("text/plain".to_owned());
+    set.into_iter().chain(removed).chain([headers]).collect()
+}
+
+#[test]
+fn odd_answers_are_answers_and_each_token_is_presented_once() {
+    for odd in odd_answers() {
+        let world = facing([odd.clone()]);
+        let first = world.provider.newest_refresh_token().unwrap();
+        let token = insist(&world).ok().stdout;
+        assert!(world.provider.is_access_live(token.trim_end()), "{odd:?}");
+        let second = world.provider.newest_refresh_token().unwrap();
+        insist(&world).ok();
+        let counts = [first, second].map(|token| world.provider.presentations(&token));
+        assert_eq!(counts, [1, 1], "{odd:?}");
+        assert!(world.provider.family_alive(), "{odd:?}");
+    }
+}
+
+#[test]
+fn an_answer_without_an_access_token_brings_its_refresh_token_all_the_same() {
+    for change in [Fault::remove("access_token"), Fault::set("access_token", Value::Null)] {
+        let world = facing([change]);
+        let first = world.provider.newest_refresh_token().unwrap();
+        insist(&world).fails(1).says("the refresh token is kept");
+        insist(&world).ok();
+        assert_eq!(world.provider.presentations(&first), 1);
+        assert!(world.provider.family_alive());
+    }
+}
+
+#[test]
+fn a_refresh_token_that_is_no_text_leaves_the_old_one_in_its_place() {
+    for value in [Value::Null, json!(""), json!(7)] {
+        let world = World::logged_in(Settings { rotation: Rotation::NewTextOldStillGood, ..short_lived(300) });
+        let first = world.provider.newest_refresh_token().unwrap();
+        world.provider.misbehave(Endpoint::Token, Fault::set("refresh_token", value));
+        world.token("prod");
+        insist(&world).ok();
+        assert_eq!(world.provider.presentations(&first), 2);
+    }
+}
+
+#[test]
+fn of_new_texts_whose_predecessors_still_work_the_newest_is_presented() {
+    let world = World::logged_in(Settings { rotation: Rotation::NewTextOldStillGood, ..short_lived(300) });
+    for _ in 0..4 {
+        let newest = world.provider.newest_refresh_token().unwrap();
+        insist(&world).ok();
+        assert_eq!(world.provider.presentations(&newest), 1);
+    }
+}
 
 /// The expiry of the token that an odd answer brings, seconds from now.
 fn life_after(change: Fault, settings: Settings) -> i64 {

@@ -67,6 +67,22 @@ fn a_refusal_is_tried_again_by_itself_after_a_quarter_of_an_hour() {
 }
 
 #[test]
+fn a_refusal_that_was_none_costs_a_quarter_of_an_hour_and_no_login() {
+    for fault in [Fault::oauth("invalid_grant"), Fault::oauth("invalid_request"), Fault::status(400)] {
+        let world = World::logged_in(short_lived(300));
+        let token = world.provider.newest_refresh_token().unwrap();
+        world.provider.misbehave(Endpoint::Token, fault);
+        for _ in 0..3 {
+            world.run(["get", "prod"]).fails(4);
+        }
+        assert_eq!(world.provider.presentations(&token), 1);
+        run_at(&world, "+16m", &["get", "prod"]).ok();
+        assert_eq!(world.provider.presentations(&token), 2);
+        assert!(world.provider.family_alive());
+    }
+}
+
+#[test]
 fn the_second_refusal_in_a_row_holds_for_an_hour() {
     let world = forgotten();
     world.run(["get", "prod"]).fails(4);

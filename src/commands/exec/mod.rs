@@ -121,7 +121,12 @@ fn texts(filled: &[Filled]) -> Vec<(&str, &OsStr)> {
 }
 
 /// Starts the command.
-fn start(command: &[OsString], cx: &Context, variables: &[(&str, &OsStr)], watch: &Watch) -> Result<Running, Failure> {
+pub(crate) fn start(
+    command: &[OsString],
+    cx: &Context,
+    variables: &[(&str, &OsStr)],
+    watch: &Watch,
+) -> Result<Running, Failure> {
     let Some((program, arguments)) = command.split_first() else {
         return Err(Failure::new(Kind::Usage, "there is no command to run").hint("put it behind `--`").with_code(OURS));
     };
@@ -138,7 +143,7 @@ fn start(command: &[OsString], cx: &Context, variables: &[(&str, &OsStr)], watch
 }
 
 /// Describes that nobody would tell us of signals and of the command's end.
-fn unwatched(error: &std::io::Error) -> Failure {
+pub(crate) fn unwatched(error: &std::io::Error) -> Failure {
     let failure = Failure::new(Kind::Failed, "cannot watch over a command, so none was started");
     failure.because(error.to_string()).hint("try again; see the limits with `ulimit -a`").with_code(OURS)
 }
@@ -165,6 +170,11 @@ fn attend(
             Err(RecvTimeoutError::Timeout) => {}
         }
     }
+    end_of(child)
+}
+
+/// Makes the end of a command ours.
+pub(crate) fn end_of(child: Running) -> Result<Outcome, Failure> {
     let code = child.exit_code();
     code.map(Outcome::Child).map_err(|error| {
         Failure::new(Kind::Failed, "cannot tell how the command ended").because(error.to_string()).with_code(OURS)

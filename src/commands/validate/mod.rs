@@ -1,7 +1,10 @@
 //! `validate`: is this token good, and why not. What is tested is never spent.
 //!
-//! `subject` decides what is asked of whom, `provider` asks it, `verdict` judges what a token says.
+//! `subject` decides what is asked of whom, `provider` asks it, `issued` and `admin` know tokens of our own, `verdict` judges what a token
+//! says.
 
+mod admin;
+mod issued;
 mod provider;
 mod subject;
 mod verdict;
@@ -17,6 +20,7 @@ use super::{Context, Outcome};
 use crate::error::{Failure, Kind};
 use crate::output::{Form, put_time};
 use crate::profile::{EntryName, SecureUrl};
+use crate::token::names::{Job, Owner, Service};
 use crate::token::time::{Lifetime, Timestamp};
 use verdict::{CheckedBy, Facts, Flaw, No, Reason};
 
@@ -26,13 +30,16 @@ const EXAMPLES: &str = "Examples:
   tokenkeep validate --entry prod --online
   tokenkeep validate --stdin --issuer https://auth.example.org/realms/main \\
       --audience https://api.example.org --scope read < token.txt
+  tokenkeep validate --stdin --job nightly-17 --event update < job-token.txt
+  tokenkeep validate --from-file admin.jwt --audience pipelines --event reset
 ";
 
 /// Tell whether a token is good, and why not
 ///
 /// A JWT is checked with the provider's public keys: signature, issuer, audience, times and scopes. Nothing can be read in
 /// an opaque token: only the provider knows it (--online). The provider is that of --issuer, of the entry or of the
-/// profile, never the one that a token names. Exit code 0 means good, 3 means no, 1 means that it cannot be told.
+/// profile, never the one that a token names. An admin token is checked with the keys that the ledger trusts, always for an
+/// --audience; a token that we issued is looked up in the ledger, and no vault is opened. Exit code 0 means good, 3 means no, 1 means that it cannot be told.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -62,6 +69,18 @@ pub(crate) struct Args {
     /// It must have one of these scopes (repeat for more)
     #[arg(long = "any-scope", value_name = "SCOPE")]
     any_scopes: Vec<String>,
+    /// It must be the token of this job, which must run
+    #[arg(long, value_name = "JOB", conflicts_with = "entry")]
+    job: Option<Job>,
+    /// It must speak for this owner
+    #[arg(long, value_name = "OWNER", conflicts_with = "entry")]
+    owner: Option<Owner>,
+    /// It must be for this service
+    #[arg(long, value_name = "SERVICE", conflicts_with = "entry")]
+    service: Option<Service>,
+    /// Its holder must be allowed to report this event of a job
+    #[arg(long, value_name = "EVENT", conflicts_with = "entry")]
+    event: Option<String>,
     /// It must live this much longer, like 5m
     #[arg(long, value_name = "TIME")]
     min_ttl: Option<Lifetime>,
@@ -111,6 +130,7 @@ fn line(facts: &Facts, now: Timestamp) -> String {
         CheckedBy::Signature => "its signature is the provider's",
         CheckedBy::Introspection => "the provider says so",
         CheckedBy::Refresh => "the provider has just given it",
+        CheckedBy::Ledger => "the ledger says so",
         CheckedBy::Expiry => "it is opaque: only its expiry is known here, --online asks the provider",
     };
     let subject = facts.claims.text("sub").map(|subject| format!(", subject {}", shown(subject)));
@@ -126,6 +146,7 @@ fn object(facts: &Facts) -> Value {
         "valid": true,
         "reason": null,
         "message": null,
+        "kind": facts.kind,
         "issuer": facts.issuer,
         "subject": claims.text("sub"),
         "client_id": claims.client(),
@@ -134,15 +155,34 @@ fn object(facts: &Facts) -> Value {
         "checked_by": facts.checked_by.name(),
     });
     put_time(&mut object, "expires", claims.expires_at());
+    put_introspection(&mut object, facts);
     object
+}
+
+/// Adds what is known of a good token in the words of RFC 7662 section 2.2, for programs that know introspection.
+fn put_introspection(object: &mut Value, facts: &Facts) {
+    let claims = &facts.claims;
+    let Some(fields) = object.as_object_mut() else { return };
+    fields.insert("active".to_owned(), json!(true));
+    fields.insert("token_type".to_owned(), json!("Bearer"));
+    fields.insert("iss".to_owned(), json!(facts.issuer));
+    fields.insert("aud".to_owned(), json!(claims.audiences()));
+    for name in ["sub", "username", "jti", "job", "service", "parent"] {
+        fields.insert(name.to_owned(), json!(claims.text(name)));
+    }
+    for name in ["exp", "iat", "nbf"] {
+        fields.insert(name.to_owned(), json!(claims.time(name).map(Timestamp::epoch)));
+    }
 }
 
 /// Describes a token that is not good to programs. Nothing that it says of itself is repeated as if it were true.
 fn refusal_object(no: &No) -> Value {
     let mut object = json!({
         "valid": false,
+        "active": false,
         "reason": no.reason.name(),
         "message": no.message,
+        "kind": null,
         "issuer": null,
         "subject": null,
         "client_id": null,
@@ -157,6 +197,7 @@ fn refusal_object(no: &No) -> Value {
 /// Turns a no into the failure that says so.
 fn refusal(no: No, entry: Option<&EntryName>) -> Failure {
     let hint = match (no.reason, entry) {
+        (_, None) if no.hint.is_some() => no.hint.unwrap_or_default(),
         (Reason::Issuer, _) => "if that is the right provider, name it: `tokenkeep validate --issuer URL`".to_owned(),
         (Reason::Scope, Some(name)) => format!("ask for a token that has it: `tokenkeep get {name} --scope SCOPE`"),
         (Reason::Audience, Some(name)) => format!("ask for a token for it: `tokenkeep get {name} --audience AUDIENCE`"),

@@ -1,8 +1,8 @@
 //! Which token is judged: that of an entry, which comes through the keeper, or one from elsewhere, which is never spent.
 
-use super::Args;
 use super::provider::Provider;
 use super::verdict::{CheckedBy, Demands, Facts, Flaw, Reason, cannot_tell, known_claims};
+use super::{Args, admin, issued};
 use crate::commands::Context;
 use crate::commands::target::{Handout, Target, TokenArgs};
 use crate::error::{Failure, Kind};
@@ -42,11 +42,21 @@ pub(super) fn judge_entry(cx: &Context, name: &EntryName, args: &Args) -> Result
 pub(super) fn judge_foreign(cx: &mut Context, args: &Args) -> Result<Facts, Flaw> {
     let demands = args.demands()?;
     args.source.check(cx)?;
-    let profile = named_profile(cx, args)?;
-    let issuer = trusted(args, profile.as_ref().map(|profile| &profile.issuer))?;
     let Some(token) = args.source.read(cx)? else {
         return Err(Failure::new(Kind::Usage, "there is no token to validate").into());
     };
+    if let Some(facts) = issued::judge(cx, args, token.secret())? {
+        return Ok(facts);
+    }
+    if let Some(facts) = admin::judge(cx, args, token.secret())? {
+        return Ok(facts);
+    }
+    let profile = named_profile(cx, args)?;
+    let issuer = match trusted(args, profile.as_ref().map(|profile| &profile.issuer)) {
+        Ok(issuer) => issuer,
+        Err(failure) => return Err(admin::refuse_foreign(cx, token.secret()).unwrap_or(failure.into())),
+    };
+    refuse_event(args)?;
     let provider = Provider::of(issuer, profile, args.ca_file.as_deref());
     let foreign = Foreign { cx, args, provider: &provider, demands };
     if !args.online || !provider.needs_secret() {
@@ -72,7 +82,7 @@ fn judge_stored(
     let provider = Provider::of(issuer, target.profile.clone(), args.ca_file.as_deref());
     if end.is_some() && !args.online && !claims::is_jwt(handout.secret()) {
         let claims = known_claims(None, end);
-        let facts = Facts { issuer: provider.issuer, claims, checked_by: CheckedBy::Expiry, notice: None };
+        let facts = Facts { checked_by: CheckedBy::Expiry, ..facts(&provider, claims) };
         demands.judge(&facts, cx.now())?;
         return Ok(facts);
     }
@@ -107,7 +117,7 @@ impl Login<'_> {
             Introspection::Active(claims) => {
                 let claims = match facts.checked_by {
                     CheckedBy::Signature => facts.claims,
-                    CheckedBy::Expiry | CheckedBy::Introspection | CheckedBy::Refresh => {
+                    CheckedBy::Expiry | CheckedBy::Introspection | CheckedBy::Refresh | CheckedBy::Ledger => {
                         claims.or_scopes(facts.claims.scopes().as_ref())
                     }
                 };
@@ -133,7 +143,7 @@ impl Login<'_> {
         } else {
             (known_claims(scopes.as_ref(), Some(end)), CheckedBy::Expiry)
         };
-        Ok((handout, Facts { issuer: provider.issuer.clone(), claims, checked_by, notice }))
+        Ok((handout, Facts { checked_by, notice, ..facts(provider, claims) }))
     }
 
     /// Refuses a token that does not have what is demanded.
@@ -207,21 +217,39 @@ impl Foreign<'_> {
 
     /// Refuses a token that does not have what is demanded.
     fn demanded(&self, claims: Claims, checked_by: CheckedBy) -> Result<Facts, Flaw> {
-        let facts = Facts { issuer: self.provider.issuer.clone(), claims, checked_by, notice: None };
+        let facts = Facts { checked_by, ..facts(self.provider, claims) };
         self.demands.judge(&facts, self.cx.now())?;
         Ok(facts)
     }
 }
 
+/// Takes what a provider's token says, as checked by its signature.
+fn facts(provider: &Provider, claims: Claims) -> Facts {
+    let issuer = provider.issuer.to_string();
+    Facts { kind: "provider", issuer, claims, checked_by: CheckedBy::Signature, notice: None }
+}
+
 impl Args {
     /// Returns what a good token must have.
-    fn demands(&self) -> Result<Demands, Failure> {
+    pub(super) fn demands(&self) -> Result<Demands, Failure> {
         let scopes = |texts: &[String]| {
             Scopes::parse(texts)
                 .map_err(|fault| Failure::from_error(Kind::Usage, &fault).hint("repeat --scope for each scope"))
         };
         let (all, any) = (scopes(&self.scopes)?, scopes(&self.any_scopes)?);
         Ok(Demands { audience: self.audience.clone(), all, any, min_ttl: self.min_ttl })
+    }
+}
+
+/// Refuses a provider's token for what only tokens of ours can have, whatever its scopes are.
+fn refuse_event(args: &Args) -> Result<(), Flaw> {
+    let no = |reason, message: &str| Err(Flaw::no(reason, message));
+    match (&args.event, &args.job, &args.owner, &args.service) {
+        (Some(_), ..) => no(Reason::Event, "only a job's token or an admin token can report an event"),
+        (None, Some(_), ..) => no(Reason::Job, "only a job's token, which we issue, or an admin token does for a job"),
+        (None, None, Some(_), _) => no(Reason::Owner, "only a token that we issue has an owner here"),
+        (None, None, None, Some(_)) => no(Reason::Service, "only a token that we issue is for a service"),
+        (None, None, None, None) => Ok(()),
     }
 }
 

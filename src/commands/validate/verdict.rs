@@ -4,7 +4,6 @@ use serde_json::{Map, Value, json};
 
 use crate::error::{Failure, Kind};
 use crate::idp::IdpError;
-use crate::profile::SecureUrl;
 use crate::token::claims::Claims;
 use crate::token::jwt::{self, Rejection};
 use crate::token::scopes::Scopes;
@@ -26,8 +25,10 @@ pub(super) struct Demands {
 /// What is known of a token, and from whom.
 #[derive(Debug)]
 pub(super) struct Facts {
-    /// The provider that was believed.
-    pub(super) issuer: SecureUrl,
+    /// Which kind of token it is: `provider`, or the word for one of our own.
+    pub(super) kind: &'static str,
+    /// Who issued it: the provider that was believed, or us.
+    pub(super) issuer: String,
     /// What the token says, or what the provider says of it.
     pub(super) claims: Claims,
     /// How it was checked.
@@ -47,6 +48,8 @@ pub(super) enum CheckedBy {
     Refresh,
     /// By the expiry that the provider named when it gave the token.
     Expiry,
+    /// By our own ledger, which issued it or trusts its key.
+    Ledger,
 }
 
 impl CheckedBy {
@@ -57,6 +60,7 @@ impl CheckedBy {
             Self::Introspection => "introspection",
             Self::Refresh => "refresh",
             Self::Expiry => "expiry",
+            Self::Ledger => "ledger",
         }
     }
 }
@@ -79,6 +83,8 @@ pub(super) struct No {
     pub(super) message: String,
     /// When the token's life ended, if that is why.
     pub(super) expires_at: Option<Timestamp>,
+    /// How to come by a good one, if that is not a matter of the provider.
+    pub(super) hint: Option<String>,
 }
 
 /// Why the answer is no.
@@ -102,6 +108,22 @@ pub(super) enum Reason {
     Scope,
     /// The provider says so.
     Inactive,
+    /// It was taken back.
+    Revoked,
+    /// Its holder may not report the event.
+    Event,
+    /// Nobody issued it.
+    Unknown,
+    /// Its job has ended.
+    Ended,
+    /// Nobody keeps its job running.
+    Lapsed,
+    /// It is another job's, or none's.
+    Job,
+    /// It speaks for somebody else.
+    Owner,
+    /// It is for another service, or for none.
+    Service,
 }
 
 impl Reason {
@@ -117,6 +139,14 @@ impl Reason {
             Self::MinTtl => "min_ttl",
             Self::Scope => "scope",
             Self::Inactive => "inactive",
+            Self::Revoked => "revoked",
+            Self::Event => "event",
+            Self::Unknown => "unknown",
+            Self::Ended => "ended",
+            Self::Lapsed => "lapsed",
+            Self::Job => "job",
+            Self::Owner => "owner",
+            Self::Service => "service",
         }
     }
 }
@@ -149,14 +179,14 @@ impl From<Rejection> for Flaw {
             Rejection::NotYetValid { .. } => (Reason::NotYetValid, None),
             Rejection::MissingScope(_) | Rejection::NoneOfScopes(_) => (Reason::Scope, None),
         };
-        Self::No(No { reason, message: rejection.to_string(), expires_at })
+        Self::No(No { reason, message: rejection.to_string(), expires_at, hint: None })
     }
 }
 
 impl Flaw {
     /// Says no for a reason that is not in the token's text.
     pub(super) fn no(reason: Reason, message: impl Into<String>) -> Self {
-        Self::No(No { reason, message: message.into(), expires_at: None })
+        Self::No(No { reason, message: message.into(), expires_at: None, hint: None })
     }
 }
 
@@ -169,7 +199,8 @@ impl Demands {
     /// Judges what is known of a token.
     pub(super) fn judge(&self, facts: &Facts, now: Timestamp) -> Result<(), Flaw> {
         let claims = &facts.claims;
-        if facts.checked_by != CheckedBy::Signature {
+        // of what a ledger or a signature vouches for nothing is hidden
+        if !matches!(facts.checked_by, CheckedBy::Signature | CheckedBy::Ledger) {
             self.refuse_to_guess(claims)?;
         }
         if let Some(audience) = &self.audience {
@@ -228,8 +259,8 @@ mod tests {
         let Value::Object(claims) = claims else { panic!("not an object") };
         let mut demands = Demands { audience: None, all: Scopes::default(), any: Scopes::default(), min_ttl: None };
         change(&mut demands);
-        let issuer = "https://a.example".parse().unwrap();
-        match demands.judge(&Facts { issuer, claims: Claims::new(claims), checked_by, notice: None }, NOW) {
+        let (kind, issuer, claims) = ("provider", "https://a.example".to_owned(), Claims::new(claims));
+        match demands.judge(&Facts { kind, issuer, claims, checked_by, notice: None }, NOW) {
             Ok(()) => "good",
             Err(Flaw::No(no)) => no.reason.name(),
             Err(Flaw::Failure(failure)) => failure.kind.name(),

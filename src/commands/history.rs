@@ -1,0 +1,198 @@
+//! `history`: what happened to issued tokens, admin tokens and admin keys.
+
+use serde_json::{Value, json};
+
+use super::token::AsArgs;
+use super::{Context, Outcome};
+use crate::error::{Failure, Kind};
+use crate::ledger::maintain::hex;
+use crate::ledger::query::{Cursor, Depth, Network, Page, Query, Record};
+use crate::output::{Form, put_time};
+use crate::token::names::{Job, Owner};
+use crate::token::text::escaped;
+use crate::token::time::{Lifetime, Timestamp};
+
+/// Examples of the command.
+const EXAMPLES: &str = "Examples:
+  tokenkeep history --limit 20
+  tokenkeep history --owner ada --since 7d --json
+  tokenkeep history --job nightly-17
+  tokenkeep history --id 4fXk2mQ9sTz7Lw1Rb8Nc3d --recursive
+";
+
+/// Show what happened to tokens, the newest first
+///
+/// Issues, first uses, changes, rotations, revocations, ends and denials, with who did it, where and when. With --limit the
+/// next page begins at the `next` cursor that is shown, and the one before at `previous`.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Of the token of this public id, and of its children
+    #[arg(long, value_name = "ID")]
+    id: Option<String>,
+    /// Of the children of this token alone
+    #[arg(long, value_name = "ID", conflicts_with = "id")]
+    parent_of: Option<String>,
+    /// Of their children, too, to the end
+    #[arg(long)]
+    recursive: bool,
+    /// Of the tokens of this owner
+    #[arg(long, value_name = "OWNER")]
+    owner: Option<Owner>,
+    /// By this actor: an owner, or `os:` and a user of the system
+    #[arg(long, value_name = "ACTOR")]
+    actor: Option<String>,
+    /// Of tokens of this kind; `admin` and `admin-key` are kinds, too
+    #[arg(long, value_name = "KIND")]
+    kind: Option<String>,
+    /// Of this job
+    #[arg(long, value_name = "JOB")]
+    job: Option<Job>,
+    /// Done on this machine
+    #[arg(long, value_name = "HOST")]
+    host: Option<String>,
+    /// Done from this address or network, like 192.0.2.0/24
+    #[arg(long, value_name = "ADDRESS")]
+    address: Option<Network>,
+    /// At this time or later: a time, or how long ago
+    #[arg(long, value_name = "TIME")]
+    since: Option<Moment>,
+    /// At this time or earlier: a time, or how long ago
+    #[arg(long, value_name = "TIME")]
+    until: Option<Moment>,
+    /// No more than so many
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    limit: Option<u32>,
+    /// The page at this place
+    #[arg(long, value_name = "CURSOR")]
+    cursor: Option<Cursor>,
+    #[command(flatten)]
+    acting: AsArgs,
+}
+
+/// A time in the past.
+#[derive(Clone, Copy, Debug)]
+enum Moment {
+    /// That time.
+    At(Timestamp),
+    /// So long ago.
+    Ago(Lifetime),
+}
+
+impl std::str::FromStr for Moment {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let at = || text.parse().map(Self::At);
+        text.parse().map(Self::Ago).or_else(|_| at()).map_err(|_| "not a time like 2026-12-31T23:59:59Z, or 7d")
+    }
+}
+
+impl Moment {
+    /// Returns the time.
+    fn time(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::At(time) => time,
+            Self::Ago(age) => Timestamp::from_epoch(now.epoch().saturating_sub_unsigned(age.as_seconds())),
+        }
+    }
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
+    let page = match args.acting.look(cx)? {
+        Some(acting) => {
+            let mut query = query(args, acting.by.at);
+            if !acting.actor.is_admin() {
+                let own = acting.actor.owner().map(str::to_owned);
+                if query.owner.is_some() && query.owner != own {
+                    return Err(Failure::new(Kind::Denied, "only an administrator may see the history of others")
+                        .hint("leave --owner out, or act with a token that has the scope `admin:token`"));
+                }
+                query.owner = own;
+            }
+            acting.ledger.history(&query)?
+        }
+        None => Page::default(),
+    };
+    match cx.printer.form {
+        Form::Json => cx.printer.objects(page.records.iter().map(object).collect())?,
+        Form::Text if page.records.is_empty() => cx.printer.notice("nothing happened that fits"),
+        Form::Text => {
+            let rows: Vec<_> = page.records.iter().map(row).collect();
+            cx.printer.table(&["TIME", "ACTION", "KIND", "TOKEN", "OWNER", "ACTOR", "WHAT"], &rows)?;
+        }
+    }
+    let places = [("next", page.next), ("previous", page.previous)];
+    for (name, cursor) in places.iter().filter_map(|(name, cursor)| cursor.map(|cursor| (name, cursor))) {
+        cx.printer.notice(&format!("{name}: --cursor {cursor}"));
+    }
+    Ok(Outcome::Done)
+}
+
+/// Says what is asked for.
+fn query(args: &Args, now: Timestamp) -> Query {
+    Query {
+        id: args.id.clone(),
+        parent_of: args.parent_of.clone(),
+        depth: if args.recursive { Depth::All } else { Depth::Children },
+        owner: args.owner.as_ref().map(ToString::to_string),
+        actor: args.actor.clone(),
+        kind: args.kind.clone(),
+        job: args.job.as_ref().map(ToString::to_string),
+        host: args.host.clone(),
+        network: args.address,
+        since: args.since.map(|since| since.time(now)),
+        until: args.until.map(|until| until.time(now)),
+        limit: args.limit,
+        cursor: args.cursor,
+    }
+}
+
+/// Describes a record to programs.
+fn object(record: &Record) -> Value {
+    let event = &record.event;
+    let old = event.old.as_deref().and_then(|old| serde_json::from_str::<Value>(old).ok());
+    let mut object = json!({
+        "number": record.number,
+        "action": record.action,
+        "token": event.token,
+        "kind": event.kind,
+        "owner": event.owner,
+        "name": event.name,
+        "scope": event.scopes,
+        "service": event.service,
+        "job": event.job,
+        "parent": event.parent,
+        "old": old,
+        "actor": record.actor,
+        "host": record.host,
+        "address": record.address.map(|address| address.to_string()),
+        "reason": event.reason,
+        "hash": hex(&record.hash),
+        // what comes behind this record
+        "cursor": format!("{}_{}", record.time.epoch(), record.number - 1),
+    });
+    put_time(&mut object, "time", Some(record.time));
+    put_time(&mut object, "expires", event.expires);
+    object
+}
+
+/// Describes a record to people.
+fn row(record: &Record) -> Vec<String> {
+    let event = &record.event;
+    let text = |text: &Option<String>| text.as_deref().map_or_else(|| "-".to_owned(), escaped);
+    let facts = [("job", &event.job), ("name", &event.name), ("service", &event.service)];
+    let facts = facts.iter().filter_map(|(label, fact)| fact.as_ref().map(|fact| format!("{label} {}", escaped(fact))));
+    let old = event.old.as_ref().map(|old| format!("before: {}", escaped(old)));
+    let what: Vec<_> = facts.chain(event.reason.as_deref().map(escaped)).chain(old).collect();
+    vec![
+        record.time.to_string(),
+        record.action.clone(),
+        text(&event.kind),
+        text(&event.token),
+        text(&event.owner),
+        escaped(&record.actor),
+        what.join(", "),
+    ]
+}

@@ -1,0 +1,139 @@
+//! `job-token authorize`: tells whether a token may report an event of a job.
+
+use serde_json::json;
+
+use crate::commands::admin_token::check::{self, Asked, Refused};
+use crate::commands::source::SourceArgs;
+use crate::commands::{Context, Outcome};
+use crate::error::{Failure, Kind};
+use crate::ledger::check::{Checked, Demands, Refusal};
+use crate::ledger::{By, Ledger};
+use crate::output::Form;
+use crate::secret::Secret;
+use crate::token::issued;
+use crate::token::names::{Job, Owner};
+
+/// Examples of the command.
+const EXAMPLES: &str = "Examples:
+  tokenkeep job-token authorize nightly-17 update --stdin < token.txt
+  tokenkeep job-token authorize nightly-17 finish --from-env TOKENKEEP_JOB_TOKEN
+  tokenkeep job-token authorize nightly-17 reset --from-file admin.jwt --audience pipelines
+";
+
+/// Tell whether a token may report an event of a job
+///
+/// An event needs the token of that very job, and the job must run; the administrators' events need an admin token. Both
+/// lists are in [policy] of config.toml. Exit code 0 means yes, 3 means no; a no is written into the job's history.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// The job
+    #[arg(value_name = "JOB")]
+    job: Job,
+    /// What it wants to report
+    #[arg(value_name = "EVENT")]
+    event: String,
+    #[command(flatten)]
+    source: SourceArgs,
+    /// The token must speak for this owner
+    #[arg(long, value_name = "OWNER")]
+    owner: Option<Owner>,
+    /// Who an admin token must be meant for
+    #[arg(long, value_name = "AUDIENCE")]
+    audience: Option<String>,
+}
+
+/// Runs the command.
+pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
+    args.source.check(cx)?;
+    let Some(text) = args.source.read(cx)? else {
+        return Err(Failure::new(Kind::Usage, "it is not said which token wants to do it")
+            .hint("give it with --stdin, --from-file, --from-env or --from-fd"));
+    };
+    let by = cx.by();
+    let mut ledger = cx.present_ledger(&by)?;
+    if check::is_ours(cx, ledger.as_ref(), text.secret())? {
+        return admin(args, cx, ledger.as_mut(), text.secret());
+    }
+    let answer = match (issued::read(text.secret()), ledger) {
+        (Err(misread), _) => Err(Checked::Refused(misread.into())),
+        (Ok(_), None) => Err(Checked::Refused(Refusal::Unknown)),
+        (Ok(shown), Some(mut ledger)) => ask(args, cx, (&mut ledger, &shown), &by),
+    };
+    match answer {
+        Ok(actor) => yes(args, cx, &actor),
+        Err(Checked::Refused(refusal)) => Err(no(args, cx, &refusal)?),
+        Err(Checked::Ledger(error)) => Err(error.into()),
+    }
+}
+
+/// Asks about an admin token, which does for every job and every event.
+fn admin(
+    args: &Args,
+    cx: &mut Context,
+    ledger: Option<&mut Ledger>,
+    token: &Secret<String>,
+) -> Result<Outcome, Failure> {
+    let asked = Asked { audience: args.audience.as_deref(), job: Some(args.job.as_str()), event: Some(&args.event) };
+    match check::check(cx, ledger, token, asked) {
+        Ok(accepted) => yes(args, cx, &accepted.actor()),
+        Err(Refused::Failed(failure)) => Err(failure),
+        Err(refused) => {
+            say_no(args, cx, &refused.to_string())?;
+            Err(Failure::from(refused).while_doing(not_allowed(args)))
+        }
+    }
+}
+
+/// Says yes, and to whom.
+fn yes(args: &Args, cx: &mut Context, actor: &str) -> Result<Outcome, Failure> {
+    if cx.printer.form == Form::Json {
+        let (job, event) = (args.job.as_str(), &args.event);
+        cx.printer.object(json!({"authorized": true, "job": job, "event": event, "actor": actor}))?;
+    }
+    cx.printer.notice(&format!("yes: {actor} may report `{}` of job `{}`", args.event, args.job));
+    Ok(Outcome::Done)
+}
+
+/// Asks the ledger about a token of ours; returns whom it speaks for.
+fn ask(
+    args: &Args,
+    cx: &Context,
+    (ledger, shown): (&mut Ledger, &issued::Presented),
+    by: &By,
+) -> Result<String, Checked> {
+    let settings = cx.settings().map_err(|_| Refusal::Unknown)?;
+    let demands = Demands {
+        job: Some(args.job.as_str()),
+        event: Some((settings.policy(), &args.event)),
+        owner: args.owner.as_ref().map(Owner::as_str),
+        ..Demands::default()
+    };
+    ledger.check(shown, &demands, by).map(|token| token.owner)
+}
+
+/// Says no, and why.
+fn no(args: &Args, cx: &mut Context, refusal: &Refusal) -> Result<Failure, Failure> {
+    say_no(args, cx, &refusal.to_string())?;
+    let hint = match refusal {
+        Refusal::Event(crate::token::policy::EventRefusal::AdminOnly { .. }) => {
+            "an administrator mints a token for it: `tokenkeep admin-token mint --audience AUDIENCE`".to_owned()
+        }
+        _ => format!("see how the job stands: `tokenkeep job-token list --all --job {}`", args.job),
+    };
+    Ok(Failure::new(Kind::No, not_allowed(args)).because(refusal.to_string()).hint(hint))
+}
+
+/// Says no to programs.
+fn say_no(args: &Args, cx: &mut Context, reason: &str) -> Result<(), Failure> {
+    if cx.printer.form == Form::Json {
+        let (job, event) = (args.job.as_str(), &args.event);
+        cx.printer.object(json!({"authorized": false, "job": job, "event": event, "reason": reason}))?;
+    }
+    Ok(())
+}
+
+/// Says no to people.
+fn not_allowed(args: &Args) -> String {
+    format!("the token may not report `{}` of job `{}`", args.event.escape_debug(), args.job)
+}

@@ -1,0 +1,50 @@
+//! `job-token end`: ends a job, and its token with it.
+
+use serde_json::json;
+
+use super::{JobArgs, grace};
+use crate::commands::{Context, Outcome};
+use crate::error::Failure;
+use crate::output::Form;
+use crate::token::time::Lifetime;
+
+/// Examples of the command.
+const EXAMPLES: &str = "Examples:
+  tokenkeep job-token end nightly-17
+  tokenkeep job-token end nightly-17 --grace 5m --grace-scope clean:scratch
+";
+
+/// End a job, and its token with it
+///
+/// Type it on every way out of a job: success, failure, cancel. A job that has ended already is no error.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    #[command(flatten)]
+    job: JobArgs,
+    /// How long some scopes stay good, for a clean-up
+    #[arg(long, value_name = "TIME", requires = "grace_scopes")]
+    grace: Option<Lifetime>,
+    /// Which scopes these are (repeat for more)
+    #[arg(long = "grace-scope", visible_alias = "scope", value_name = "SCOPE", requires = "grace")]
+    grace_scopes: Vec<String>,
+}
+
+/// Runs the command.
+pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
+    let by = cx.by();
+    let grace = grace(args.grace, &args.grace_scopes)?;
+    let grace = grace.as_ref().map(|(length, scopes)| (*length, scopes));
+    let job = args.job.job.as_str();
+    let ended = cx.ledger(&by)?.end_job((job, args.job.owner()), grace, &by)?;
+    if cx.printer.form == Form::Json {
+        let ids: Vec<_> = ended.iter().map(|token| token.id.as_str()).collect();
+        cx.printer.object(json!({"job": job, "ended": ids}))?;
+    }
+    cx.printer.notice(&match ended.len() {
+        0 => format!("job `{job}` had ended before"),
+        1 => format!("job `{job}` has ended, and its token with it"),
+        count => format!("job `{job}` has ended, and {count} tokens with it"),
+    });
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,142 @@
+//! `tokenkeep job-token`: tokens that are worth something only while their job runs.
+
+mod authorize;
+mod end;
+mod issue;
+mod list;
+mod renew;
+mod revoke;
+mod run;
+
+use super::{Context, Outcome};
+use crate::error::Failure;
+use crate::host::machine;
+use crate::ledger::job::{JobAsk, Present};
+use crate::token::names::{Job, Owner};
+use crate::token::scopes::Scopes;
+use crate::token::time::Lifetime;
+
+/// Examples of the whole group.
+const EXAMPLES: &str = "Examples:
+  tokenkeep job-token run nightly-17 -- ./job
+  tokenkeep job-token issue nightly-17 --scope read --lease 5m
+  tokenkeep job-token authorize nightly-17 update --stdin < token.txt
+  tokenkeep job-token end nightly-17
+";
+
+/// Issue tokens for jobs, and check what jobs may do with them
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES, disable_help_subcommand = true)]
+pub(crate) struct Args {
+    /// What to do
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What can be done with job tokens.
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Begin a job, and print its token
+    Issue(issue::Args),
+    /// Say that a job still runs
+    Renew(renew::Args),
+    /// End a job, and its token with it
+    End(end::Args),
+    /// Run a command as a job, with its token in its environment
+    Run(Box<run::Args>),
+    /// Tell whether a token may report an event of a job
+    Authorize(authorize::Args),
+    /// Take a job's token back
+    Revoke(revoke::Args),
+    /// List jobs and their tokens
+    List(list::Args),
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
+    match &args.command {
+        Command::Issue(args) => issue::run(args, cx),
+        Command::Renew(args) => renew::run(args, cx),
+        Command::End(args) => end::run(args, cx),
+        Command::Run(args) => run::run(args, cx),
+        Command::Authorize(args) => authorize::run(args, cx),
+        Command::Revoke(args) => revoke::run(args, cx),
+        Command::List(args) => list::run(args, cx),
+    }
+}
+
+/// What a new job token is to be.
+#[derive(clap::Args)]
+pub(super) struct AskArgs {
+    /// The job: a name that the pipeline gives it
+    #[arg(value_name = "JOB")]
+    job: Job,
+    /// Whom the token speaks for [default: the user of this machine]
+    #[arg(long, value_name = "OWNER")]
+    owner: Option<Owner>,
+    /// What it may do (repeat for more)
+    #[arg(long = "scope", value_name = "SCOPE")]
+    scopes: Vec<String>,
+    /// How long the job may take at most [default: `job_ttl`, 24h]
+    #[arg(long, value_name = "TIME")]
+    ttl: Option<Lifetime>,
+    /// How long some scopes stay good after the end, for a clean-up
+    #[arg(long, value_name = "TIME", requires = "grace_scopes")]
+    grace: Option<Lifetime>,
+    /// Which scopes these are (repeat for more)
+    #[arg(long = "grace-scope", value_name = "SCOPE", requires = "grace")]
+    grace_scopes: Vec<String>,
+    /// Make a new token in the place of the present one, whoever holds the job
+    #[arg(long)]
+    rotate: bool,
+}
+
+impl AskArgs {
+    /// Says what is wanted.
+    fn ask(&self, cx: &Context, lease: Option<Lifetime>) -> Result<JobAsk, Failure> {
+        let stated = super::issued::scopes(&self.scopes)?;
+        super::issued::known(cx, &stated)?;
+        let grace = grace(self.grace, &self.grace_scopes)?;
+        Ok(JobAsk {
+            owner: self.owner.as_ref().map_or_else(machine::user, ToString::to_string),
+            job: self.job.to_string(),
+            scopes: if self.scopes.is_empty() { None } else { Some(stated) },
+            ttl: positive(self.ttl.unwrap_or(cx.settings()?.job_ttl()), "--ttl")?,
+            lease: lease.map(|lease| positive(lease, "--lease")).transpose()?,
+            grace,
+            present: if self.rotate { Present::Rotate } else { Present::Keep },
+        })
+    }
+}
+
+/// Which job of whom.
+#[derive(clap::Args)]
+pub(super) struct JobArgs {
+    /// The job
+    #[arg(value_name = "JOB")]
+    job: Job,
+    /// The token of this owner alone [default: of all]
+    #[arg(long, value_name = "OWNER")]
+    owner: Option<Owner>,
+}
+
+impl JobArgs {
+    /// Returns the owner that is named.
+    fn owner(&self) -> Option<&str> {
+        self.owner.as_ref().map(Owner::as_str)
+    }
+}
+
+/// Reads what stays good after the end.
+fn grace(length: Option<Lifetime>, scopes: &[String]) -> Result<Option<(Lifetime, Scopes)>, Failure> {
+    length.map(|length| Ok((length, super::issued::scopes(scopes)?))).transpose()
+}
+
+/// Refuses a time that is none.
+fn positive(time: Lifetime, flag: &str) -> Result<Lifetime, Failure> {
+    if time > Lifetime::seconds(0) {
+        return Ok(time);
+    }
+    Err(Failure::new(crate::error::Kind::Usage, format!("{flag} 0s would be over before it begins"))
+        .hint(format!("give some time: `{flag} 5m`")))
+}

@@ -1,0 +1,111 @@
+//! `job-token run`: runs a command as a job, with its token in its environment, and ends the job with it.
+
+use std::ffi::{OsStr, OsString};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+
+use super::AskArgs;
+use crate::commands::exec::{self, OURS};
+use crate::commands::variables::check_variable;
+use crate::commands::{Context, Outcome};
+use crate::error::Failure;
+use crate::host::child::{ChildEvent, Running, Watch};
+use crate::ledger::Ledger;
+use crate::ledger::job::{Issued, RUN_LEASE, Renewal};
+use crate::ledger::token::Token;
+use crate::token::time::Lifetime;
+
+/// How often the lease is renewed: twice it may fail or be late.
+const RENEW_EVERY: Lifetime = Lifetime::seconds(RUN_LEASE.as_seconds() / 3);
+
+/// Where the command finds its token.
+const VARIABLE: &str = "TOKENKEEP_JOB_TOKEN";
+
+/// Examples of the command.
+const EXAMPLES: &str = "Examples:
+  tokenkeep job-token run nightly-17 -- ./job
+  tokenkeep job-token run nightly-17 --scope read --ttl 2h --var JOB_TOKEN -- make nightly
+";
+
+/// Run a command as a job, with its token in its environment
+///
+/// The token is good as long as the command runs, and not longer than --ttl. It ends on every way out; if this program is
+/// killed or the machine fails, within 60 seconds. Signals are passed on. The exit code is the command's, or 128+N if
+/// signal N killed it; 127 if it was not found, 126 if it cannot be run, 125 if it was never started. No vault is needed.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    #[command(flatten)]
+    ask: AskArgs,
+    /// The variable that holds the token
+    #[arg(long, value_name = "VAR", default_value = VARIABLE)]
+    var: String,
+    /// The command and its arguments, behind `--`
+    #[arg(last = true, required = true, value_name = "CMD")]
+    command: Vec<OsString>,
+}
+
+/// Runs the command.
+pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
+    check_variable(&args.var).map_err(|failure| failure.with_code(OURS))?;
+    let (sender, events) = mpsc::channel();
+    // before there is a token: a signal must not leave it behind
+    let watch = Watch::begin(&sender).map_err(|error| exec::unwatched(&error))?;
+    let (mut ledger, issued) = begin(args, cx).map_err(|failure| failure.with_code(OURS))?;
+    let token = issued.token.clone();
+    let variables = [(args.var.as_str(), OsStr::new(issued.text.expose()))];
+    let started = exec::start(&args.command, cx, &variables, &watch);
+    drop(issued);
+    let ran = started.and_then(|child| {
+        attend(cx, &child, &events, (&mut ledger, &token));
+        exec::end_of(child)
+    });
+    if let Err(error) = ledger.end_run(&token, &cx.by()) {
+        // the command has run: its exit code is the answer, and the lease ends the token
+        let why = Failure::from(error).one_line();
+        cx.printer.say(&format!("the token of the job cannot be ended now, and ends with its lease: {why}"));
+    }
+    ran
+}
+
+/// Begins the job.
+fn begin(args: &Args, cx: &mut Context) -> Result<(Ledger, Issued), Failure> {
+    let ask = args.ask.ask(cx, Some(RUN_LEASE))?;
+    let by = cx.by();
+    let mut ledger = cx.ledger(&by)?;
+    let issued = ledger.begin_run(&ask, &by)?;
+    Ok((ledger, issued))
+}
+
+/// Waits for the command's end, passes signals on, and renews the lease meanwhile.
+fn attend(cx: &mut Context, child: &Running, events: &Receiver<ChildEvent>, (ledger, token): (&mut Ledger, &Token)) {
+    let (mut due, mut held) = (cx.now().after(RENEW_EVERY), Renewal::Held);
+    loop {
+        match events.recv_timeout(RENEW_EVERY.into()) {
+            Ok(ChildEvent::Ended) | Err(RecvTimeoutError::Disconnected) => return,
+            Ok(ChildEvent::Signal(signal)) => child.pass_on(signal),
+            Err(RecvTimeoutError::Timeout) => due = cx.now(),
+        }
+        if held == Renewal::Held && cx.now() >= due {
+            due = cx.now().after(RENEW_EVERY);
+            held = renew(cx, ledger, token);
+        }
+    }
+}
+
+/// Renews the lease, and says so when it is not ours any more.
+fn renew(cx: &mut Context, ledger: &mut Ledger, token: &Token) -> Renewal {
+    match ledger.renew_run(token, &cx.by()) {
+        Ok(Renewal::Held) => Renewal::Held,
+        Ok(Renewal::Lost) => {
+            cx.printer.notice(
+                "the token of the job is good no more: it was ended, revoked or taken over, or its time is over",
+            );
+            Renewal::Lost
+        }
+        Err(error) => {
+            let why = Failure::from(error).one_line();
+            cx.printer.notice(&format!("cannot renew the lease of the job, and will try again: {why}"));
+            Renewal::Held
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! `maintain`: closes what is over, sweeps what nobody holds any more, and cuts history. For cron.
+
+use serde_json::json;
+
+use super::{Context, Outcome};
+use crate::error::Failure;
+use crate::output::Form;
+use crate::token::time::Lifetime;
+
+/// Examples of the command.
+const EXAMPLES: &str = "Examples:
+  tokenkeep maintain
+  tokenkeep maintain --history-days 90 --json
+  5 * * * *  tokenkeep maintain --quiet
+";
+
+/// Close expired tokens, sweep orphans, cut history; for cron
+///
+/// A token is good no more at its own second, whether this runs or not. Of history and of closed tokens the last year stays;
+/// what is cut leaves one record that holds the last hash, so that the chain can still be checked.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// How many days of history and of closed tokens stay
+    #[arg(long, value_name = "DAYS", default_value_t = 365)]
+    history_days: u32,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
+    let mut by = cx.by();
+    let Some(mut ledger) = cx.present_ledger(&by)? else {
+        cx.printer.notice("there is no ledger yet, so nothing to maintain");
+        return Ok(Outcome::Done);
+    };
+    "<maintenance>".clone_into(&mut by.actor);
+    let keep = Lifetime::seconds(u64::from(args.history_days) * 86_400);
+    let done = ledger.maintain(keep, &by)?;
+    if cx.printer.form == Form::Json {
+        cx.printer.object(json!({
+            "expired": done.expired,
+            "swept": done.swept,
+            "forgotten": done.forgotten,
+            "cut": done.cut,
+        }))?;
+    }
+    cx.printer.notice(&format!(
+        "{} expired, {} orphaned jobs swept, {} old tokens forgotten, {} records cut",
+        done.expired, done.swept, done.forgotten, done.cut
+    ));
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,103 @@
+//! Who acts: the owner of a token that is shown for it, else the user of the operating system who can write the ledger.
+
+use crate::commands::Context;
+use crate::commands::source::SourceArgs;
+use crate::error::{Failure, Kind};
+use crate::ledger::check::{Checked, Demands};
+use crate::ledger::rights::Actor;
+use crate::ledger::token::Token;
+use crate::ledger::{By, Ledger, LedgerError};
+use crate::token::issued;
+
+/// Whose rights are used.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[group(multiple = false)]
+pub(in crate::commands) struct AsArgs {
+    /// Act with the rights of the token in this variable
+    #[arg(long, value_name = "VAR")]
+    as_from_env: Option<String>,
+    /// Act with the rights of the token on standard input
+    #[arg(long)]
+    as_stdin: bool,
+}
+
+/// An open ledger, and who acts on it.
+pub(in crate::commands) struct Acting {
+    /// The ledger.
+    pub(in crate::commands) ledger: Ledger,
+    /// Whose rights are used.
+    pub(in crate::commands) actor: Actor,
+    /// What history says.
+    pub(in crate::commands) by: By,
+}
+
+impl AsArgs {
+    /// Opens the ledger, made if there is none, and finds out who acts.
+    pub(in crate::commands) fn begin(&self, cx: &mut Context) -> Result<Acting, Failure> {
+        let by = cx.by();
+        let ledger = cx.ledger(&by)?;
+        self.act(cx, ledger, by)
+    }
+
+    /// Opens the ledger that is there, and finds out who looks; `None` if there is none.
+    pub(in crate::commands) fn look(&self, cx: &mut Context) -> Result<Option<Acting>, Failure> {
+        let by = cx.by();
+        let ledger = cx.present_ledger(&by)?;
+        ledger.map(|ledger| self.act(cx, ledger, by)).transpose()
+    }
+
+    /// Finds out who acts. Rights are checked before anything is looked up.
+    fn act(&self, cx: &mut Context, mut ledger: Ledger, mut by: By) -> Result<Acting, Failure> {
+        let source = SourceArgs { stdin: self.as_stdin, from_env: self.as_from_env.clone(), ..SourceArgs::default() };
+        source.check(cx)?;
+        let Some(token) = good_token(&source, cx, &mut ledger, &by)? else {
+            return Ok(Acting { ledger, actor: Actor::System, by });
+        };
+        by.actor.clone_from(&token.owner);
+        match Actor::of(token.clone()) {
+            Ok(actor) => Ok(Acting { ledger, actor, by }),
+            Err(error) => Err(deny(&mut ledger, &token, error, &by)),
+        }
+    }
+}
+
+impl Acting {
+    /// Turns what the ledger says into a failure; a denial is written into the history of the token that acted.
+    pub(in crate::commands) fn answer<T>(&mut self, answer: Result<T, LedgerError>) -> Result<T, Failure> {
+        match (answer, &self.actor) {
+            (Ok(done), _) => Ok(done),
+            (Err(error), Actor::Owner(token)) => Err(deny(&mut self.ledger, token, error, &self.by)),
+            (Err(error), Actor::System) => Err(error.into()),
+        }
+    }
+}
+
+/// Writes a denial down, and returns the failure.
+fn deny(ledger: &mut Ledger, token: &Token, error: LedgerError, by: &By) -> Failure {
+    if let LedgerError::Denied(why) = &error
+        && let Err(unwritten) = ledger.record_denial(token, why, by)
+    {
+        return unwritten.into();
+    }
+    error.into()
+}
+
+/// Reads a token from a source and checks that it is good; `None` if no source is named.
+pub(super) fn good_token(
+    source: &SourceArgs,
+    cx: &mut Context,
+    ledger: &mut Ledger,
+    by: &By,
+) -> Result<Option<Token>, Failure> {
+    let Some(text) = source.read(cx)? else { return Ok(None) };
+    let checked = issued::read(text.secret())
+        .map_err(|misread| Checked::Refused(misread.into()))
+        .and_then(|shown| ledger.check(&shown, &Demands::default(), by));
+    match checked {
+        Ok(token) => Ok(Some(token)),
+        Err(Checked::Ledger(error)) => Err(error.into()),
+        Err(Checked::Refused(refusal)) => Err(Failure::new(Kind::No, "the token that was given is not good")
+            .because(refusal.to_string())
+            .hint("see how tokens stand with `tokenkeep token list --all`")),
+    }
+}

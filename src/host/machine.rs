@@ -1,0 +1,83 @@
+//! The machine and who uses it: its name, its randomness, the user, the address somebody came from, kinds of file systems.
+
+use std::io;
+use std::net::IpAddr;
+use std::path::Path;
+
+use super::{Environment, process};
+
+/// Fills a buffer from the operating system's generator.
+pub(super) fn random(buffer: &mut [u8]) -> io::Result<()> {
+    let mut filled = 0;
+    while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        filled += rustix::rand::getrandom(rest, rustix::rand::GetRandomFlags::empty())?;
+    }
+    Ok(())
+}
+
+/// Returns the name of this machine.
+pub(crate) fn name() -> String {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    if name.is_empty() { "localhost".to_owned() } else { name }
+}
+
+/// Returns the user whose process this is: the name in the user database, else the number. Variables are not asked: whoever
+/// runs a command can set them.
+pub(crate) fn user() -> String {
+    let number = process::user_number().to_string();
+    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let name_of = |line: &str| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)? == number).then(|| name.to_owned())
+    };
+    users.lines().find_map(name_of).unwrap_or(number)
+}
+
+/// Returns the address from which somebody logged in to this machine, if that is known.
+pub(crate) fn remote_address(env: &Environment) -> Option<IpAddr> {
+    let connection = env.text("SSH_CONNECTION").or_else(|| env.text("SSH_CLIENT"))?;
+    connection.split_whitespace().next()?.parse().ok()
+}
+
+/// Tells whether a path lies on a file system that several machines share.
+pub(crate) fn is_on_network(path: &Path) -> bool {
+    /// What `statfs` calls them (linux/magic.h): NFS, SMB, CIFS, SMB2, CODA, NCP, AFS, Ceph, Lustre, GPFS.
+    const SHARED: [u64; 10] = [
+        0x6969,
+        0x517b,
+        0xff53_4d42,
+        0xfe53_4d42,
+        0x7375_7245,
+        0x564c,
+        0x5346_414f,
+        0x00c3_6400,
+        0x0bd0_0bd0,
+        0x4750_4653,
+    ];
+    // the type of the field differs from machine to machine; the magic numbers have 32 bits
+    let kind = |stat: rustix::fs::StatFs| u64::try_from(stat.f_type & 0xffff_ffff).unwrap_or(0);
+    rustix::fs::statfs(path).is_ok_and(|stat| SHARED.contains(&kind(stat)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use super::*;
+
+    #[test]
+    fn random_bytes_differ() {
+        let (mut one, mut other) = ([0; 32], [0; 32]);
+        random(&mut one).unwrap();
+        random(&mut other).unwrap();
+        assert!(one != other && one != [0; 32]);
+    }
+
+    #[test]
+    fn the_first_word_of_a_connection_is_the_address() {
+        let env = |value: &str| [(OsString::from("SSH_CONNECTION"), OsString::from(value))].into_iter().collect();
+        assert_eq!(remote_address(&env("192.0.2.7 50122 10.0.0.1 22")), "192.0.2.7".parse().ok());
+        assert_eq!(remote_address(&env("nowhere")), None);
+    }
+}

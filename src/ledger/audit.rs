@@ -1,0 +1,370 @@
+//! Audit: the ledger against its own rules, and the chain of its history. One alert for each thing that is wrong.
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::change::{self, Closing};
+use super::history::{self, Action, Event, Hash, Head};
+use super::maintain::{SWEEP_AFTER, hex};
+use super::named::edit;
+use super::query::COLUMNS;
+use super::token::{self, Token};
+use super::{By, Ledger, LedgerError};
+use crate::token::scopes::Scopes;
+use crate::token::time::Timestamp;
+use crate::token::words::words;
+
+words! {
+    /// What can be wrong.
+    Check {
+        /// The database's own structure is damaged.
+        Database "database"
+        /// A row cannot be read.
+        Unreadable "unreadable"
+        /// A live token's time is over since long.
+        Overdue "overdue"
+        /// A job's lease lapsed since long.
+        NotRunning "not-running"
+        /// A lease belongs to no live job.
+        StrayLease "stray-lease"
+        /// A child lives longer than its parent.
+        Outlives "outlives-parent"
+        /// A live child has no live parent.
+        Orphan "orphan"
+        /// A token is its own ancestor.
+        Cycle "cycle"
+        /// Two live tokens have one name, or one job.
+        Duplicate "duplicate"
+        /// A scope is not among those that are known.
+        UnknownScope "unknown-scope"
+        /// A live token is not what history says of it.
+        Differs "differs-from-history"
+        /// Nobody wrote down that it was issued.
+        Unrecorded "unrecorded"
+        /// The chain of history is broken.
+        Chain "chain"
+    }
+}
+
+/// Something that is wrong.
+#[derive(Clone, Debug)]
+pub(crate) struct Alert {
+    /// What.
+    pub(crate) check: Check,
+    /// With which token.
+    pub(crate) token: Option<String>,
+    /// In words.
+    pub(crate) message: String,
+    /// Whether it was mended.
+    pub(crate) mended: Mended,
+}
+
+/// Whether something that is wrong was mended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mended {
+    /// It was.
+    Yes,
+    /// It was not, or cannot be.
+    No,
+}
+
+/// What an audit may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fix {
+    /// Mend what can be mended.
+    Yes,
+    /// Look only.
+    No,
+}
+
+/// Whether history still holds what it held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Tampered {
+    /// The record of that number has another hash.
+    #[error("the record of that number has another hash: history was rewritten")]
+    Differs,
+    /// There is no such record any more, and it is newer than what is there.
+    #[error("history ends before that number: records were removed from its end")]
+    Shorter,
+    /// It was cut.
+    #[error("history was cut beyond that number, so it cannot be compared; keep a newer head")]
+    Cut,
+}
+
+impl Ledger {
+    /// Returns the number and hash of the newest record.
+    pub(crate) fn head(&self) -> Result<Head, LedgerError> {
+        history::head(&self.db)
+    }
+
+    /// Compares history with a number and hash that were kept elsewhere.
+    pub(crate) fn compare(&self, number: i64, hash: &Hash) -> Result<Result<(), Tampered>, LedgerError> {
+        let read = |row: &rusqlite::Row<'_>| row.get::<_, Hash>(0);
+        let found = self.db.query_row("SELECT hash FROM history WHERE number = ?1", [number], read).optional()?;
+        let head = self.head()?;
+        Ok(match found {
+            Some(found) if found == *hash => Ok(()),
+            Some(_) => Err(Tampered::Differs),
+            None if number == 0 && *hash == [0; 32] => Ok(()),
+            None if number > head.number => Err(Tampered::Shorter),
+            None => Err(Tampered::Cut),
+        })
+    }
+
+    /// Checks everything, and mends what it may.
+    pub(crate) fn audit(&mut self, known: Option<&Scopes>, fix: Fix, by: &By) -> Result<Vec<Alert>, LedgerError> {
+        let mut alerts = damage(&self.db)?;
+        if alerts.is_empty() {
+            alerts.extend(broken_chain(&self.db)?);
+            alerts.extend(unreadable(&self.db)?);
+            let check = |db: &Connection| check_tokens(db, known, fix, by);
+            // whoever only looks needs no right to write
+            alerts.extend(if fix == Fix::Yes { self.write(check)? } else { check(&self.db)? });
+        }
+        Ok(alerts)
+    }
+}
+
+/// Begins an alert about a token.
+fn alert(check: Check, token: &Token, message: impl Into<String>, mended: Mended) -> Alert {
+    Alert { check, token: Some(token.id.to_string()), message: message.into(), mended }
+}
+
+/// Looks for damage that SQLite itself sees.
+fn damage(db: &Connection) -> Result<Vec<Alert>, LedgerError> {
+    let mut found = Vec::new();
+    for pragma in ["PRAGMA quick_check(20)", "PRAGMA foreign_key_check"] {
+        let mut select = db.prepare(pragma)?;
+        let mut rows = select.query([])?;
+        while let Some(row) = rows.next()? {
+            let text = match row.get_ref(0)? {
+                rusqlite::types::ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned(),
+                _ => "a row of another form".to_owned(),
+            };
+            if text == "token" {
+                // a parent that is not there: told below, as an orphan
+                continue;
+            }
+            if text != "ok" {
+                found.push(Alert { check: Check::Database, token: None, message: text, mended: Mended::No });
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Follows the chain from its beginning, or from where it was cut.
+fn broken_chain(db: &Connection) -> Result<Vec<Alert>, LedgerError> {
+    let broken = |message: String| Alert { check: Check::Chain, token: None, message, mended: Mended::No };
+    let mut select = db.prepare(&format!("SELECT {COLUMNS} FROM history ORDER BY number"))?;
+    let mut rows = select.query([])?;
+    let (mut before, mut anchor, mut alerts) = (history::BEGINNING, None, Vec::new());
+    while let Some(row) = rows.next()? {
+        let mut values = (0..17).map(|column| row.get(column)).collect::<rusqlite::Result<Vec<Value>>>()?;
+        let (number, hash): (i64, Hash) = (row.get(0)?, row.get(17)?);
+        let action: String = row.get(2)?;
+        if before.number == 0 && number > 1 && action == Action::Cut.word() {
+            anchor = Some(format!("cut up to number {number}:{}", hex(&hash)));
+            before = Head { number, hash };
+            continue;
+        }
+        if number != before.number + 1 {
+            alerts.push(broken(format!("records are missing between {} and {number}", before.number)));
+        } else if history::chain(&before.hash, &values) != hash {
+            alerts.push(broken(format!("record {number} was changed, or the one before it")));
+        }
+        let reason = values.pop();
+        if action == Action::Cut.word()
+            && matches!((&reason, &anchor), (Some(Value::Text(said)), Some(cut)) if said == cut)
+        {
+            anchor = None;
+        }
+        before = Head { number, hash };
+        if alerts.len() >= 20 {
+            break;
+        }
+    }
+    if anchor.is_some() {
+        alerts.push(broken("history begins with a cut that no later record tells of".to_owned()));
+    }
+    Ok(alerts)
+}
+
+/// Looks for rows that this program did not write.
+fn unreadable(db: &Connection) -> Result<Vec<Alert>, LedgerError> {
+    let mut select = db.prepare(token::SELECT)?;
+    let rows = select.query_map([], token::read)?;
+    let mut alerts = Vec::new();
+    for row in rows {
+        let message = match row {
+            Ok(Ok(_)) => continue,
+            Ok(Err(error)) => error.to_string(),
+            Err(error) => error.to_string(),
+        };
+        alerts.push(Alert { check: Check::Unreadable, token: None, message, mended: Mended::No });
+    }
+    Ok(alerts)
+}
+
+/// Checks the live tokens.
+fn check_tokens(db: &Connection, known: Option<&Scopes>, fix: Fix, by: &By) -> Result<Vec<Alert>, LedgerError> {
+    let mut alerts = Vec::new();
+    let mut closing = |check: Check, which: &str, message: &str| -> Result<(), LedgerError> {
+        for token in readable(db, which, by.at)? {
+            let mended = mend(fix, || {
+                if token::one(db, "t.serial = ?1 AND t.state = 'live'", &[&token.serial])?.is_some() {
+                    let how = if check == Check::Overdue || check == Check::NotRunning {
+                        Closing::Expire
+                    } else {
+                        Closing::Revoke
+                    };
+                    change::close(db, by, &token, how, Some("an audit found it"))?;
+                }
+                Ok(())
+            })?;
+            alerts.push(alert(check, &token, message, mended));
+        }
+        Ok(())
+    };
+    let hour = SWEEP_AFTER.as_seconds();
+    let overdue = format!("t.state = 'live' AND t.expires <= ?1 - {hour}");
+    closing(
+        Check::Overdue,
+        &overdue,
+        "its time is over for more than an hour; `tokenkeep maintain` closes such tokens",
+    )?;
+    let lapsed =
+        format!("t.state = 'live' AND l.until <= ?1 - {hour} AND (t.expires IS NULL OR t.expires > ?1 - {hour})");
+    closing(Check::NotRunning, &lapsed, "its job does not run any more: its lease lapsed more than an hour ago")?;
+    closing(
+        Check::Cycle,
+        &format!("t.state = 'live' AND t.serial IN ({CYCLES}) AND ?1 > 0"),
+        "it is its own ancestor",
+    )?;
+    closing(
+        Check::Orphan,
+        "t.state = 'live' AND ?1 > 0 AND (t.kind IN ('notebook', 'internal', 'oidc')) AND NOT EXISTS (
+           SELECT 1 FROM token p WHERE p.serial = t.parent AND p.state = 'live')",
+        "it has no live parent",
+    )?;
+    alerts.extend(outliving(db, fix, by)?);
+    alerts.extend(stray_leases(db, fix)?);
+    alerts.extend(differing(db, by.at)?);
+    alerts.extend(known.map(|known| unknown_scopes(db, known, by.at)).transpose()?.unwrap_or_default());
+    alerts.extend(duplicates(db)?);
+    let mended = alerts.iter().filter(|alert| alert.mended == Mended::Yes).count();
+    if mended > 0 {
+        let reason = Some(format!("an audit mended {mended} things"));
+        history::append(db, by, Action::Fix, Event { reason, ..Event::default() })?;
+    }
+    Ok(alerts)
+}
+
+/// The rows that are their own ancestors.
+const CYCLES: &str = "
+WITH RECURSIVE up (start, serial) AS (
+  SELECT serial, parent FROM token WHERE parent IS NOT NULL
+  UNION SELECT u.start, t.parent FROM up u JOIN token t ON t.serial = u.serial WHERE t.parent IS NOT NULL
+)
+SELECT start FROM up WHERE start = serial";
+
+/// Finds tokens, without those that cannot be read: they are told of on their own. `?1` is the time.
+fn readable(db: &Connection, which: &str, now: Timestamp) -> Result<Vec<Token>, LedgerError> {
+    let mut select = db.prepare(&format!("{} WHERE {which}", token::SELECT))?;
+    let rows = select.query_map([now.epoch()], token::read)?;
+    let mut found = Vec::new();
+    for row in rows {
+        found.extend(row?.ok());
+    }
+    Ok(found)
+}
+
+/// Mends something, if that is wanted.
+fn mend(fix: Fix, act: impl FnOnce() -> Result<(), LedgerError>) -> Result<Mended, LedgerError> {
+    if fix == Fix::No {
+        return Ok(Mended::No);
+    }
+    act().map(|()| Mended::Yes)
+}
+
+/// Looks for children that outlive their parents; mended, they end with them.
+fn outliving(db: &Connection, fix: Fix, by: &By) -> Result<Vec<Alert>, LedgerError> {
+    let which = "t.state = 'live' AND ?1 > 0 AND EXISTS (SELECT 1 FROM token p WHERE p.serial = t.parent
+                   AND p.expires IS NOT NULL AND (t.expires IS NULL OR t.expires > p.expires))";
+    let mut alerts = Vec::new();
+    for child in readable(db, which, by.at)? {
+        let end = "SELECT p.expires FROM token t JOIN token p ON p.serial = t.parent WHERE t.serial = ?1";
+        let end: i64 = db.query_row(end, [child.serial], |row| row.get(0))?;
+        let shorter = Token { expires: Some(Timestamp::from_epoch(end)), ..child.clone() };
+        let mended = mend(fix, || edit(db, &child, &shorter, Some("an audit found it"), by).map(drop))?;
+        alerts.push(alert(Check::Outlives, &child, "it would outlive its parent", mended));
+    }
+    Ok(alerts)
+}
+
+/// Looks for leases that nobody needs; mended, they are gone.
+fn stray_leases(db: &Connection, fix: Fix) -> Result<Vec<Alert>, LedgerError> {
+    let which = "l.holder IS NOT NULL AND (t.state <> 'live' OR t.kind <> 'job') AND ?1 = 0";
+    let mut alerts = Vec::new();
+    for token in readable(db, which, Timestamp::from_epoch(0))? {
+        let mended =
+            mend(fix, || Ok(db.execute("DELETE FROM lease WHERE token = ?1", params![token.serial]).map(drop)?))?;
+        alerts.push(alert(Check::StrayLease, &token, "a lease is left of a job that has ended", mended));
+    }
+    Ok(alerts)
+}
+
+/// Looks for live tokens that are not what history says, or of which it says nothing although it reaches back far enough.
+fn differing(db: &Connection, now: Timestamp) -> Result<Vec<Alert>, LedgerError> {
+    let mut alerts = Vec::new();
+    let said = "EXISTS (SELECT 1 FROM history h WHERE h.token = t.id AND h.action IN ('issue', 'edit'))";
+    let cut = "EXISTS (SELECT 1 FROM history h WHERE h.action = 'cut')";
+    let which = format!("t.state = 'live' AND ?1 > 0 AND NOT {said} AND NOT {cut}");
+    for token in readable(db, &which, now)? {
+        alerts.push(alert(Check::Unrecorded, &token, "history does not tell that it was issued", Mended::No));
+    }
+    let which = "t.state = 'live' AND ?1 > 0 AND EXISTS (
+        SELECT 1 FROM history h WHERE h.number = (SELECT max(number) FROM history
+          WHERE token = t.id AND action IN ('issue', 'edit'))
+        AND (h.kind IS NOT t.kind OR h.owner IS NOT t.owner OR h.name IS NOT t.name OR h.scopes IS NOT t.scopes
+          OR h.expires IS NOT t.expires OR h.job IS NOT t.job OR h.service IS NOT t.service))";
+    for token in readable(db, which, now)? {
+        alerts.push(alert(Check::Differs, &token, "it is not what its history says", Mended::No));
+    }
+    Ok(alerts)
+}
+
+/// Looks for scopes that the settings do not know.
+fn unknown_scopes(db: &Connection, known: &Scopes, now: Timestamp) -> Result<Vec<Alert>, LedgerError> {
+    let mut alerts = Vec::new();
+    for token in readable(db, "t.state = 'live' AND t.scopes <> '' AND ?1 > 0", now)? {
+        if let Some(scope) = token.scopes.iter().find(|scope| !known.contains(scope)) {
+            let message = format!("its scope `{scope}` is not among known_scopes");
+            alerts.push(alert(Check::UnknownScope, &token, message, Mended::No));
+        }
+    }
+    Ok(alerts)
+}
+
+/// Looks for what the unique indexes forbid: they may be damaged or gone.
+fn duplicates(db: &Connection) -> Result<Vec<Alert>, LedgerError> {
+    let mut alerts = Vec::new();
+    let both = [
+        (
+            "name",
+            "SELECT owner || ' ' || name FROM token NOT INDEXED WHERE state = 'live' AND name IS NOT NULL GROUP BY owner, name HAVING count(*) > 1",
+        ),
+        (
+            "job",
+            "SELECT owner || ' ' || job FROM token NOT INDEXED WHERE state = 'live' AND job IS NOT NULL GROUP BY owner, job HAVING count(*) > 1",
+        ),
+    ];
+    for (what, sql) in both {
+        let mut select = db.prepare(sql)?;
+        for which in select.query_map([], |row| row.get::<_, String>(0))? {
+            let message = format!("several live tokens have one owner and {what}: {}", which?.escape_debug());
+            alerts.push(Alert { check: Check::Duplicate, token: None, message, mended: Mended::No });
+        }
+    }
+    Ok(alerts)
+}

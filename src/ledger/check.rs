@@ -1,0 +1,233 @@
+//! Checking a token: whether it is one of ours, good, and enough for what is demanded. The answer cannot be overlooked:
+//! what is not accepted is an error.
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::history::{self, Action};
+use super::token::{self, Standing, Token};
+use super::{By, Ledger, LedgerError};
+use crate::token::issued::{Misread, Presented, TokenKind};
+use crate::token::policy::{EventRefusal, Holder, Policy};
+use crate::token::scopes::Scopes;
+use crate::token::time::{Lifetime, Timestamp};
+
+/// How often at most it is written down that a token was used, or refused for one reason.
+const STAMP_EVERY: Lifetime = Lifetime::seconds(60);
+
+/// What a token must be and have.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Demands<'a> {
+    /// The job it must be for.
+    pub(crate) job: Option<&'a str>,
+    /// The event its job must be allowed to report, and who decides that.
+    pub(crate) event: Option<(&'a Policy, &'a str)>,
+    /// Whom it must speak for.
+    pub(crate) owner: Option<&'a str>,
+    /// The service it must be for.
+    pub(crate) service: Option<&'a str>,
+    /// Scopes that it must all have.
+    pub(crate) all: Scopes,
+    /// Scopes of which it must have one.
+    pub(crate) any: Scopes,
+    /// How much life it must have left.
+    pub(crate) min_ttl: Option<Lifetime>,
+}
+
+/// Why a token is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refusal {
+    /// It is no whole token of ours.
+    #[error(transparent)]
+    Misread(#[from] Misread),
+    /// The ledger does not know it.
+    #[error("nobody issued it: the ledger does not know it")]
+    Unknown,
+    /// Its job has ended.
+    #[error("its job ended at {0}")]
+    Ended(Timestamp),
+    /// It was taken back.
+    #[error("it was revoked at {0}")]
+    Revoked(Timestamp),
+    /// Its time is over.
+    #[error("it expired at {0}")]
+    Expired(Timestamp),
+    /// Nobody keeps its job running.
+    #[error("its job does not run: nobody has renewed its lease since {0}")]
+    Lapsed(Timestamp),
+    /// It is not a job's.
+    #[error("it is a {0} token, and a job's is needed")]
+    NotAJobs(TokenKind),
+    /// It is another job's.
+    #[error("it is for another job")]
+    WrongJob,
+    /// Its job may not report this.
+    #[error(transparent)]
+    Event(#[from] EventRefusal),
+    /// Its job has ended, and what is left is not for events.
+    #[error("its job has ended; until {until} it is good for `{scopes}` alone, and for no event")]
+    OnlyGrace {
+        /// Until when.
+        until: Timestamp,
+        /// What it is good for.
+        scopes: Scopes,
+    },
+    /// It speaks for somebody else.
+    #[error("it speaks for somebody else than `{0}`")]
+    WrongOwner(String),
+    /// It is for another service, or for none.
+    #[error("it is not for the service `{0}`")]
+    WrongService(String),
+    /// It lacks a scope.
+    #[error("it does not have the scope `{0}`")]
+    MissingScope(String),
+    /// It has none of some scopes.
+    #[error("it has none of the scopes `{0}`")]
+    NoneOfScopes(Scopes),
+    /// It lives shorter than was demanded.
+    #[error("it lives only {left} more, not {least}")]
+    TooShort {
+        /// How long it lives.
+        left: Lifetime,
+        /// How long it should.
+        least: Lifetime,
+    },
+}
+
+/// Why there is no token that is good.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Checked {
+    /// The answer is no.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// There is no answer.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
+impl From<rusqlite::Error> for Checked {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Ledger(error.into())
+    }
+}
+
+impl Demands<'_> {
+    /// Judges a token that the ledger knows.
+    fn judge(&self, token: &Token, now: Timestamp) -> Result<(), Refusal> {
+        let grace = match token.standing(now) {
+            Standing::Good => None,
+            Standing::Grace { .. } => token.grace.as_ref(),
+            Standing::Ended { at } => return Err(Refusal::Ended(at)),
+            Standing::Revoked { at } => return Err(Refusal::Revoked(at)),
+            Standing::Expired { at } => return Err(Refusal::Expired(at)),
+            Standing::Lapsed { at } => return Err(Refusal::Lapsed(at)),
+        };
+        self.judge_job(token)?;
+        if let Some(owner) = self.owner.filter(|owner| *owner != token.owner) {
+            return Err(Refusal::WrongOwner(owner.to_owned()));
+        }
+        if let Some(service) = self.service.filter(|service| token.service.as_deref() != Some(service)) {
+            return Err(Refusal::WrongService(service.to_owned()));
+        }
+        match (self.event, grace) {
+            (Some(_), Some(grace)) => {
+                return Err(Refusal::OnlyGrace { until: grace.until, scopes: grace.scopes.clone() });
+            }
+            (Some((policy, event)), None) => policy.permit(event, Holder::Job)?,
+            (None, _) => {}
+        }
+        let scopes = grace.map_or(&token.scopes, |grace| &grace.scopes);
+        if let Some(missing) = self.all.iter().find(|scope| !scopes.contains(scope)) {
+            return Err(Refusal::MissingScope(missing.to_owned()));
+        }
+        if !self.any.is_empty() && !self.any.iter().any(|scope| scopes.contains(scope)) {
+            return Err(Refusal::NoneOfScopes(self.any.clone()));
+        }
+        let left = token.good_until().map(|end| end.since(now));
+        match left.zip(self.min_ttl) {
+            Some((left, least)) if left < least => Err(Refusal::TooShort { left, least }),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Judges whether it is the job's token, where a job's is demanded.
+    fn judge_job(&self, token: &Token) -> Result<(), Refusal> {
+        if (self.job.is_some() || self.event.is_some()) && token.job.is_none() {
+            return Err(Refusal::NotAJobs(token.kind));
+        }
+        match self.job {
+            Some(job) if token.job.as_deref() != Some(job) => Err(Refusal::WrongJob),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+impl Ledger {
+    /// Checks a token against what is demanded, and writes down what came of it. It is an error not to be accepted.
+    pub(crate) fn check(&mut self, shown: &Presented, demands: &Demands<'_>, by: &By) -> Result<Token, Checked> {
+        let Some(token) = token::by_id(&self.db, &shown.id)? else { return Err(Refusal::Unknown.into()) };
+        let known = shown.digest.is(&token.digest) && shown.kind == token.kind;
+        let judged = if known { demands.judge(&token, by.at) } else { Err(Refusal::Unknown) };
+        let written = match &judged {
+            Ok(()) => self.stamp_use(&token, by),
+            Err(Refusal::Unknown) => self.stamp_denial(&token, "the public id is known, the secret is wrong", by),
+            Err(refusal) => self.stamp_denial(&token, &refusal.to_string(), by),
+        };
+        // the answer does not depend on whether it can be written down: who can only read must be able to check
+        match written {
+            Ok(()) | Err(LedgerError::ReadOnly(_) | LedgerError::Busy) => {}
+            Err(error) => return Err(error.into()),
+        }
+        judged.map(|()| token).map_err(Checked::Refused)
+    }
+
+    /// Writes down that an accepted token did not do for what somebody wanted.
+    pub(crate) fn record_denial(&mut self, token: &Token, reason: &str, by: &By) -> Result<(), LedgerError> {
+        self.stamp_denial(token, reason, by)
+    }
+
+    /// Writes down that a token was accepted; its first use is history.
+    fn stamp_use(&mut self, token: &Token, by: &By) -> Result<(), LedgerError> {
+        if token.last_used.is_some_and(|last| by.at.since(last) < STAMP_EVERY && last <= by.at) {
+            return Ok(());
+        }
+        let stamp = |db: &Connection| {
+            let first: bool = db.query_row(
+                "UPDATE token SET last_used = ?2 WHERE serial = ?1
+                 RETURNING NOT EXISTS (SELECT 1 FROM history WHERE token = token.id AND action = 'use')",
+                params![token.serial, by.at.epoch()],
+                |row| row.get(0),
+            )?;
+            if first {
+                history::append(db, by, Action::Use, token.event())?;
+            }
+            Ok(())
+        };
+        // that a token was used may be lost when the machine fails; that it was issued or revoked may not
+        self.write_soon(stamp)
+    }
+
+    /// Writes down that a token was refused, unless the same was written within the last minute.
+    fn stamp_denial(&mut self, token: &Token, reason: &str, by: &By) -> Result<(), LedgerError> {
+        let newest =
+            "SELECT action, time, reason FROM history WHERE token = ?1 ORDER BY time DESC, number DESC LIMIT 1";
+        let read =
+            |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get(1)?, row.get::<_, Option<String>>(2)?));
+        let last = self.db.query_row(newest, [token.id.as_str()], read).optional()?;
+        let is_same = last.is_some_and(|(action, time, words)| {
+            let time = Timestamp::from_epoch(time);
+            action == Action::Deny.word()
+                && words.as_deref() == Some(reason)
+                && time <= by.at
+                && by.at.since(time) < STAMP_EVERY
+        });
+        if is_same {
+            return Ok(());
+        }
+        self.write_soon(|db| {
+            db.execute("UPDATE token SET last_denied = ?2 WHERE serial = ?1", params![token.serial, by.at.epoch()])?;
+            let mut event = token.event();
+            event.reason = Some(reason.to_owned());
+            history::append(db, by, Action::Deny, event).map(drop)
+        })
+    }
+}

@@ -1,0 +1,127 @@
+//! Maintenance: expired tokens are closed together with their children, orphaned jobs swept, old rows and history cut.
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::change::{self, Closing};
+use super::history::{self, Action, Event, Hash};
+use super::token;
+use super::{By, Ledger, LedgerError};
+use crate::token::time::{Lifetime, Timestamp};
+
+/// How long after its lease lapsed a job is swept: a laptop that slept may still wake up and go on.
+pub(super) const SWEEP_AFTER: Lifetime = Lifetime::seconds(3_600);
+
+/// How many tokens are closed, or rows removed, in one transaction: others wait no longer than for one of these.
+const BATCH: i64 = 500;
+
+/// What was done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Maintained {
+    /// Tokens whose time is over, and their children.
+    pub(crate) expired: usize,
+    /// Jobs whose runner is gone.
+    pub(crate) swept: usize,
+    /// Rows of tokens that were closed long ago.
+    pub(crate) forgotten: usize,
+    /// Records of history that were cut.
+    pub(crate) cut: usize,
+}
+
+impl Ledger {
+    /// Brings the ledger up to date, and forgets what is older than `keep`.
+    pub(crate) fn maintain(&mut self, keep: Lifetime, by: &By) -> Result<Maintained, LedgerError> {
+        let mut done = Maintained::default();
+        let expired = "t.state = 'live' AND t.expires <= ?1 LIMIT ?2";
+        done.expired = self.close_all(expired, by.at, None, by)?;
+        let swept = "t.state = 'live' AND l.until <= ?1 LIMIT ?2";
+        let before = Timestamp::from_epoch(by.at.epoch().saturating_sub_unsigned(SWEEP_AFTER.as_seconds()));
+        done.swept = self.close_all(swept, before, Some("its runner is gone"), by)?;
+        let old = Timestamp::from_epoch(by.at.epoch().saturating_sub_unsigned(keep.as_seconds()));
+        loop {
+            let forgotten = self.write(|db| forget(db, old))?;
+            done.forgotten += forgotten;
+            if forgotten == 0 {
+                break;
+            }
+        }
+        done.cut = self.write(|db| cut(db, old, by))?;
+        self.db.execute_batch("PRAGMA optimize")?;
+        // somebody may be reading: then the log goes back another time
+        self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        Ok(done)
+    }
+
+    /// Closes all tokens that a condition holds for, some at a time.
+    fn close_all(&mut self, which: &str, time: Timestamp, reason: Option<&str>, by: &By) -> Result<usize, LedgerError> {
+        let mut closed = 0;
+        loop {
+            let batch = self.write(|db| {
+                let mut count = 0;
+                for token in token::many(db, which, &[&time.epoch(), &BATCH])? {
+                    // its parent may have taken it along a moment ago
+                    if token::one(db, "t.serial = ?1 AND t.state = 'live'", &[&token.serial])?.is_some() {
+                        count += change::close(db, by, &token, Closing::Expire, reason)?;
+                    }
+                }
+                Ok(count)
+            })?;
+            closed += batch;
+            if batch == 0 {
+                return Ok(closed);
+            }
+        }
+    }
+}
+
+/// Removes rows that were closed long ago and have no children; admin tokens, too. History still tells of them.
+fn forget(db: &Connection, old: Timestamp) -> Result<usize, LedgerError> {
+    let tokens = db.execute(
+        "DELETE FROM token WHERE serial IN (
+           SELECT t.serial FROM token t WHERE t.closed < ?1 AND (t.grace_until IS NULL OR t.grace_until < ?1)
+             AND NOT EXISTS (SELECT 1 FROM token c WHERE c.parent = t.serial) LIMIT ?2)",
+        params![old.epoch(), BATCH],
+    )?;
+    let mints = "DELETE FROM mint WHERE jti IN (SELECT jti FROM mint WHERE exp < ?1 LIMIT ?2)";
+    let mints = db.execute(mints, params![old.epoch(), BATCH])?;
+    let taken = "DELETE FROM revocation WHERE jti IN (SELECT jti FROM revocation WHERE time < ?1 LIMIT ?2)";
+    let taken = db.execute(taken, params![old.epoch(), BATCH])?;
+    Ok(tokens + mints + taken)
+}
+
+/// Removes the records before a time. The last of them becomes one that holds the hash it had, so that the chain goes on
+/// from there, and a new record at the end says what was cut.
+fn cut(db: &Connection, old: Timestamp, by: &By) -> Result<usize, LedgerError> {
+    // numbers, not times: a clock that was set back must leave no hole
+    let first_kept = "SELECT min(number) FROM history WHERE time >= ?1";
+    let first_kept: Option<i64> = db.query_row(first_kept, [old.epoch()], |row| row.get(0))?;
+    let last = "SELECT number, hash, action FROM history WHERE ?1 IS NULL OR number < ?1 ORDER BY number DESC LIMIT 1";
+    let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, Hash>(1)?, row.get::<_, String>(2)?));
+    let Some((number, hash, action)) = db.query_row(last, [first_kept], read).optional()? else { return Ok(0) };
+    if action == Action::Cut.word() && is_first(db, number)? {
+        return Ok(0);
+    }
+    let count = db.execute("DELETE FROM history WHERE number <= ?1", [number])?;
+    let anchor = format!("everything up to number {number} was cut; this is the hash it had");
+    db.execute(
+        "INSERT INTO history (number, time, action, actor, host, reason, hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        params![number, old.epoch(), Action::Cut.word(), by.actor, by.host, anchor, hash],
+    )?;
+    let reason = Some(format!("cut up to number {number}:{}", hex(&hash)));
+    history::append(db, by, Action::Cut, Event { reason, ..Event::default() })?;
+    Ok(count.saturating_sub(1))
+}
+
+/// Tells whether nothing comes before a record.
+fn is_first(db: &Connection, number: i64) -> Result<bool, LedgerError> {
+    Ok(db.query_row("SELECT NOT EXISTS (SELECT 1 FROM history WHERE number < ?1)", [number], |row| row.get(0))?)
+}
+
+/// Writes a hash as text.
+pub(crate) fn hex(hash: &Hash) -> String {
+    use std::fmt::Write as _;
+    hash.iter().fold(String::new(), |mut text, byte| {
+        // writing to a String cannot fail
+        write!(text, "{byte:02x}").ok();
+        text
+    })
+}

@@ -1,0 +1,274 @@
+//! The ledger: the tokens we issued, who did what to them, and who may mint admin tokens. Digests and facts, never a text.
+//!
+//! One SQLite file. What happens to a token and the history record of it are one transaction ([`Ledger::write`]). Nothing
+//! here needs the vault, so who only checks tokens holds no secret. Time and actor are arguments.
+
+pub(crate) mod admin;
+pub(crate) mod admin_checks;
+pub(crate) mod audit;
+mod change;
+pub(crate) mod check;
+pub(crate) mod child;
+pub(crate) mod history;
+pub(crate) mod job;
+pub(crate) mod list;
+pub(crate) mod maintain;
+pub(crate) mod named;
+mod open;
+pub(crate) mod query;
+pub(crate) mod rights;
+mod schema;
+pub(crate) mod stats;
+pub(crate) mod token;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use crate::host::files::FileFault;
+use crate::token::issued::TokenKind;
+use crate::token::scopes::Scopes;
+use crate::token::time::{Lifetime, Timestamp};
+pub(crate) use history::By;
+
+/// Fills a buffer with random bytes: the host's.
+pub(crate) type Random = fn(&mut [u8]) -> io::Result<()>;
+
+/// What can be wrong with a ledger, or with what was asked of it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LedgerError {
+    /// There is none.
+    #[error("there is no ledger at {}", path.display())]
+    Missing {
+        /// Where it would be.
+        path: PathBuf,
+    },
+    /// Several machines share its file system, whose locks cannot be relied upon.
+    #[error("the ledger {} lies on a network file system", path.display())]
+    OnNetwork {
+        /// Where it is.
+        path: PathBuf,
+    },
+    /// Anybody could write it, so anybody could issue tokens.
+    #[error("the ledger {} can be written by everybody", path.display())]
+    OpenToAll {
+        /// The file or its folder.
+        path: PathBuf,
+    },
+    /// The file is no ledger.
+    #[error("{} is not a ledger", path.display())]
+    NotALedger {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A later version of the program wrote it.
+    #[error("the ledger has schema {found}; this version of tokenkeep knows {known}")]
+    Newer {
+        /// The schema of the file.
+        found: u32,
+        /// The newest that we know.
+        known: u32,
+    },
+    /// Somebody else writes to it for longer than anybody should.
+    #[error("the ledger is busy: another process has been writing to it for too long")]
+    Busy,
+    /// It can be read and not written.
+    #[error("the ledger cannot be written")]
+    ReadOnly(#[source] rusqlite::Error),
+    /// A file or folder is not as it must be.
+    #[error(transparent)]
+    File(#[from] FileFault),
+    /// The system gives no random bytes.
+    #[error("the system gives no random bytes")]
+    NoRandomness(#[source] io::Error),
+    /// What a row holds is not what this program writes.
+    #[error("the ledger is damaged: {0}")]
+    Damaged(String),
+    /// SQLite cannot do it.
+    #[error("the ledger's database failed")]
+    Database(#[source] rusqlite::Error),
+    /// Somebody keeps the job running.
+    #[error("the job `{job}` is held by `job-token {holder}` on {host} since {since}")]
+    Held {
+        /// The job.
+        job: String,
+        /// In which way.
+        holder: token::Holder,
+        /// On which machine.
+        host: String,
+        /// Since when.
+        since: Timestamp,
+    },
+    /// The job's token may do something else than was asked for.
+    #[error("the job `{job}` has a token already, with the scopes `{scopes}`")]
+    OtherScopes {
+        /// The job.
+        job: String,
+        /// What its token may do.
+        scopes: Scopes,
+    },
+    /// The text cannot be told again.
+    #[error("the text of token {id} does not come from the issue key in this vault")]
+    Underivable {
+        /// The token's public id.
+        id: String,
+    },
+    /// Nobody ever issued a token for the job.
+    #[error("there is no job `{job}`")]
+    NoSuchJob {
+        /// The job.
+        job: String,
+    },
+    /// Its job has ended.
+    #[error("the job `{job}` does not run any more")]
+    NotRunning {
+        /// The job.
+        job: String,
+    },
+    /// A grace was asked for what the token does not have.
+    #[error("the token does not have the scope `{0}`, so no grace can keep it")]
+    GraceScope(String),
+    /// Somebody may not do it.
+    #[error("{0}")]
+    Denied(String),
+    /// There is no such token, or it is nobody's business who asks.
+    #[error("there is no token {id}")]
+    NoSuchToken {
+        /// Its public id.
+        id: String,
+    },
+    /// A live token of the owner has the name.
+    #[error("{owner} has a token called `{name}` already")]
+    NameTaken {
+        /// The owner.
+        owner: String,
+        /// The name.
+        name: String,
+    },
+    /// The end of a token comes too soon.
+    #[error("a token lives at least {least}")]
+    TooSoon {
+        /// How long at least.
+        least: Lifetime,
+    },
+    /// Only user tokens can be changed.
+    #[error("only user tokens can be changed, and this is a {kind} token")]
+    NotModifiable {
+        /// What it is.
+        kind: TokenKind,
+    },
+    /// Tokens that are told again on asking are not rotated this way.
+    #[error("a {kind} token is not rotated by its id")]
+    NotRotatable {
+        /// What it is.
+        kind: TokenKind,
+    },
+    /// It is good no more.
+    #[error("the token {id} is {how}")]
+    Over {
+        /// Its public id.
+        id: String,
+        /// How it stands.
+        how: &'static str,
+    },
+    /// The child would live shorter than was demanded.
+    #[error("a child of this token can live only {left}, not {least}")]
+    ParentTooShort {
+        /// How long it could live.
+        left: Lifetime,
+        /// How long it should.
+        least: Lifetime,
+    },
+    /// Another admin key has the name.
+    #[error("there already is an admin key `{0}`")]
+    KeyExists(String),
+}
+
+impl From<rusqlite::Error> for LedgerError {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode as Code;
+        match error.sqlite_error_code() {
+            Some(Code::DatabaseBusy | Code::DatabaseLocked) => Self::Busy,
+            Some(Code::ReadOnly) => Self::ReadOnly(error),
+            Some(Code::DatabaseCorrupt) => Self::Damaged(error.to_string()),
+            _ => Self::Database(error),
+        }
+    }
+}
+
+/// An open ledger.
+pub(crate) struct Ledger {
+    /// The database.
+    db: Connection,
+    /// Where it is.
+    path: PathBuf,
+    /// The source of ids and secrets.
+    random: Random,
+}
+
+impl Ledger {
+    /// Returns where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns the URN that was made with the ledger: who issues, where the settings name no issuer.
+    pub(crate) fn urn(&self) -> Result<String, LedgerError> {
+        Ok(self.db.query_row("SELECT value FROM ledger WHERE key = 'urn'", [], |row| row.get(0))?)
+    }
+
+    /// Returns random bytes.
+    fn random<const N: usize>(&self) -> Result<[u8; N], LedgerError> {
+        let mut bytes = [0; N];
+        (self.random)(&mut bytes).map_err(LedgerError::NoRandomness)?;
+        Ok(bytes)
+    }
+
+    /// Does something in one durable transaction: all of it happens, its history included, or nothing.
+    fn write<T>(&mut self, act: impl FnOnce(&Connection) -> Result<T, LedgerError>) -> Result<T, LedgerError> {
+        let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let done = act(&transaction)?;
+        transaction.commit()?;
+        Ok(done)
+    }
+
+    /// Does something in one transaction that the next durable one makes durable: it may be lost if the machine fails now.
+    fn write_soon<T>(&mut self, act: impl FnOnce(&Connection) -> Result<T, LedgerError>) -> Result<T, LedgerError> {
+        self.db.pragma_update(None, "synchronous", "NORMAL")?;
+        let done = self.write(act);
+        self.db.pragma_update(None, "synchronous", "FULL")?;
+        done
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod scratch {
+    //! A ledger in a temporary folder.
+
+    use tempfile::TempDir;
+
+    use super::{By, Ledger};
+    use crate::token::time::Timestamp;
+
+    /// When tests happen.
+    pub(crate) const NOW: i64 = 1_800_000_000;
+
+    /// Makes a ledger; the folder lives as long as what is returned.
+    pub(crate) fn ledger() -> (TempDir, Ledger) {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(&folder.path().join("data/ledger.db"), random, &by(NOW)).unwrap();
+        (folder, ledger)
+    }
+
+    /// Who acts in tests, at some second.
+    pub(crate) fn by(second: i64) -> By {
+        By { actor: "os:ada".into(), host: "here".into(), address: None, at: Timestamp::from_epoch(second) }
+    }
+
+    /// The system's randomness.
+    pub(crate) fn random(buffer: &mut [u8]) -> std::io::Result<()> {
+        rustix::rand::getrandom(buffer, rustix::rand::GetRandomFlags::empty()).map(drop)?;
+        Ok(())
+    }
+}

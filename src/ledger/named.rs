@@ -1,0 +1,303 @@
+//! Tokens of people and programs: created, changed, rotated and taken back, with the rights of whoever does it.
+
+use rusqlite::{Connection, params};
+use serde_json::{Map, Value, json};
+
+use super::change::{self, Closing, descendants};
+use super::history::{self, Action, Event};
+use super::job::{Issued, Reused};
+use super::rights::Actor;
+use super::token::{self, NewToken, Standing, Token};
+use super::{By, Ledger, LedgerError};
+use crate::secret::Secret;
+use crate::token::issued::{self, PublicId, TokenKind, TokenSecret};
+use crate::token::scopes::Scopes;
+use crate::token::time::{Lifetime, Timestamp};
+
+/// The shortest life that a new token may have: one that ends sooner is more likely a mistake.
+pub(crate) const SHORTEST: Lifetime = Lifetime::seconds(300);
+
+/// What somebody wants a token to be.
+#[derive(Clone, Debug)]
+pub(crate) struct NamedAsk {
+    /// User, service or session.
+    pub(crate) kind: TokenKind,
+    /// Whom it speaks for.
+    pub(crate) owner: String,
+    /// What they call it.
+    pub(crate) name: Option<String>,
+    /// What it may do.
+    pub(crate) scopes: Scopes,
+    /// When it ends.
+    pub(crate) expires: Option<Timestamp>,
+    /// What happens to the owner's other user tokens.
+    pub(crate) others: Others,
+}
+
+/// What happens to the other user tokens of the same owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Others {
+    /// They stay.
+    Keep,
+    /// They are revoked: one key a person.
+    Replace,
+}
+
+/// What shall be different.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Change {
+    /// The name.
+    pub(crate) name: Option<String>,
+    /// The scopes.
+    pub(crate) scopes: Option<Scopes>,
+    /// The end.
+    pub(crate) end: Option<End>,
+}
+
+/// When a token ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// At a time.
+    At(Timestamp),
+    /// Not by itself.
+    Never,
+}
+
+impl End {
+    /// Returns the time, if there is one.
+    const fn time(self) -> Option<Timestamp> {
+        match self {
+            Self::At(time) => Some(time),
+            Self::Never => None,
+        }
+    }
+}
+
+/// What a change or a revocation did.
+#[derive(Clone, Debug)]
+pub(crate) struct Changed {
+    /// The token as it is now.
+    pub(crate) token: Token,
+    /// How many tokens were changed, its descendants included; 0 if there was nothing to do.
+    pub(crate) count: usize,
+}
+
+impl Ledger {
+    /// Creates a token.
+    pub(crate) fn create(&mut self, ask: &NamedAsk, actor: &Actor, by: &By) -> Result<Issued, LedgerError> {
+        let fresh = (PublicId::of(self.random()?), Secret::new(self.random()?));
+        self.write(|db| {
+            actor.require_may_issue(ask.kind, &ask.owner, &ask.scopes)?;
+            refuse_soon(ask.expires, by.at)?;
+            if ask.others == Others::Replace {
+                let which = "t.owner = ?1 AND t.kind = 'user' AND t.state = 'live'";
+                for other in token::many(db, which, &[&ask.owner])? {
+                    change::close(db, by, &other, Closing::Rotate, Some("another token takes its place"))?;
+                }
+            }
+            free_name(db, &ask.owner, ask.name.as_deref(), by)?;
+            let new = NewToken {
+                kind: ask.kind,
+                owner: ask.owner.clone(),
+                name: ask.name.clone(),
+                scopes: ask.scopes.clone(),
+                service: None,
+                job: None,
+                parent: None,
+                expires: ask.expires,
+            };
+            write_new(db, &new, (&fresh.0, &fresh.1), by)
+        })
+    }
+
+    /// Finds a token that is the actor's business; any other looks as if it were not there.
+    pub(crate) fn visible(&self, id: &PublicId, actor: &Actor) -> Result<Token, LedgerError> {
+        visible(&self.db, id, actor)
+    }
+
+    /// Changes a user token. A shorter life shortens the lives of its descendants, too.
+    pub(crate) fn modify(
+        &mut self,
+        id: &PublicId,
+        change: &Change,
+        actor: &Actor,
+        by: &By,
+    ) -> Result<Changed, LedgerError> {
+        self.write(|db| {
+            let old = visible(db, id, actor)?;
+            actor.require_admin()?;
+            if old.kind != TokenKind::User {
+                return Err(LedgerError::NotModifiable { kind: old.kind });
+            }
+            refuse_closed(&old, by.at)?;
+            if let Some(end) = change.end {
+                refuse_soon(end.time(), by.at)?;
+            }
+            if change.name.is_some() && change.name != old.name {
+                free_name(db, &old.owner, change.name.as_deref(), by)?;
+            }
+            let mut new = old.clone();
+            new.name = change.name.clone().or(new.name);
+            new.scopes = change.scopes.clone().unwrap_or(new.scopes);
+            new.expires = change.end.map_or(new.expires, End::time);
+            let mut count = usize::from(edit(db, &old, &new, None, by)?);
+            if let Some(end) = new.expires {
+                count += shorten_below(db, &new, end, by)?;
+            }
+            Ok(Changed { token: token::by_id(db, id)?.unwrap_or(new), count })
+        })
+    }
+
+    /// Puts a new token in the place of one, with the same owner, name, scopes and end.
+    pub(crate) fn rotate(&mut self, id: &PublicId, actor: &Actor, by: &By) -> Result<Issued, LedgerError> {
+        let fresh = (PublicId::of(self.random()?), Secret::new(self.random()?));
+        self.write(|db| {
+            let old = visible(db, id, actor)?;
+            if old.kind.is_child() || old.kind == TokenKind::Job {
+                return Err(LedgerError::NotRotatable { kind: old.kind });
+            }
+            actor.require_may_issue(old.kind, &old.owner, &Scopes::default())?;
+            refuse_closed(&old, by.at)?;
+            let reason = format!("{} takes its place", fresh.0);
+            change::close(db, by, &old, Closing::Rotate, Some(&reason))?;
+            let new = NewToken {
+                kind: old.kind,
+                owner: old.owner,
+                name: old.name,
+                scopes: old.scopes,
+                service: None,
+                job: None,
+                parent: None,
+                expires: old.expires,
+            };
+            write_new(db, &new, (&fresh.0, &fresh.1), by)
+        })
+    }
+
+    /// Takes a token back, and its descendants with it.
+    pub(crate) fn revoke(&mut self, id: &PublicId, actor: &Actor, by: &By) -> Result<Changed, LedgerError> {
+        self.write(|db| {
+            let old = visible(db, id, actor)?;
+            let over =
+                !matches!(old.standing(by.at), Standing::Good | Standing::Lapsed { .. } | Standing::Grace { .. });
+            let count = if over { 0 } else { change::close(db, by, &old, Closing::Revoke, None)? };
+            Ok(Changed { token: token::by_id(db, id)?.unwrap_or(old), count })
+        })
+    }
+
+    /// Takes all tokens back; returns how many there were.
+    pub(crate) fn wipe(&mut self, actor: &Actor, by: &By) -> Result<usize, LedgerError> {
+        self.write(|db| {
+            actor.require_admin()?;
+            let which = "(t.state = 'live' OR t.grace_until > ?1) AND t.state <> 'revoked' ORDER BY t.serial DESC";
+            let mut count = 0;
+            for token in token::many(db, which, &[&by.at.epoch()])? {
+                // a child may have gone with its parent meanwhile
+                if token::one(db, "t.serial = ?1 AND t.state <> 'revoked'", &[&token.serial])?.is_some() {
+                    count += change::close(db, by, &token, Closing::Revoke, Some("all tokens were taken back"))?;
+                }
+            }
+            history::append(
+                db,
+                by,
+                Action::Wipe,
+                Event { reason: Some(format!("{count} tokens")), ..Event::default() },
+            )?;
+            Ok(count)
+        })
+    }
+}
+
+/// Writes a new token and its record.
+pub(super) fn write_new(
+    db: &Connection,
+    new: &NewToken,
+    (id, secret): (&PublicId, &TokenSecret),
+    by: &By,
+) -> Result<Issued, LedgerError> {
+    let (text, digest) = issued::compose(new.kind, id, secret);
+    let token = new.insert(db, (id, digest.bytes()), by.at)?;
+    history::append(db, by, Action::Issue, token.event())?;
+    Ok(Issued { text, token, reused: Reused::No })
+}
+
+/// Finds a token that is the actor's business.
+fn visible(db: &Connection, id: &PublicId, actor: &Actor) -> Result<Token, LedgerError> {
+    let found = token::by_id(db, id)?.filter(|token| actor.may_see(&token.owner));
+    found.ok_or_else(|| LedgerError::NoSuchToken { id: id.to_string() })
+}
+
+/// Refuses an end that comes too soon.
+fn refuse_soon(end: Option<Timestamp>, now: Timestamp) -> Result<(), LedgerError> {
+    match end {
+        Some(end) if end.since(now) < SHORTEST => Err(LedgerError::TooSoon { least: SHORTEST }),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Refuses to change what is over.
+fn refuse_closed(token: &Token, now: Timestamp) -> Result<(), LedgerError> {
+    match token.standing(now) {
+        Standing::Good | Standing::Lapsed { .. } | Standing::Grace { .. } => Ok(()),
+        over @ (Standing::Ended { .. } | Standing::Revoked { .. } | Standing::Expired { .. }) => {
+            Err(LedgerError::Over { id: token.id.to_string(), how: over.word() })
+        }
+    }
+}
+
+/// Refuses a name that a live token of the owner has; one whose time is over gives it up.
+fn free_name(db: &Connection, owner: &str, name: Option<&str>, by: &By) -> Result<(), LedgerError> {
+    let Some(name) = name else { return Ok(()) };
+    let which = "t.owner = ?1 AND t.name = ?2 AND t.state = 'live'";
+    match token::one(db, which, &[&owner, &name])? {
+        Some(token) if matches!(token.standing(by.at), Standing::Expired { .. }) => {
+            change::close(db, by, &token, Closing::Expire, None).map(drop)
+        }
+        Some(_) => Err(LedgerError::NameTaken { owner: owner.to_owned(), name: name.to_owned() }),
+        None => Ok(()),
+    }
+}
+
+/// Writes what is different, and the record of it; tells whether there was anything.
+pub(super) fn edit(
+    db: &Connection,
+    old: &Token,
+    new: &Token,
+    reason: Option<&str>,
+    by: &By,
+) -> Result<bool, LedgerError> {
+    let mut before = Map::new();
+    if old.name != new.name {
+        before.insert("name".to_owned(), json!(old.name));
+    }
+    if old.scopes != new.scopes {
+        before.insert("scope".to_owned(), json!(old.scopes.to_string()));
+    }
+    if old.expires != new.expires {
+        before.insert("expires_epoch".to_owned(), json!(old.expires.map(Timestamp::epoch)));
+    }
+    if before.is_empty() {
+        return Ok(false);
+    }
+    db.execute(
+        "UPDATE token SET name = ?2, scopes = ?3, expires = ?4 WHERE serial = ?1",
+        params![new.serial, new.name, new.scopes.to_string(), new.expires.map(Timestamp::epoch)],
+    )?;
+    let old = Some(Value::Object(before).to_string());
+    let event = Event { old, reason: reason.map(str::to_owned), ..new.event() };
+    history::append(db, by, Action::Edit, event)?;
+    Ok(true)
+}
+
+/// Shortens the lives of all descendants that would outlive an end; returns how many.
+pub(super) fn shorten_below(db: &Connection, token: &Token, end: Timestamp, by: &By) -> Result<usize, LedgerError> {
+    let mut count = 0;
+    for child in descendants(db, token.serial)? {
+        if child.expires.is_none_or(|expires| expires > end) {
+            let shorter = Token { expires: Some(end), ..child.clone() };
+            let reason = format!("its parent {} ends sooner", token.id);
+            count += usize::from(edit(db, &child, &shorter, Some(&reason), by)?);
+        }
+    }
+    Ok(count)
+}

@@ -1,0 +1,119 @@
+//! Opening: where the ledger lies, who may write there, and how SQLite is set so that many processes share it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+use rustix::fs::OFlags;
+
+use super::{By, Ledger, LedgerError, Random, schema};
+use crate::host::files;
+use crate::host::machine;
+
+/// The oldest SQLite that may be linked: before 3.51.3 a reset of the write-ahead log could lose what was committed.
+const OLDEST_SQLITE: i32 = 3_051_003;
+
+/// How long a writer waits for the others. A transaction takes milliseconds, so this is hundreds of them in a queue.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// After so many pages (1 MiB) the log goes back into the database: whoever opens first after a pause must read all of it.
+const CHECKPOINT_PAGES: u32 = 256;
+
+impl Ledger {
+    /// Opens the ledger for reading and writing, and makes it if there is none.
+    pub(crate) fn open(path: &Path, random: Random, by: &By) -> Result<Self, LedgerError> {
+        if let Some(folder) = path.parent() {
+            files::make_folder(folder)?;
+        }
+        refuse_unsuitable(path)?;
+        if !path.exists() {
+            drop(files::open_private(path, OFlags::empty())?);
+        }
+        let db = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        let mut ledger = Self { db, path: path.to_owned(), random };
+        schema::migrate(&mut ledger, by)?;
+        Ok(ledger)
+    }
+
+    /// Opens a ledger that is there: for writing too where that is possible, else for reading alone.
+    pub(crate) fn open_existing(path: &Path, random: Random, by: &By) -> Result<Self, LedgerError> {
+        // a file that is there and empty is one that is being made
+        if !std::fs::metadata(path).is_ok_and(|file| file.len() > 0) {
+            return Err(LedgerError::Missing { path: path.to_owned() });
+        }
+        match Self::open(path, random, by) {
+            Err(LedgerError::ReadOnly(_) | LedgerError::File(_)) => Self::open_reading(path, random),
+            Err(LedgerError::Database(error)) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::CannotOpen) => {
+                Self::open_reading(path, random)
+            }
+            opened => opened,
+        }
+    }
+
+    /// Opens a ledger that this process cannot write. Where there is no log, and none can be made, nobody is writing.
+    fn open_reading(path: &Path, random: Random) -> Result<Self, LedgerError> {
+        refuse_unsuitable(path)?;
+        let db = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY).and_then(|db| {
+            schema::refuse_newer(&db)?;
+            Ok(db)
+        });
+        let log = path.with_extension("db-wal");
+        let db = match db {
+            Err(LedgerError::ReadOnly(_) | LedgerError::Database(_)) if !log.exists() => {
+                let db = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI)?;
+                schema::refuse_newer(&db)?;
+                db
+            }
+            db => db?,
+        };
+        Ok(Self { db, path: path.to_owned(), random })
+    }
+}
+
+/// Refuses a place where locks do not hold, or where everybody could write.
+fn refuse_unsuitable(path: &Path) -> Result<(), LedgerError> {
+    #[expect(clippy::expect_used, reason = "the version is that of the C library that this program was built with")]
+    Some(()).filter(|()| rusqlite::version_number() >= OLDEST_SQLITE).expect("SQLite is 3.51.3 or newer");
+    let folder = path.parent().unwrap_or(path);
+    if machine::is_on_network(folder) {
+        return Err(LedgerError::OnNetwork { path: path.to_owned() });
+    }
+    for place in [folder, path] {
+        use std::os::unix::fs::PermissionsExt as _;
+        if std::fs::metadata(place).is_ok_and(|found| found.permissions().mode() & 0o002 != 0) {
+            return Err(LedgerError::OpenToAll { path: place.to_owned() });
+        }
+    }
+    Ok(())
+}
+
+/// Connects to the database and sets what a connection forgets.
+fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, LedgerError> {
+    let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = if flags.contains(OpenFlags::SQLITE_OPEN_URI) {
+        Connection::open_with_flags(immutable(path), flags)?
+    } else {
+        Connection::open_with_flags(path, flags)?
+    };
+    db.busy_timeout(PATIENCE)?;
+    // the last process to leave must not keep the next ones waiting, nor take the log away from those who can only read
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    db.pragma_update(None, "foreign_keys", true)?;
+    if !flags.contains(OpenFlags::SQLITE_OPEN_READ_ONLY) {
+        db.pragma_update(None, "synchronous", "FULL")?;
+        db.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    }
+    Ok(db)
+}
+
+/// Writes the path as a URI that says that nobody changes the file (SQLite, "Uniform Resource Identifiers").
+fn immutable(path: &Path) -> String {
+    use std::os::unix::ffi::OsStrExt as _;
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-".contains(byte);
+    let escape = |byte: &u8| if plain(byte) { char::from(*byte).to_string() } else { format!("%{byte:02x}") };
+    let path: String = path.as_os_str().as_bytes().iter().map(escape).collect();
+    format!("file:{path}?immutable=1")
+}

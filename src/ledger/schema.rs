@@ -1,0 +1,247 @@
+//! The tables, by numbered migrations. Before each, a copy of the whole ledger is put beside it.
+
+use rusqlite::{Connection, TransactionBehavior};
+use rustix::fs::OFlags;
+
+use super::{By, Ledger, LedgerError};
+use crate::host::files;
+
+/// What marks an SQLite file as a ledger of ours: "tkpr".
+const APPLICATION: i32 = 0x746b_7072;
+
+/// The migrations; the schema of a ledger is how many of them were carried out.
+const MIGRATIONS: [&str; NEWEST as usize] = [FIRST];
+
+/// The first tables.
+///
+/// Times are seconds since the epoch. `state` is what was written down; what follows from the time (a life that is over, a
+/// lease that has lapsed) is judged at each look.
+const FIRST: &str = "
+CREATE TABLE ledger (
+  key TEXT PRIMARY KEY,
+  value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE token (
+  serial INTEGER PRIMARY KEY,
+  id TEXT NOT NULL UNIQUE,
+  digest BLOB NOT NULL,
+  kind TEXT NOT NULL CHECK (kind IN ('job', 'user', 'service', 'session', 'notebook', 'internal', 'oidc')),
+  owner TEXT NOT NULL,
+  name TEXT,
+  scopes TEXT NOT NULL,
+  service TEXT,
+  job TEXT,
+  parent INTEGER REFERENCES token (serial),
+  created INTEGER NOT NULL,
+  expires INTEGER,
+  state TEXT NOT NULL DEFAULT 'live' CHECK (state IN ('live', 'ended', 'revoked', 'expired')),
+  closed INTEGER,
+  grace_until INTEGER,
+  grace_scopes TEXT,
+  last_used INTEGER,
+  last_denied INTEGER,
+  CHECK ((state = 'live') = (closed IS NULL)),
+  CHECK ((kind = 'job') = (job IS NOT NULL)),
+  CHECK ((kind = 'internal') = (service IS NOT NULL))
+) STRICT;
+CREATE UNIQUE INDEX token_name ON token (owner, name) WHERE state = 'live' AND name IS NOT NULL;
+CREATE UNIQUE INDEX token_job ON token (owner, job) WHERE state = 'live' AND job IS NOT NULL;
+CREATE INDEX token_of_job ON token (job, serial) WHERE job IS NOT NULL;
+CREATE INDEX token_parent ON token (parent) WHERE parent IS NOT NULL;
+CREATE INDEX token_owner ON token (owner, serial);
+CREATE INDEX token_kind ON token (kind, serial);
+CREATE INDEX token_live ON token (serial) WHERE state = 'live';
+CREATE INDEX token_expiry ON token (expires) WHERE state = 'live' AND expires IS NOT NULL;
+CREATE INDEX token_closed ON token (closed) WHERE closed IS NOT NULL;
+
+CREATE TABLE lease (
+  token INTEGER PRIMARY KEY REFERENCES token (serial) ON DELETE CASCADE,
+  holder TEXT NOT NULL CHECK (holder IN ('issue', 'run')),
+  nonce TEXT NOT NULL,
+  host TEXT NOT NULL,
+  started INTEGER NOT NULL,
+  length INTEGER,
+  until INTEGER,
+  grace INTEGER,
+  grace_scopes TEXT
+) STRICT;
+CREATE INDEX lease_until ON lease (until) WHERE until IS NOT NULL;
+
+CREATE TABLE history (
+  number INTEGER PRIMARY KEY,
+  time INTEGER NOT NULL,
+  action TEXT NOT NULL,
+  token TEXT,
+  kind TEXT,
+  owner TEXT,
+  name TEXT,
+  scopes TEXT,
+  service TEXT,
+  job TEXT,
+  parent TEXT,
+  expires INTEGER,
+  old TEXT,
+  actor TEXT NOT NULL,
+  host TEXT NOT NULL,
+  address BLOB,
+  reason TEXT,
+  hash BLOB NOT NULL
+) STRICT;
+CREATE INDEX history_time ON history (time, number);
+CREATE INDEX history_token ON history (token, time, number) WHERE token IS NOT NULL;
+CREATE INDEX history_parent ON history (parent, time, number) WHERE parent IS NOT NULL;
+CREATE INDEX history_owner ON history (owner, time, number) WHERE owner IS NOT NULL;
+CREATE INDEX history_job ON history (job, time, number) WHERE job IS NOT NULL;
+CREATE INDEX history_actor ON history (actor, time, number);
+CREATE INDEX history_kind ON history (kind, time, number) WHERE kind IS NOT NULL;
+CREATE INDEX history_host ON history (host, time, number);
+CREATE INDEX history_address ON history (address, time, number) WHERE address IS NOT NULL;
+
+CREATE TABLE admin_key (
+  kid TEXT PRIMARY KEY,
+  name TEXT NOT NULL,
+  alg TEXT NOT NULL,
+  jwk TEXT NOT NULL,
+  origin TEXT NOT NULL CHECK (origin IN ('own', 'trusted')),
+  created INTEGER NOT NULL,
+  retired INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX admin_key_name ON admin_key (name) WHERE retired IS NULL;
+
+CREATE TABLE mint (
+  jti TEXT PRIMARY KEY,
+  sub TEXT NOT NULL,
+  kid TEXT NOT NULL,
+  aud TEXT NOT NULL,
+  iat INTEGER NOT NULL,
+  exp INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX mint_exp ON mint (exp);
+
+CREATE TABLE revocation (
+  jti TEXT PRIMARY KEY,
+  time INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+";
+
+/// Brings the tables to the newest form.
+pub(super) fn migrate(ledger: &mut Ledger, by: &By) -> Result<(), LedgerError> {
+    let mut version = refuse_newer(&ledger.db)?;
+    while version < NEWEST {
+        if version == 0 {
+            // it can only be said of a whole file, and outside of a transaction
+            ledger.db.pragma_update(None, "journal_mode", "WAL")?;
+        } else {
+            back_up(ledger, version)?;
+        }
+        let urn = urn(ledger.random()?);
+        version = carry_out(&mut ledger.db, version, &urn, by)?;
+    }
+    Ok(())
+}
+
+/// The newest schema.
+const NEWEST: u32 = 1;
+
+/// Returns the schema of a ledger, unless a later program wrote it, or it is something else.
+pub(super) fn refuse_newer(db: &Connection) -> Result<u32, LedgerError> {
+    let version: u32 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if version > NEWEST {
+        return Err(LedgerError::Newer { found: version, known: NEWEST });
+    }
+    let application: i32 = db.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let tables: u32 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if application != APPLICATION && (version > 0 || tables > 0) {
+        return Err(LedgerError::NotALedger { path: db.path().unwrap_or_default().into() });
+    }
+    Ok(version)
+}
+
+/// Carries one migration out, unless another process was faster; returns the schema that is there now.
+fn carry_out(db: &mut Connection, from: u32, urn: &str, by: &By) -> Result<u32, LedgerError> {
+    let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let version = refuse_newer(&transaction)?;
+    if let (true, Some(migration)) = (version == from, MIGRATIONS.get(from as usize)) {
+        transaction.execute_batch(migration)?;
+        if from == 0 {
+            transaction.pragma_update(None, "application_id", APPLICATION)?;
+            let pairs = [("urn", urn.to_owned()), ("created", by.at.epoch().to_string())];
+            for pair in pairs {
+                transaction.execute("INSERT INTO ledger (key, value) VALUES (?1, ?2)", pair)?;
+            }
+        }
+        transaction.pragma_update(None, "user_version", from + 1)?;
+    }
+    let version = refuse_newer(&transaction)?;
+    transaction.commit()?;
+    Ok(version)
+}
+
+/// Puts a copy of the ledger beside it, named after its schema; one that is there already stays.
+fn back_up(ledger: &Ledger, version: u32) -> Result<(), LedgerError> {
+    let copy = ledger.path.with_extension(format!("db.schema-{version}"));
+    if std::fs::metadata(&copy).is_ok_and(|file| file.len() > 0) {
+        return Ok(());
+    }
+    drop(files::open_private(&copy, OFlags::empty())?);
+    ledger.db.execute("VACUUM INTO ?1", [copy.to_string_lossy()])?;
+    files::flush_path(&copy)?;
+    Ok(())
+}
+
+/// Writes 16 random bytes as a URN (RFC 9562 sections 5.4 and 4).
+fn urn(mut bytes: [u8; 16]) -> String {
+    use std::fmt::Write as _;
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let mut urn = "urn:uuid:".to_owned();
+    for (index, byte) in bytes.iter().enumerate() {
+        let dash = if matches!(index, 4 | 6 | 8 | 10) { "-" } else { "" };
+        // writing to a String cannot fail
+        write!(urn, "{dash}{byte:02x}").ok();
+    }
+    urn
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::scratch::{NOW, by, ledger, random};
+    use super::*;
+
+    #[test]
+    fn a_new_ledger_has_the_newest_tables_and_a_name_of_its_own() {
+        let (_one_folder, one) = ledger();
+        let (_other_folder, other) = ledger();
+        assert_eq!(refuse_newer(&one.db).unwrap(), NEWEST);
+        assert_ne!(one.urn().unwrap(), other.urn().unwrap());
+        assert_eq!(one.urn().unwrap().len(), "urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6".len());
+    }
+
+    #[test]
+    fn a_ledger_of_a_later_program_is_left_alone() {
+        let (_folder, ledger) = ledger();
+        ledger.db.pragma_update(None, "user_version", 99).unwrap();
+        let opened = Ledger::open(ledger.path(), random, &by(NOW));
+        assert!(matches!(opened, Err(LedgerError::Newer { found: 99, .. })));
+    }
+
+    #[test]
+    fn a_database_of_something_else_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("other.db");
+        Connection::open(&path).unwrap().execute_batch("CREATE TABLE t (a)").unwrap();
+        assert!(matches!(Ledger::open(&path, random, &by(NOW)), Err(LedgerError::NotALedger { .. })));
+    }
+
+    #[test]
+    fn the_copy_before_a_migration_is_a_whole_private_ledger() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let (_folder, ledger) = ledger();
+        back_up(&ledger, 1).unwrap();
+        let copy = ledger.path.with_extension("db.schema-1");
+        assert_eq!(std::fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
+        let opened = Connection::open(&copy).unwrap();
+        assert_eq!(refuse_newer(&opened).unwrap(), 1);
+    }
+}

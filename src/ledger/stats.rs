@@ -1,0 +1,70 @@
+//! Figures about the tokens that live: what to show on a dashboard, and what to be warned of.
+
+use rusqlite::params;
+
+use super::history::Action;
+use super::{Ledger, LedgerError};
+use crate::token::issued::TokenKind;
+use crate::token::time::{Lifetime, Timestamp};
+
+/// What counts as soon.
+const SOON: Lifetime = Lifetime::seconds(7 * 86_400);
+
+/// What counts as of late.
+const OF_LATE: Lifetime = Lifetime::seconds(86_400);
+
+/// The figures.
+#[derive(Clone, Debug)]
+pub(crate) struct Stats {
+    /// Live tokens of each kind.
+    pub(crate) live: Vec<(TokenKind, u64)>,
+    /// Owners who have a live session.
+    pub(crate) active_session_owners: u64,
+    /// Live tokens that end within a week, jobs and children aside.
+    pub(crate) ending_soon: u64,
+    /// Live jobs whose lease has lapsed.
+    pub(crate) lapsed_jobs: u64,
+    /// Records of history.
+    pub(crate) records: u64,
+    /// Denials within a day.
+    pub(crate) denials: u64,
+    /// Bytes of the database.
+    pub(crate) bytes: u64,
+}
+
+impl Ledger {
+    /// Counts.
+    pub(crate) fn stats(&self, now: Timestamp) -> Result<Stats, LedgerError> {
+        let one = |sql: &str, values: &[&dyn rusqlite::ToSql]| -> Result<u64, LedgerError> {
+            let count: i64 = self.db.query_row(sql, values, |row| row.get(0))?;
+            Ok(count.unsigned_abs())
+        };
+        let good = "state = 'live' AND (expires IS NULL OR expires > ?1)";
+        let mut live: Vec<_> = TokenKind::all().map(|kind| (kind, 0)).collect();
+        let mut select = self.db.prepare(&format!("SELECT kind, count(*) FROM token WHERE {good} GROUP BY kind"))?;
+        let rows = select.query_map([now.epoch()], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))?;
+        for row in rows {
+            let (word, count) = row?;
+            if let Some((_, slot)) = live.iter_mut().find(|(kind, _)| kind.word() == word) {
+                *slot = count.unsigned_abs();
+            }
+        }
+        let (soon, late) = (now.after(SOON).epoch(), now.epoch().saturating_sub_unsigned(OF_LATE.as_seconds()));
+        let sessions = format!("SELECT count(DISTINCT owner) FROM token WHERE kind = 'session' AND {good}");
+        let ending = "SELECT count(*) FROM token WHERE state = 'live' AND expires > ?1 AND expires <= ?2
+                      AND kind IN ('user', 'service', 'session')";
+        let lapsed = "SELECT count(*) FROM lease l JOIN token t ON t.serial = l.token
+                      WHERE l.until <= ?1 AND t.state = 'live' AND t.expires > ?1";
+        let denials = "SELECT count(*) FROM history WHERE time > ?1 AND action = ?2";
+        let bytes = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
+        Ok(Stats {
+            live,
+            active_session_owners: one(&sessions, params![now.epoch()])?,
+            ending_soon: one(ending, params![now.epoch(), soon])?,
+            lapsed_jobs: one(lapsed, params![now.epoch()])?,
+            records: one("SELECT count(*) FROM history", &[])?,
+            denials: one(denials, params![late, Action::Deny.word()])?,
+            bytes: one(bytes, &[])?,
+        })
+    }
+}
