@@ -123,15 +123,20 @@ fn tell_end<E: From<ChildEvent> + Send + 'static>(started: Receiver<Pid>, events
     std::thread::Builder::new().spawn(tell).map(drop)
 }
 
-/// Tells whether the child has got a signal as well: what a terminal sends (Ctrl-C, or that it is gone) goes to the whole
-/// process group, and comes from the kernel. What another process sends comes to us alone.
+/// Tells whether the child has got a signal as well: what a terminal sends goes to the whole process group, and comes from
+/// the kernel; only that it is gone, it tells the leader of the session alone. What another process sends comes to us.
 fn has_reached_the_child(origin: &Origin) -> bool {
     match origin.cause {
-        Cause::Kernel => true,
+        Cause::Kernel => origin.signal != SIGHUP || !is_session_leader(),
         Cause::Sent(_) | Cause::Chld(_) => false,
         // not every system says who sent it
         _ => matches!(origin.signal, SIGINT | SIGQUIT) && is_foreground(),
     }
+}
+
+/// Tells whether we lead the session of our terminal.
+fn is_session_leader() -> bool {
+    rustix::process::getsid(None).is_ok_and(|leader| leader == rustix::process::getpid())
 }
 
 /// Tells whether our process group is the one that the terminal sends its signals to; the child is in it, too.

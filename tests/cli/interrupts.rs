@@ -2,13 +2,14 @@
 
 use std::io::Write as _;
 use std::os::unix::process::ExitStatusExt as _;
-use std::process::{ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 
 use provider::{Approval, Endpoint, Fault, Settings};
 use rustix::process::Signal;
 
 use crate::harness::{PATIENCE, World, short_lived};
-use crate::signals::{send, wait_for_lock};
+use crate::outside::write;
+use crate::signals::{kill_front, send, wait_for_file, wait_for_lock};
 use crate::terminal::Terminal;
 
 /// What ends a program unless it says otherwise.
@@ -202,4 +203,32 @@ fn a_command_that_ctrl_c_kills_is_130() {
     let world = World::logged_in(Settings::default());
     let mut terminal = world.on_terminal(["exec", "prod", "--", "sh", "-c", "echo ready; exec sleep 60"]);
     terminal.sees("ready").presses_control('c').ends().with(130);
+}
+
+/// Runs a line of shell with `exec` in it on a terminal, closes that, and returns how many hang-ups the command got.
+fn hang_ups(line: &str) -> String {
+    let world = World::logged_in(Settings::default());
+    let counting = "trap 'h=$((h+1)); >hung' HUP; trap 'kill $w; echo $h >new; mv new counted; exit' USR1; h=0; \
+        sleep 60 & w=$!; echo $PPID >new; mv new ready; while :; do wait $w; done";
+    write(&world.file("count.sh"), counting.as_bytes(), 0o600);
+    let mut terminal = Command::new("script");
+    terminal.args(["--quiet", "--command", line, "/dev/null"]).env("TOKENKEEP_HOME", world.home());
+    terminal.env("OURS", env!("CARGO_BIN_EXE_tokenkeep")).current_dir(world.folder.path());
+    terminal.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    let terminal = terminal.spawn().unwrap();
+    wait_for_file(&world.file("ready"));
+    let ours = std::fs::read_to_string(world.file("ready")).unwrap().trim().parse().unwrap();
+    kill_front(terminal);
+    wait_for_file(&world.file("hung"));
+    // signals are passed on in their order
+    send(ours, Signal::USR1);
+    wait_for_file(&world.file("counted"));
+    std::fs::read_to_string(world.file("counted")).unwrap().trim().to_owned()
+}
+
+#[test]
+fn a_command_whose_terminal_is_closed_gets_one_hang_up() {
+    // as a child of the shell that the terminal belongs to, and in its place
+    assert_eq!(hang_ups("$OURS exec prod -- sh count.sh; true"), "1");
+    assert_eq!(hang_ups("exec $OURS exec prod -- sh count.sh"), "1");
 }

@@ -11,7 +11,7 @@ use rustix::process::Signal;
 use crate::harness::{PATIENCE, Ran, World, feed};
 use crate::leaks::{files, secrets, with_secret};
 use crate::outside::{Forger, is_root, leave_out, sh, write};
-use crate::signals::{exchange_of, proc_file, send};
+use crate::signals::{exchange_of, proc_file, send, wait_for_file};
 use crate::terminal::Terminal;
 
 /// What is stored as a secret of no kind.
@@ -57,32 +57,82 @@ const COMMANDS: &[&[&str]] = &[
     &["man"],
     &["help", "security"],
     &["generate", "prod", "--force", "--no-browser"],
+    &["job-token", "list"],
+    &["job-token", "renew", "nightly"],
+    &["job-token", "authorize", "nightly", "update", "--from-env", "JOB"],
+    &["job-token", "authorize", "nightly", "reset", "--from-env", "JOB"],
+    &["job-token", "authorize", "nightly", "reset", "--from-env", "ADMIN", "--audience", "pipelines"],
+    &["job-token", "authorize", "other", "update", "--from-env", "OWN"],
+    &["job-token", "run", "other", "--", "true"],
+    &["job-token", "end", "nobody"],
+    &["admin-token", "keys"],
+    &["admin-token", "keys", "--jwks"],
+    &["admin-token", "keygen", "ops"],
+    &["admin-token", "revoke", "nobody"],
+    &["admin-token", "lifetime"],
+    &["token", "list"],
+    &["token", "show", "nobody"],
+    &["token", "revoke", "nobody"],
+    &["token", "delegate", "--kind", "oidc", "--parent-from-env", "JOB"],
+    &["validate", "--from-env", "OWN"],
+    &["validate", "--from-env", "ADMIN", "--audience", "others"],
+    &["history"],
+    &["audit"],
+    &["maintain"],
+    &["stats"],
 ];
 
+/// A world with secrets of all kinds, and the texts of the tokens that it has issued: a job's, an administrator's and a
+/// user's.
+struct Kept {
+    world: World,
+    issued: [String; 3],
+}
+
+impl std::ops::Deref for Kept {
+    type Target = World;
+
+    fn deref(&self) -> &World {
+        &self.world
+    }
+}
+
+impl Kept {
+    /// Everything that nobody may tell.
+    fn secrets(&self) -> Vec<String> {
+        secrets(&self.world).into_iter().chain(self.issued.clone()).chain([CANARY.to_owned()]).collect()
+    }
+}
+
 /// Runs every command, loudly and as JSON, in an environment with secrets in it; claims that none is told.
-fn tells_nothing(world: &World, change: impl Fn(&mut Command)) {
+fn tells_nothing(world: &Kept, change: impl Fn(&mut Command)) {
     for args in COMMANDS {
         for more in [&["-vvv"][..], &["-vvv", "--json"]] {
             // behind `--` stands the command of somebody else
             let cut = args.iter().position(|arg| *arg == "--").unwrap_or(args.len());
             let mut command = world.command([&args[..cut], more, &args[cut..]].concat());
             command.env("GIVEN", CANARY);
+            command.envs(["JOB", "ADMIN", "OWN"].into_iter().zip(&world.issued));
             change(&mut command);
             let ran = Ran::from(command.output().unwrap());
             assert!(ran.code != 70 && ran.code >= 0, "{args:?}: {}", ran.stderr);
-            for secret in secrets(world).iter().map(String::as_str).chain([CANARY]) {
+            for secret in &world.secrets() {
                 assert!(!ran.stdout.contains(secret) && !ran.stderr.contains(secret), "{args:?} tells {secret}");
             }
         }
     }
 }
 
-/// A world with secrets of all kinds.
-fn world() -> World {
+fn world() -> Kept {
     let world = with_secret();
     world.keep("one", CANARY);
     world.run(["get", "prod"]).ok();
-    world
+    world.run(["admin-token", "keygen", "ops"]).ok();
+    let issue = |args: &[&str]| world.run(args).ok().stdout.trim().to_owned();
+    let job = issue(&["job-token", "issue", "nightly"]);
+    let admin = issue(&["admin-token", "mint", "ops", "--audience", "pipelines"]);
+    let user = issue(&["token", "create", "--name", "laptop"]);
+    Kept { world, issued: [job, admin, user] }
 }
 
 #[test]
@@ -141,12 +191,12 @@ fn no_command_tells_a_secret_that_the_provider_repeats() {
 }
 
 /// Claims that nothing on the disk, temporary files included, holds a secret in clear.
-fn rests_sealed(world: &World) {
+fn rests_sealed(world: &Kept) {
     let identity = world.identity_file();
     for file in files(world.folder.path()).into_iter().filter(|file| *file != identity) {
         let bytes = std::fs::read(&file).unwrap();
         let text = String::from_utf8_lossy(&bytes);
-        for secret in secrets(world).iter().map(String::as_str).chain([CANARY]) {
+        for secret in &world.secrets() {
             assert!(!text.contains(secret), "{} holds a secret", file.display());
         }
     }
@@ -292,15 +342,6 @@ fn a_browser_inherits_what_a_command_does() {
     assert!(!seen.contains("AGE-SECRET-KEY"), "{seen}");
 }
 
-/// Waits until a file is there.
-fn wait_for_file(path: &std::path::Path) {
-    let end = std::time::Instant::now() + PATIENCE;
-    while !path.exists() {
-        assert!(std::time::Instant::now() < end, "{} does not come", path.display());
-        std::thread::yield_now();
-    }
-}
-
 #[test]
 fn a_command_gets_the_secrets_that_it_asked_for_and_no_others() {
     let world = world();
@@ -308,7 +349,7 @@ fn a_command_gets_the_secrets_that_it_asked_for_and_no_others() {
     let mut command = world.command(["exec", "prod", "--", "sh", "-c", "cat /proc/self/environ /proc/$PPID/cmdline"]);
     let seen = Ran::from(command.env("TOKENKEEP_IDENTITY", identity.trim()).output().unwrap()).ok().stdout;
     assert!(seen.contains("PROD_ACCESS_TOKEN="));
-    for secret in secrets(&world).iter().map(String::as_str).chain([CANARY]) {
+    for secret in &world.secrets() {
         assert!(!seen.contains(secret), "the command got {secret}");
     }
 }

@@ -51,6 +51,15 @@ pub(crate) fn wait_for_lock(world: &World, entry: &str) {
     file.lock().unwrap();
 }
 
+/// Waits until a file is there.
+pub(crate) fn wait_for_file(path: &Path) {
+    let end = Instant::now() + PATIENCE;
+    while !path.exists() {
+        assert!(Instant::now() < end, "{} does not come", path.display());
+        std::thread::yield_now();
+    }
+}
+
 /// Waits until a process waits for a file lock that somebody else holds.
 pub(crate) fn wait_until_blocked(front: &Child) {
     let end = Instant::now() + PATIENCE;
