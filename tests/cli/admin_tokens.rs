@@ -350,6 +350,18 @@ fn a_name_that_is_taken_is_not_taken_twice() {
 }
 
 #[test]
+fn a_key_that_was_lost_is_revoked_and_made_anew() {
+    let world = admin();
+    world.run(["delete", "ops", "--yes"]).ok();
+    world.run(["admin-token", "rotate", "ops"]).fails(8);
+    let ran = world.run(["admin-token", "keygen", "ops"]).fails(2).says("not in this vault");
+    let kid = ran.stderr.split("revoke ").nth(1).unwrap().split('`').next().unwrap().to_owned();
+    world.run(["admin-token", "revoke", &kid]).ok();
+    world.run(["admin-token", "keygen", "ops"]).ok();
+    validate(&world, &mint(&world, &[]), &[]).ok();
+}
+
+#[test]
 fn a_key_that_openssl_made_is_stored_trusted_and_mints() {
     let world = World::bare(Settings::default());
     world.run(["init", "--unlock", "file"]).ok();
