@@ -2,7 +2,7 @@
 
 use crate::harness::World;
 
-const TOPICS: [&str; 7] = ["environment", "exit-codes", "formats", "ci", "cron", "keycloak", "security"];
+const TOPICS: [&str; 8] = ["environment", "exit-codes", "formats", "ci", "cron", "keycloak", "issued", "security"];
 
 #[test]
 fn nothing_asked_for_is_a_short_help() {
