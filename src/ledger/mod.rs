@@ -15,6 +15,8 @@ pub(crate) mod list;
 pub(crate) mod maintain;
 pub(crate) mod named;
 mod open;
+#[cfg(test)]
+mod property;
 pub(crate) mod query;
 pub(crate) mod rights;
 mod schema;
