@@ -1,6 +1,6 @@
 //! Links the unwinder into the program: loading it as a shared library of its own is a tenth of what a cached token costs.
 
-#![expect(clippy::print_stdout, clippy::disallowed_methods, reason = "how a build script learns and says things")]
+#![expect(clippy::disallowed_methods, reason = "how a build script learns and says things")]
 
 use std::env;
 use std::path::Path;
