@@ -28,7 +28,6 @@ mod error;
 pub mod host;
 mod idp;
 mod keeper;
-#[expect(dead_code, reason = "the commands that use all of it are not there yet")]
 mod ledger;
 mod output;
 mod profile;

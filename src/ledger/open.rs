@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use rustix::fs::OFlags;
 
 use super::{By, Ledger, LedgerError, Random, schema};
@@ -30,10 +30,17 @@ impl Ledger {
         if !path.exists() {
             drop(files::open_private(path, OFlags::empty())?);
         }
-        let db = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-        let mut ledger = Self { db, path: path.to_owned(), random };
-        schema::migrate(&mut ledger, by)?;
-        Ok(ledger)
+        let made = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).and_then(|db| {
+            let mut ledger = Self { db, path: path.to_owned(), random };
+            schema::migrate(&mut ledger, by)?;
+            Ok(ledger)
+        });
+        made.map_err(|error| match error {
+            LedgerError::Database(error) if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => {
+                LedgerError::NotALedger { path: path.to_owned() }
+            }
+            error => error,
+        })
     }
 
     /// Opens a ledger that is there: for writing too where that is possible, else for reading alone.
@@ -44,7 +51,7 @@ impl Ledger {
         }
         match Self::open(path, random, by) {
             Err(LedgerError::ReadOnly(_) | LedgerError::File(_)) => Self::open_reading(path, random),
-            Err(LedgerError::Database(error)) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::CannotOpen) => {
+            Err(LedgerError::Database(error)) if error.sqlite_error_code() == Some(ErrorCode::CannotOpen) => {
                 Self::open_reading(path, random)
             }
             opened => opened,

@@ -238,7 +238,7 @@ mod tests {
     fn a_ledger_of_a_later_program_is_left_alone() {
         let (_folder, ledger) = ledger();
         ledger.db.pragma_update(None, "user_version", 99).unwrap();
-        let opened = Ledger::open(ledger.path(), random, &by(NOW));
+        let opened = Ledger::open(&ledger.path, random, &by(NOW));
         assert!(matches!(opened, Err(LedgerError::Newer { found: 99, .. })));
     }
 

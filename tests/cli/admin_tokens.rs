@@ -162,9 +162,11 @@ fn an_admin_token_does_for_every_job_where_the_jobs_own_does_not() {
     authorize(job.trim(), "nightly", "update", &[]).ok();
     authorize(job.trim(), "nightly", "reset", &[]).fails(3).says("needs an admin token");
     let token = mint(&world, &[]);
+    world.run(["job-token", "issue", "another"]).ok();
     for (job, event) in [("nightly", "update"), ("nightly", "reset"), ("another", "purge")] {
         authorize(&token, job, event, &["--audience", AUDIENCE]).ok().says("admin:ops");
     }
+    authorize(&token, "unknown", "purge", &["--audience", AUDIENCE]).fails(3);
     authorize(&token, "nightly", "reset", &[]).fails(2).says("--audience");
     authorize(&token, "nightly", "reset", &["--audience", "other"]).fails(3).says("it is meant for pipelines");
     authorize(&token, "nightly", "explode", &["--audience", AUDIENCE]).fails(3).says("no event `explode`");

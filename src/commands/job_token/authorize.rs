@@ -12,6 +12,7 @@ use crate::output::Form;
 use crate::secret::Secret;
 use crate::token::issued;
 use crate::token::names::{Job, Owner};
+use crate::token::policy::Policy;
 
 /// Examples of the command.
 const EXAMPLES: &str = "Examples:
@@ -58,7 +59,7 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let answer = match (issued::read(text.secret()), ledger) {
         (Err(misread), _) => Err(Checked::Refused(misread.into())),
         (Ok(_), None) => Err(Checked::Refused(Refusal::Unknown)),
-        (Ok(shown), Some(mut ledger)) => ask(args, cx, (&mut ledger, &shown), &by),
+        (Ok(shown), Some(mut ledger)) => ask(args, cx.settings()?.policy(), (&mut ledger, &shown), &by),
     };
     match answer {
         Ok(actor) => yes(args, cx, &actor),
@@ -74,9 +75,17 @@ fn admin(
     ledger: Option<&mut Ledger>,
     token: &Secret<String>,
 ) -> Result<Outcome, Failure> {
+    let known = ledger.as_ref().map(|ledger| ledger.knows_job(args.job.as_str())).transpose()?;
     let asked = Asked { audience: args.audience.as_deref(), job: Some(args.job.as_str()), event: Some(&args.event) };
     match check::check(cx, ledger, token, asked) {
-        Ok(accepted) => yes(args, cx, &accepted.actor()),
+        Ok(accepted) if known == Some(true) => yes(args, cx, &accepted.actor()),
+        Ok(_) => {
+            let reason = format!("there is no job `{}`", args.job);
+            say_no(args, cx, &reason)?;
+            Err(Failure::new(Kind::No, not_allowed(args))
+                .because(reason)
+                .hint("see them with `tokenkeep job-token list --all`"))
+        }
         Err(Refused::Failed(failure)) => Err(failure),
         Err(refused) => {
             say_no(args, cx, &refused.to_string())?;
@@ -98,14 +107,13 @@ fn yes(args: &Args, cx: &mut Context, actor: &str) -> Result<Outcome, Failure> {
 /// Asks the ledger about a token of ours; returns whom it speaks for.
 fn ask(
     args: &Args,
-    cx: &Context,
+    policy: &Policy,
     (ledger, shown): (&mut Ledger, &issued::Presented),
     by: &By,
 ) -> Result<String, Checked> {
-    let settings = cx.settings().map_err(|_| Refusal::Unknown)?;
     let demands = Demands {
         job: Some(args.job.as_str()),
-        event: Some((settings.policy(), &args.event)),
+        event: Some((policy, &args.event)),
         owner: args.owner.as_ref().map(Owner::as_str),
         ..Demands::default()
     };

@@ -1,0 +1,206 @@
+//! `history`, `audit`, `maintain`, `stats`: what happened, whether it still adds up, and what is forgotten.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::clock::run_at;
+use crate::harness::World;
+
+/// A world in which some things happened.
+fn eventful() -> World {
+    let world = World::new();
+    for (owner, name) in [("ada", "a"), ("ada", "b"), ("bob", "a")] {
+        world.run(["token", "create", "--owner", owner, "--name", name, "--scope", "read"]).ok();
+    }
+    world.run(["job-token", "issue", "j1", "--owner", "ada"]).ok();
+    world.run(["job-token", "end", "j1"]).ok();
+    world
+}
+
+/// The records that fit.
+fn history(world: &World, args: &[&str]) -> Vec<serde_json::Value> {
+    let ran = world.run([&["history", "--json"], args].concat()).ok();
+    ran.json().as_array().unwrap().clone()
+}
+
+/// Changes the ledger behind the program's back.
+fn tamper(world: &World, sql: &str) {
+    let path = ledger(world);
+    let script = "import sqlite3, sys; db = sqlite3.connect(sys.argv[1]); db.executescript(sys.argv[2]); db.commit()";
+    let ran = Command::new("python3").args(["-c", script]).arg(path).arg(sql).output().unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+}
+
+fn ledger(world: &World) -> PathBuf {
+    world.home().join("data/ledger.db")
+}
+
+#[test]
+fn every_filter_selects() {
+    let world = eventful();
+    assert_eq!(history(&world, &[]).len(), 5);
+    assert_eq!(history(&world, &["--owner", "ada"]).len(), 4);
+    assert_eq!(history(&world, &["--kind", "job"]).len(), 2);
+    assert_eq!(history(&world, &["--job", "j1"]).len(), 2);
+    assert_eq!(history(&world, &["--since", "1h"]).len(), 5);
+    assert_eq!(history(&world, &["--until", "1h"]).len(), 0);
+    let newest = &history(&world, &["--limit", "1"])[0];
+    let (actor, host) = (newest["actor"].as_str().unwrap(), newest["host"].as_str().unwrap());
+    assert!(actor.starts_with("os:"));
+    assert_eq!(history(&world, &["--actor", actor, "--host", host]).len(), 5);
+    assert_eq!(history(&world, &["--actor", "nobody"]).len(), 0);
+    world.run(["history", "--address", "300.1.1.1"]).fails(2);
+    world.run(["history", "--cursor", "x"]).fails(2);
+}
+
+#[test]
+fn addresses_and_networks_are_found() {
+    let world = World::new();
+    let mut command = world.command(["token", "create", "--name", "a"]);
+    assert!(command.env("SSH_CONNECTION", "192.0.2.7 50122 10.0.0.1 22").output().unwrap().status.success());
+    world.run(["token", "create", "--name", "b"]).ok();
+    assert_eq!(history(&world, &["--address", "192.0.2.7"]).len(), 1);
+    assert_eq!(history(&world, &["--address", "192.0.2.0/24"]).len(), 1);
+    assert_eq!(history(&world, &["--address", "192.0.3.0/24"]).len(), 0);
+}
+
+#[test]
+fn pages_lead_through_all_of_history_and_back() {
+    let world = eventful();
+    let page = |cursor: Option<&str>| {
+        let mut args = vec!["history", "--json", "--limit", "2"];
+        args.extend(cursor.into_iter().flat_map(|cursor| ["--cursor", cursor]));
+        let ran = world.run(args).ok();
+        let cursor = |name: &str| {
+            let line = ran.stderr.lines().find_map(|line| line.strip_prefix(&format!("{name}: --cursor ")));
+            line.map(str::to_owned)
+        };
+        let numbers: Vec<i64> = ran.json().as_array().unwrap().iter().map(|r| r["number"].as_i64().unwrap()).collect();
+        (numbers, cursor("next"), cursor("previous"))
+    };
+    let (one, next, none) = page(None);
+    assert_eq!((one.as_slice(), none), (&[5, 4][..], None));
+    let (two, next, _) = page(next.as_deref());
+    let (three, none, previous) = page(next.as_deref());
+    assert_eq!((two, three.as_slice(), none), (vec![3, 2], &[1][..], None));
+    assert_eq!(page(previous.as_deref()).0, [3, 2]);
+    // the cursor of a record leads behind it
+    let behind = history(&world, &["--limit", "2"])[1]["cursor"].as_str().unwrap().to_owned();
+    assert_eq!(page(Some(&behind)).0, [3, 2]);
+}
+
+#[test]
+fn a_changed_or_missing_record_breaks_the_chain() {
+    for sql in [
+        "UPDATE history SET owner = 'eve' WHERE number = 2",
+        "DELETE FROM history WHERE number = 3",
+        "UPDATE history SET time = time - 1 WHERE number = 5",
+        "DELETE FROM history WHERE number <= 2",
+    ] {
+        let world = eventful();
+        world.run(["audit"]).ok();
+        tamper(&world, sql);
+        let ran = world.run(["audit"]);
+        assert_eq!(ran.code, 1, "{sql}");
+        assert!(ran.stdout.starts_with("chain"), "{}", ran.stdout);
+        assert_eq!(world.run(["audit", "--fix"]).code, 1);
+    }
+}
+
+#[test]
+fn a_head_that_was_kept_elsewhere_shows_what_the_chain_cannot() {
+    let world = eventful();
+    let head = world.run(["audit", "--head"]).ok().stdout.trim_end().to_owned();
+    world.run(["audit", "--since", &head]).ok();
+    tamper(&world, "DELETE FROM history WHERE number = 5; UPDATE token SET state = 'ended' WHERE kind = 'job'");
+    world.run(["audit", "--since", &head]).fails(1).says("removed from its end");
+    world.run(["job-token", "issue", "j2"]).ok();
+    world.run(["audit"]).ok();
+    world.run(["audit", "--since", &head]).fails(1).says("rewritten");
+    world.run(["audit", "--since", "5:abc"]).fails(2);
+}
+
+#[test]
+fn an_audit_finds_what_is_wrong_and_mends_what_it_may() {
+    let world = World::new();
+    let parent = world.run(["token", "create", "--name", "a", "--scope", "read", "--expires", "1h"]).ok().stdout;
+    for _ in 0..2 {
+        world.feed(["token", "delegate", "--kind", "oidc", "--parent-stdin"], &parent).ok();
+    }
+    world.run(["job-token", "issue", "j1", "--lease", "5m"]).ok();
+    tamper(
+        &world,
+        "UPDATE token SET expires = expires + 9999 WHERE serial = 2;
+         UPDATE token SET parent = NULL WHERE serial = 3;
+         UPDATE lease SET until = until - 9999;",
+    );
+    world.edit_config(|text| text + "\n[issued]\nknown_scopes = [\"write\"]\n");
+    let ran = world.run(["audit", "--json"]);
+    assert_eq!(ran.code, 1);
+    let found: Vec<_> = ran.json().as_array().unwrap().iter().map(|alert| alert["check"].to_string()).collect();
+    for check in ["outlives-parent", "orphan", "not-running", "unknown-scope", "differs-from-history"] {
+        assert!(found.iter().any(|found| found.contains(check)), "{check}: {found:?}");
+    }
+    let fixed = world.run(["audit", "--fix", "--json"]);
+    let mended = fixed.json().as_array().unwrap().iter().filter(|alert| alert["mended"] == true).count();
+    assert_eq!(mended, 3, "{}", fixed.stdout);
+    world.edit_config(|text| text.replace("\"write\"", "\"read\""));
+    world.run(["audit"]).ok();
+    assert_eq!(history(&world, &["--limit", "1"])[0]["action"], "fix");
+}
+
+#[test]
+fn maintenance_expires_parents_with_their_children_and_cuts_history() {
+    let world = World::new();
+    let parent = world.run(["token", "create", "--name", "a", "--expires", "10m"]).ok().stdout;
+    world.feed(["token", "delegate", "--kind", "oidc", "--parent-stdin"], &parent).ok();
+    world.run(["maintain"]).ok().says("0 expired");
+    run_at(&world, "+11m", &["maintain"]).ok().says("2 expired");
+    let before = history(&world, &[]).len();
+    run_at(&world, "+2d", &["token", "create", "--name", "b"]).ok();
+    let done = run_at(&world, "+3d", &["maintain", "--history-days", "2", "--json"]).ok().json();
+    assert_eq!((done["forgotten"].as_u64(), done["cut"].as_u64()), (Some(2), Some(before as u64 - 1)));
+    let left = history(&world, &[]);
+    assert_eq!(left.len(), 3);
+    assert_eq!(left.last().unwrap()["action"], "cut");
+    run_at(&world, "+3d", &["audit"]).ok();
+    run_at(&world, "+3d", &["maintain", "--history-days", "2"]).ok().says("0 records cut");
+    tamper(&world, "DELETE FROM history WHERE number = (SELECT min(number) FROM history)");
+    assert_eq!(run_at(&world, "+3d", &["audit"]).code, 1);
+}
+
+#[test]
+fn figures_count_what_lives() {
+    let world = eventful();
+    let stats = world.run(["stats", "--json"]).ok().json();
+    assert_eq!((&stats["live"]["user"], &stats["live"]["job"]), (&3.into(), &0.into()));
+    let text = world.run(["stats", "--prometheus"]).ok().stdout;
+    assert!(text.contains("\ntokenkeep_live_tokens{kind=\"user\"} 3\n"), "{text}");
+    assert!(text.lines().all(|line| line.starts_with('#') || line.split(' ').count() == 2));
+}
+
+#[test]
+fn without_a_ledger_nothing_is_made_by_looking() {
+    let world = World::new();
+    world.run(["history"]).ok();
+    world.run(["token", "list"]).ok();
+    world.run(["maintain"]).ok();
+    world.run(["audit"]).fails(8);
+    world.run(["stats"]).fails(8);
+    assert!(!ledger(&world).exists());
+}
+
+#[test]
+fn a_ledger_that_is_open_to_all_or_of_something_else_is_refused() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let world = eventful();
+    std::fs::set_permissions(ledger(&world), std::fs::Permissions::from_mode(0o666)).unwrap();
+    world.run(["token", "list"]).fails(9).says("chmod o-w");
+    std::fs::set_permissions(ledger(&world), std::fs::Permissions::from_mode(0o600)).unwrap();
+    tamper(&world, "PRAGMA user_version = 99");
+    world.run(["token", "list"]).fails(9).says("schema 99");
+    let other = world.folder.path().join("other.db");
+    std::fs::write(&other, "no database at all, but some text that is long enough").unwrap();
+    let ran = world.command(["token", "list"]).env("TOKENKEEP_LEDGER", &other).output().unwrap();
+    assert_eq!(ran.status.code(), Some(9), "{}", String::from_utf8_lossy(&ran.stderr));
+}

@@ -1,0 +1,248 @@
+//! `token`, and `validate` of what it issues: names, rights, children, changes.
+
+use crate::clock::run_at;
+use crate::harness::{Ran, World};
+
+/// Creates a token and returns it.
+fn create(world: &World, args: &[&str]) -> String {
+    world.run([&["token", "create"], args].concat()).ok().stdout.trim_end().to_owned()
+}
+
+/// Its public id.
+fn id(token: &str) -> &str {
+    &token[4..26]
+}
+
+/// Runs a command with the rights of a token.
+fn run_as(world: &World, token: &str, args: &[&str]) -> Ran {
+    let mut command = world.command([args, &["--as-from-env", "ACTOR"]].concat());
+    command.env("ACTOR", token).output().unwrap().into()
+}
+
+/// Validates a token.
+fn validate(world: &World, token: &str, more: &[&str]) -> Ran {
+    world.feed([&["validate", "--stdin"], more].concat(), token)
+}
+
+/// A child of a token.
+fn delegate(world: &World, parent: &str, args: &[&str]) -> Ran {
+    world.feed([&["token", "delegate", "--parent-stdin"], args].concat(), parent)
+}
+
+#[test]
+fn a_secret_is_shown_once_and_never_again() {
+    let world = World::new();
+    let token = create(&world, &["--name", "laptop", "--scope", "read", "--owner", "ada"]);
+    assert!(token.starts_with("tku_") && token.len() == 75);
+    for args in [&["token", "list", "--json"][..], &["token", "show", id(&token)], &["history", "--json"], &["audit"]] {
+        world.run(args).ok().hides(&token[26..69]);
+    }
+    let ledger = std::fs::read(world.home().join("data/ledger.db-wal")).unwrap();
+    assert!(!String::from_utf8_lossy(&ledger).contains(&token[26..69]));
+}
+
+#[test]
+fn validate_answers_in_the_terms_of_introspection() {
+    let world = World::new();
+    let token = create(&world, &["--name", "laptop", "--scope", "read", "--scope", "write", "--owner", "ada"]);
+    let answer = validate(&world, &token, &["--scope", "read", "--owner", "ada", "--json"]).ok().json();
+    let expected = [("active", "true"), ("valid", "true"), ("sub", "\"ada\""), ("scope", "\"read write\"")];
+    for (name, value) in expected {
+        assert_eq!(answer[name].to_string(), value, "{answer}");
+    }
+    assert_eq!((answer["kind"].as_str(), answer["jti"].as_str()), (Some("user"), Some(id(&token))));
+    assert!(answer["exp"].is_i64() && answer["iss"].as_str().unwrap().starts_with("urn:uuid:"));
+    for (flag, value, reason) in [
+        ("--scope", "admin", "scope"),
+        ("--any-scope", "x", "scope"),
+        ("--owner", "bob", "owner"),
+        ("--service", "tap", "service"),
+        ("--job", "j1", "job"),
+        ("--event", "run", "job"),
+        ("--min-ttl", "100d", "min_ttl"),
+    ] {
+        let no = validate(&world, &token, &[flag, value, "--json"]);
+        assert_eq!((no.code, no.json()["reason"].as_str()), (3, Some(reason)), "{flag}");
+        assert_eq!(no.json()["active"], false);
+    }
+}
+
+#[test]
+fn another_kind_letter_is_not_another_kind() {
+    let world = World::new();
+    let token = create(&world, &["--name", "laptop"]);
+    let forged = token.replacen("tku_", "tks_", 1);
+    validate(&world, &forged, &[]).fails(3).says("mistyped");
+}
+
+#[test]
+fn names_are_unique_per_owner_and_free_again_after_the_end() {
+    let world = World::new();
+    let token = create(&world, &["--name", "laptop", "--owner", "ada", "--expires", "10m"]);
+    world.run(["token", "create", "--name", "laptop", "--owner", "ada"]).fails(2).says("already");
+    create(&world, &["--name", "laptop", "--owner", "bob"]);
+    world.run(["token", "revoke", id(&token)]).ok();
+    create(&world, &["--name", "laptop", "--owner", "ada", "--expires", "10m"]);
+    run_at(&world, "+11m", &["token", "create", "--name", "laptop", "--owner", "ada"]).ok();
+}
+
+#[test]
+fn one_key_a_person_replaces_the_others() {
+    let world = World::new();
+    let first = create(&world, &["--owner", "ada", "--replace"]);
+    let second = create(&world, &["--owner", "ada", "--replace"]);
+    validate(&world, &first, &[]).fails(3).says("revoked");
+    validate(&world, &second, &[]).ok();
+}
+
+#[test]
+fn what_does_not_go_with_a_kind_is_refused() {
+    let world = World::new();
+    for args in [
+        &["--kind", "user"][..],
+        &["--kind", "service", "--owner", "ci"],
+        &["--kind", "service", "--owner", "bot-ci", "--name", "x"],
+        &["--kind", "session", "--name", "x"],
+        &["--kind", "notebook"],
+        &["--kind", "job"],
+        &["--name", "x", "--expires", "4m"],
+        &["--name", "x", "--expires", "1h", "--no-expire"],
+        &["--kind", "king", "--name", "x"],
+    ] {
+        world.run([&["token", "create"], args].concat()).fails(2);
+    }
+    create(&world, &["--kind", "service", "--owner", "bot-ci", "--no-expire"]);
+    create(&world, &["--kind", "session", "--owner", "ada"]);
+}
+
+#[test]
+fn a_scope_that_nobody_knows_is_refused() {
+    let world = World::new();
+    world.edit_config(|text| text + "\n[issued]\nknown_scopes = [\"read\", \"exec:job\"]\n");
+    world.run(["token", "create", "--name", "x", "--scope", "write"]).fails(2).says("known_scopes");
+    create(&world, &["--name", "x", "--scope", "read"]);
+    world.run(["job-token", "issue", "j", "--scope", "write"]).fails(2);
+}
+
+#[test]
+fn an_actor_may_do_what_its_token_says() {
+    let world = World::new();
+    let admin = create(&world, &["--name", "a", "--owner", "boss", "--scope", "admin:token"]);
+    let ada = create(&world, &["--name", "a", "--owner", "ada", "--scope", "user:token", "--scope", "read"]);
+    let bob = create(&world, &["--name", "a", "--owner", "bob", "--scope", "user:token"]);
+    let weak = create(&world, &["--name", "weak", "--owner", "bob", "--scope", "read"]);
+    run_as(&world, &weak, &["token", "list"]).fails(7);
+    let own = run_as(&world, &ada, &["token", "create", "--name", "two", "--scope", "read"]).ok().stdout;
+    for args in [
+        &["token", "create", "--name", "three", "--scope", "write"][..],
+        &["token", "create", "--name", "three", "--owner", "bob"],
+        &["token", "create", "--kind", "session"],
+        &["token", "modify", id(&own), "--expires", "1d"],
+        &["token", "list", "--owner", "bob"],
+        &["token", "wipe", "--yes"],
+        &["history", "--owner", "bob"],
+    ] {
+        run_as(&world, &ada, args).fails(7);
+    }
+    // what is not one's own looks as if it were not there
+    run_as(&world, &ada, &["token", "show", id(&bob)]).fails(8);
+    run_as(&world, &ada, &["token", "revoke", id(&bob)]).fails(8);
+    run_as(&world, &ada, &["token", "show", "0000000000000000000000"]).fails(8);
+    let seen = run_as(&world, &ada, &["token", "list", "--json"]).ok().json();
+    assert!(seen.as_array().unwrap().iter().all(|token| token["owner"] == "ada") && seen[0].is_object());
+    run_as(&world, &ada, &["token", "revoke", id(&own)]).ok();
+    run_as(&world, &admin, &["token", "create", "--kind", "service", "--owner", "bot-x", "--scope", "any"]).ok();
+    run_as(&world, &admin, &["token", "modify", id(&ada), "--scope", ""]).ok();
+    run_as(&world, &ada, &["token", "list"]).fails(7);
+    run_as(&world, &own, &["token", "list"]).fails(3);
+    let by_ada = world.run(["history", "--actor", "ada", "--json"]).ok().json();
+    let denied = by_ada.as_array().unwrap().iter().filter(|record| record["action"] == "deny").count();
+    assert!(denied >= 4, "{by_ada}");
+}
+
+#[test]
+fn a_job_may_do_nothing_to_tokens() {
+    let world = World::new();
+    let job = world.run(["job-token", "issue", "j1", "--scope", "admin:token"]).ok().stdout;
+    run_as(&world, job.trim_end(), &["token", "list"]).fails(7);
+    delegate(&world, &job, &["--kind", "oidc"]).fails(7);
+}
+
+#[test]
+fn children_have_their_parents_scopes_end_and_death() {
+    let world = World::new();
+    let parent =
+        create(&world, &["--name", "a", "--owner", "ada", "--scope", "read", "--scope", "write", "--expires", "1h"]);
+    let notebook = delegate(&world, &parent, &["--kind", "notebook"]).ok().stdout;
+    assert_eq!(delegate(&world, &parent, &["--kind", "notebook"]).ok().stdout, notebook);
+    validate(&world, &notebook, &["--scope", "read", "--scope", "write", "--owner", "ada"]).ok();
+    let tap = ["--kind", "internal", "--service", "tap"];
+    delegate(&world, &notebook, &[&tap[..], &["--scope", "admin"]].concat()).fails(7);
+    let some = [&tap[..], &["--scope", "admin", "--scope", "read", "--intersect"]].concat();
+    let internal = delegate(&world, &notebook, &some).ok().stdout;
+    validate(&world, &internal, &["--service", "tap", "--scope", "read"]).ok();
+    validate(&world, &internal, &["--scope", "write"]).fails(3);
+    let other = delegate(&world, &notebook, &[&tap[..], &["--scope", "read", "--scope", "write"]].concat()).ok().stdout;
+    assert_ne!(other, internal);
+    let oidc = delegate(&world, &parent, &["--kind", "oidc", "--json"]).ok().json();
+    assert_eq!(oidc["scope"], "");
+    delegate(&world, &parent, &["--kind", "notebook", "--min-ttl", "2h"]).fails(3);
+    // a shorter life of the parent is one for all below
+    let shown = |token: &str| world.run(["token", "show", id(token), "--json"]).ok().json();
+    world.run(["token", "modify", id(&parent), "--expires", "30m"]).ok().says("children");
+    assert_eq!(shown(&internal)["expires_epoch"], shown(&parent)["expires_epoch"]);
+    world.run(["token", "modify", id(&parent), "--no-expire"]).ok();
+    assert!(shown(&parent)["expires_epoch"].is_null() && shown(&internal)["expires_epoch"].is_i64());
+    world.run(["token", "revoke", id(&parent)]).ok().says("4 below it");
+    for child in [&notebook, &internal, &other] {
+        validate(&world, child, &[]).fails(3).says("revoked");
+    }
+    let ends = world.run(["history", "--id", id(&parent), "--recursive", "--json"]).ok().json();
+    let revoked: Vec<_> = ends.as_array().unwrap().iter().filter(|record| record["action"] == "revoke").collect();
+    assert_eq!(revoked.len(), 5);
+    // the newest record, which comes first, is the parent's: the deepest went before
+    assert_eq!(revoked[0]["token"], id(&parent));
+    world.run(["audit"]).ok();
+}
+
+#[test]
+fn changes_are_written_down_with_what_was_before() {
+    let world = World::new();
+    let token = create(&world, &["--name", "a", "--scope", "read"]);
+    world.run(["token", "modify", id(&token)]).fails(2);
+    world.run(["token", "modify", id(&token), "--name", "b", "--scope", ""]).ok();
+    validate(&world, &token, &["--scope", "read"]).fails(3);
+    let records = world.run(["history", "--id", id(&token), "--json"]).ok().json();
+    let edit = records.as_array().unwrap().iter().find(|record| record["action"] == "edit").unwrap();
+    assert_eq!(edit["old"], serde_json::json!({"name": "a", "scope": "read"}));
+    assert_eq!((&edit["name"], &edit["scope"]), (&"b".into(), &"".into()));
+    let rotated = world.run(["token", "rotate", id(&token)]).ok().stdout;
+    assert_ne!(id(&rotated), id(&token));
+    validate(&world, &token, &[]).fails(3);
+    validate(&world, &rotated, &[]).ok();
+    world.run(["token", "rotate", id(&token)]).fails(3);
+    world.run(["token", "modify", id(&token), "--name", "c"]).fails(3);
+}
+
+#[test]
+fn a_token_of_ours_is_for_no_provider() {
+    let world = World::new();
+    let token = create(&world, &["--name", "a"]);
+    validate(&world, &token, &["--audience", "api"]).fails(3);
+    validate(&world, &token, &["--issuer", &world.provider.issuer()]).fails(3);
+    validate(&world, "not-a-token-of-ours-0123456789", &["--issuer", &world.provider.issuer(), "--owner", "ada"])
+        .fails(3);
+    assert_eq!(world.provider.requests().len(), 0);
+}
+
+#[test]
+fn all_tokens_can_be_taken_back() {
+    let world = World::new();
+    let (one, job) = (create(&world, &["--name", "a"]), world.run(["job-token", "issue", "j"]).ok().stdout);
+    delegate(&world, &one, &["--kind", "notebook"]).ok();
+    world.run(["token", "wipe"]).fails(2);
+    world.run(["token", "wipe", "--yes"]).ok().says("revoked 3");
+    validate(&world, &one, &[]).fails(3);
+    validate(&world, &job, &[]).fails(3);
+    world.run(["audit"]).ok();
+}
