@@ -159,6 +159,8 @@ fn an_admin_token_does_for_every_job_where_the_jobs_own_does_not() {
     authorize(job.trim(), "nightly", "update", &[]).ok();
     authorize(job.trim(), "nightly", "reset", &[]).fails(3).says("needs an admin token");
     let token = mint(&world, &[]);
+    authorize(&token, "another", "purge", &["--audience", AUDIENCE]).fails(3).says("no job `another`");
+    world.run(["job-token", "issue", "another"]).ok();
     for (job, event) in [("nightly", "update"), ("nightly", "reset"), ("another", "purge")] {
         authorize(&token, job, event, &["--audience", AUDIENCE]).ok().says("admin:ops");
     }

@@ -73,7 +73,7 @@ Log in once, then get a good access token whenever one is needed:
   tokenkeep get prod
 
 All commands: tokenkeep --help    One of them: tokenkeep help get
-Topics: tokenkeep help environment, exit-codes, formats, ci, cron, keycloak, security
+Topics: tokenkeep help environment, exit-codes, formats, ci, cron, keycloak, issued, security
 ";
 
 /// Runs the command.
