@@ -21,7 +21,7 @@ const EXAMPLES: &str = "Examples:
 ///
 /// From then on `validate` and `job-token authorize` take the admin tokens of that key, here and wherever this ledger is
 /// asked. Who has the private half can do everything that an administrator may: compare the key with its owner. The issuer
-/// of the tokens must be ours, too: `issuer` in [issued] of config.toml.
+/// of the tokens must be ours, too: `issuer` in `[issued]` of config.toml.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {

@@ -24,7 +24,7 @@ const EXAMPLES: &str = "Examples:
 /// Tell whether a token may report an event of a job
 ///
 /// An event needs the token of that very job, and the job must run; the administrators' events need an admin token. Both
-/// lists are in [policy] of config.toml. Exit code 0 means yes, 3 means no; a no is written into the job's history.
+/// lists are in `[policy]` of config.toml. Exit code 0 means yes, 3 means no; a no is written into the job's history.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
