@@ -227,6 +227,7 @@ impl Ledger {
         let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let done = act(&transaction)?;
         transaction.commit()?;
+        self.fold_log();
         Ok(done)
     }
 

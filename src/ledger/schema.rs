@@ -1,10 +1,12 @@
 //! The tables, by numbered migrations. Before each, a copy of the whole ledger is put beside it.
 
+use std::time::Duration;
+
 use rusqlite::{Connection, TransactionBehavior};
 use rustix::fs::OFlags;
 
 use super::{By, Ledger, LedgerError};
-use crate::host::files;
+use crate::host::{files, process};
 
 /// What marks an SQLite file as a ledger of ours: "tkpr".
 const APPLICATION: i32 = 0x746b_7072;
@@ -130,8 +132,7 @@ pub(super) fn migrate(ledger: &mut Ledger, by: &By) -> Result<(), LedgerError> {
     let mut version = refuse_newer(&ledger.db)?;
     while version < NEWEST {
         if version == 0 {
-            // it can only be said of a whole file, and outside of a transaction
-            ledger.db.pragma_update(None, "journal_mode", "WAL")?;
+            keep_log(&ledger.db)?;
         } else {
             back_up(ledger, version)?;
         }
@@ -139,6 +140,20 @@ pub(super) fn migrate(ledger: &mut Ledger, by: &By) -> Result<(), LedgerError> {
         version = carry_out(&mut ledger.db, version, &urn, by)?;
     }
     Ok(())
+}
+
+/// Lets the ledger keep a log, which can only be said of a whole file, and outside of a transaction. While others make the
+/// same file, SQLite does not wait for them by itself.
+fn keep_log(db: &Connection) -> Result<(), LedgerError> {
+    const ATTEMPTS: usize = 500;
+    const PAUSE: Duration = Duration::from_millis(10);
+    for _ in 0..ATTEMPTS {
+        match db.pragma_update(None, "journal_mode", "WAL").map_err(LedgerError::from) {
+            Err(LedgerError::Busy) => process::pause(PAUSE),
+            done => return done,
+        }
+    }
+    Err(LedgerError::Busy)
 }
 
 /// The newest schema.

@@ -38,7 +38,7 @@ const EXPOSES: [(&str, usize); 7] = [
     // what the printer was asked to show, in each of its forms, and a token's file
     ("output", 6),
     // reading the text of tokens and admin keys; making and digesting those of our own
-    ("token", 12),
+    ("token", 9),
     // sealing, unlocking, slots
     ("vault", 10),
     // the environment of the command that is run

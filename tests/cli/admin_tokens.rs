@@ -146,6 +146,11 @@ fn events_are_those_of_the_policy() {
     // rights that an admin token does not have
     validate(&world, &token, &["--scope", "admin"]).fails(3).says("it lacks the scope admin");
     validate(&world, &token, &["--min-ttl", "6m"]).fails(3);
+    validate(&world, &token, &["--service", "api"]).fails(3);
+    validate(&world, &token, &["--owner", "ada"]).fails(3).says("of `ops`, not of `ada`");
+    validate(&world, &token, &["--job", "any", "--event", "run"]).fails(3).says("no job `any`");
+    world.run(["job-token", "issue", "any"]).ok();
+    validate(&world, &token, &["--owner", "ops", "--job", "any", "--event", "run"]).ok();
 }
 
 #[test]
@@ -159,11 +164,13 @@ fn an_admin_token_does_for_every_job_where_the_jobs_own_does_not() {
     authorize(job.trim(), "nightly", "update", &[]).ok();
     authorize(job.trim(), "nightly", "reset", &[]).fails(3).says("needs an admin token");
     let token = mint(&world, &[]);
-    authorize(&token, "another", "purge", &["--audience", AUDIENCE]).fails(3).says("no job `another`");
     world.run(["job-token", "issue", "another"]).ok();
     for (job, event) in [("nightly", "update"), ("nightly", "reset"), ("another", "purge")] {
         authorize(&token, job, event, &["--audience", AUDIENCE]).ok().says("admin:ops");
     }
+    authorize(&token, "unknown", "purge", &["--audience", AUDIENCE]).fails(3).says("no job `unknown`");
+    let used = world.run(["history", "--kind", "admin", "--json"]).ok().stdout;
+    assert!(used.contains("another") && !used.contains("\"job\": \"unknown\""), "{used}");
     authorize(&token, "nightly", "reset", &[]).fails(2).says("--audience");
     authorize(&token, "nightly", "reset", &["--audience", "other"]).fails(3).says("it is meant for pipelines");
     authorize(&token, "nightly", "explode", &["--audience", AUDIENCE]).fails(3).says("no event `explode`");
@@ -346,6 +353,18 @@ fn a_name_that_is_taken_is_not_taken_twice() {
     assert_eq!(world.token("other"), "text");
     world.run(["admin-token", "keygen", "second"]).ok();
     world.run(["admin-token", "mint", "--audience", AUDIENCE]).fails(2).says("ops, second");
+}
+
+#[test]
+fn a_key_that_was_lost_is_revoked_and_made_anew() {
+    let world = admin();
+    world.run(["delete", "ops", "--yes"]).ok();
+    world.run(["admin-token", "rotate", "ops"]).fails(8);
+    let ran = world.run(["admin-token", "keygen", "ops"]).fails(2).says("not in this vault");
+    let kid = ran.stderr.split("revoke ").nth(1).unwrap().split('`').next().unwrap().to_owned();
+    world.run(["admin-token", "revoke", &kid]).ok();
+    world.run(["admin-token", "keygen", "ops"]).ok();
+    validate(&world, &mint(&world, &[]), &[]).ok();
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use crate::harness::World;
 
-const TOPICS: [&str; 8] = ["environment", "exit-codes", "formats", "ci", "cron", "keycloak", "issued", "security"];
+const TOPICS: [&str; 9] =
+    ["environment", "exit-codes", "formats", "ci", "cron", "keycloak", "issued", "admin", "security"];
 
 #[test]
 fn nothing_asked_for_is_a_short_help() {

@@ -1,5 +1,6 @@
 //! The main job against providers that nobody here wrote: `oidc-provider` from npm and Keycloak from Maven Central,
-//! on loopback. `tests/real/install` obtains both; then `cargo test --test real -- --ignored`.
+//! on loopback; and admin tokens against JWT libraries that nobody here wrote. `tests/real/install` obtains all of them;
+//! then `cargo test --test real -- --ignored`.
 //!
 //! Every step has a vault and a provider of its own (on Keycloak, which takes long to start, a realm of its own), so
 //! that it can be read, and can fail, alone, and that steps wait for their expiries side by side.
@@ -15,6 +16,7 @@
 
 mod html;
 mod http;
+mod jwt_libraries;
 mod keycloak;
 mod login;
 mod main_job;
@@ -26,6 +28,7 @@ mod provider;
 mod report;
 mod tokenkeep;
 
+use jwt_libraries::Library;
 use keycloak::{Keycloak, Rotation};
 use oidc_provider::OidcProvider;
 use provider::Provider;
@@ -70,4 +73,17 @@ fn keycloak_serves_the_main_job() {
     }
     steps.extend(provena::STEPS.iter().map(|(name, show)| Step::new(name, || show(&keycloak))));
     run("Keycloak", steps);
+}
+
+#[test]
+#[ignore = "needs tests/real/install"]
+fn jwt_libraries_check_admin_tokens_as_we_do() {
+    let mut steps = Vec::new();
+    for library in [Library::PyJwt, Library::Jose] {
+        let step = |name, show: fn(Library)| Step::new(&format!("{name}, {library:?}"), move || show(library));
+        steps.push(step("ours at theirs", jwt_libraries::ours_is_good_for_them));
+        steps.push(step("the end of ours", jwt_libraries::ours_is_over_for_them_too));
+        steps.push(step("theirs at ours", jwt_libraries::theirs_is_good_for_us_without_tricks));
+    }
+    run("JWT libraries", steps);
 }

@@ -210,6 +210,11 @@ impl Ran {
         self
     }
 
+    /// Tells whether the answer was no, and which one it was if not.
+    pub(crate) fn is_no(&self) -> Result<(), Option<i32>> {
+        if self.code == Some(3) { Ok(()) } else { Err(self.code) }
+    }
+
     /// What it printed.
     pub(crate) fn text(&self) -> &str {
         self.stdout.trim_end_matches('\n')

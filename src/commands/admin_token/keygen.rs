@@ -7,6 +7,7 @@ use crate::keeper::LOCK_PATIENCE;
 use crate::ledger::admin::Origin;
 use crate::profile::EntryName;
 use crate::token::admin_key::Signing;
+use crate::vault::shelf::Shelf;
 
 /// Examples.
 const EXAMPLES: &str = "Examples:
@@ -35,12 +36,12 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let vault = cx.open_vault()?;
     let by = cx.by();
     let mut ledger = cx.ledger(&by)?;
-    if ledger.admin_key_named(name.as_str())?.is_some() {
-        return Err(taken(name, "admin key"));
+    if let Some(key) = ledger.admin_key_named(name.as_str())? {
+        return Err(believed(&vault.shelf(), name, &key.kid));
     }
     let lock = vault.shelf().lock(name, LOCK_PATIENCE)?;
     if vault.shelf().holds_anything(name).map_err(|fault| file_failure(Kind::Locked, &fault))? {
-        return Err(taken(name, "entry"));
+        return Err(Failure::new(Kind::Usage, format!("there already is an entry `{name}`")).hint("take another name"));
     }
     let (key, body) = make_key(cx, args.alg)?;
     vault.put(name, body, &lock, cx.now())?;
@@ -54,8 +55,13 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     Ok(Outcome::Done)
 }
 
-/// Refuses a name that stands for something already.
-fn taken(name: &EntryName, what: &str) -> Failure {
-    Failure::new(Kind::Usage, format!("there already is an {what} `{name}`"))
-        .hint(format!("take another name; a new key in the place of an old one: `tokenkeep admin-token rotate {name}`"))
+/// Refuses the name of a key that is believed already: one of ours, or one whose private half is elsewhere or lost.
+fn believed(shelf: &Shelf, name: &EntryName, kid: &str) -> Failure {
+    let failure = Failure::new(Kind::Usage, format!("there already is an admin key `{name}`"));
+    if shelf.generations(name).is_ok_and(|generations| generations.is_empty()) {
+        return failure.because("its private half is not in this vault").hint(format!(
+            "take another name; if it is lost, `tokenkeep admin-token revoke {kid}`, then make the new one"
+        ));
+    }
+    failure.hint(format!("put a new key in its place with `tokenkeep admin-token rotate {name}`, or take another name"))
 }

@@ -48,22 +48,16 @@ pub(crate) struct Args {
     command: Command,
 }
 
-/// What can be done with admin keys and admin tokens.
+/// What can be done with admin keys and admin tokens. Each is described where its arguments are: what stood here would
+/// take the place of that.
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Make a key: the private half goes into the vault, the public one into the ledger
     Keygen(keygen::Args),
-    /// Mint a token, and print it
     Mint(mint::Args),
-    /// List the public keys, or print them for a gateway
     Keys(keys::Args),
-    /// Trust somebody else's public key
     Trust(trust::Args),
-    /// Put a new key in the place of one
     Rotate(rotate::Args),
-    /// Take a token, or a key with all its tokens, back
     Revoke(revoke::Args),
-    /// Print how many seconds a token lives
     Lifetime(lifetime::Args),
 }
 

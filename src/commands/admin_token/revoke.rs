@@ -65,7 +65,7 @@ fn revoke(cx: &Context, ledger: &mut Ledger, id: &str) -> Result<Revoked, Failur
             .hint("see the keys with `tokenkeep admin-token keys`, the tokens with `tokenkeep history --kind admin`"));
     }
     let mint = ledger.revoke_admin_token(id, &by)?;
-    let what = if is_ours { "token" } else { "token that was not minted here" };
+    let what = if is_ours { "token" } else { "token, which was not minted here," };
     Ok(Revoked { what, ends: mint.map(|mint| mint.exp), before })
 }
 

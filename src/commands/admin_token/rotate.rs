@@ -73,7 +73,7 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
 fn refuse_unknown(cx: &Context, name: &EntryName) -> Result<(), Failure> {
     if Shelf::of(&cx.vault_folder()?).generations(name).is_ok_and(|generations| generations.is_empty()) {
         return Err(Failure::new(Kind::NotFound, format!("there is no admin key `{name}` in the vault"))
-            .hint("see the keys with `tokenkeep admin-token keys`: one that is only trusted is replaced with `trust --replace`")
+            .hint(format!("make one with `tokenkeep admin-token keygen {name}`; one that is only trusted here is replaced with `admin-token trust {name} --replace`"))
             .unless_token(name, None));
     }
     Ok(())

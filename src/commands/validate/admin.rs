@@ -3,7 +3,7 @@
 use super::Args;
 use super::verdict::{CheckedBy, Facts, Flaw, No, Reason};
 use crate::commands::Context;
-use crate::commands::admin_token::check::{self, Asked, EVENTS, MINT, Refused, TRUST};
+use crate::commands::admin_token::check::{self, Accepted, Asked, EVENTS, JOBS, MINT, Refused, TRUST};
 use crate::secret::Secret;
 use crate::token::admin_token::Refusal;
 use crate::token::claims::Claims;
@@ -27,16 +27,31 @@ pub(super) fn judge(cx: &Context, args: &Args, token: &Secret<String>) -> Result
         job: args.job.as_ref().map(Job::as_str),
         event: args.event.as_deref(),
     };
-    let accepted = check::check(cx, ledger.as_mut(), token, asked)?;
-    let facts = Facts {
-        kind: "admin",
-        issuer: accepted.token.claims.text("iss").unwrap_or_default().to_owned(),
-        checked_by: CheckedBy::Ledger,
-        notice: None,
-        claims: accepted.token.claims,
+    let demands = args.demands()?;
+    let demand = |accepted: &Accepted| {
+        refuse_others(args, accepted)?;
+        demands.judge(&facts(accepted), cx.now())
     };
-    args.demands()?.judge(&facts, cx.now())?;
-    Ok(Some(facts))
+    let accepted: Result<Accepted, Flaw> = check::check_more(cx, ledger.as_mut(), token, (asked, demand));
+    Ok(Some(facts(&accepted?)))
+}
+
+/// Refuses an admin token where one for somebody else is asked for.
+fn refuse_others(args: &Args, accepted: &Accepted) -> Result<(), Flaw> {
+    let name = accepted.key.name.as_str();
+    if let Some(owner) = args.owner.as_ref().filter(|owner| owner.as_str() != name) {
+        return Err(Flaw::no(Reason::Owner, format!("it is an admin token of `{name}`, not of `{owner}`")));
+    }
+    match &args.service {
+        Some(_) => Err(Flaw::no(Reason::Service, "it is an admin token, which is for no service")),
+        None => Ok(()),
+    }
+}
+
+/// Says what is known of a good admin token.
+fn facts(Accepted { token, .. }: &Accepted) -> Facts {
+    let issuer = token.claims.text("iss").unwrap_or_default().to_owned();
+    Facts { kind: "admin", issuer, checked_by: CheckedBy::Ledger, notice: None, claims: token.claims.clone() }
 }
 
 /// Says no to a JWT of others where nothing else than our own issuer is known.
@@ -62,6 +77,7 @@ impl From<Refused> for Flaw {
             Refused::Token(refusal) => no(reason(&refusal), MINT),
             Refused::Revoked { .. } | Refused::KeyRevoked { .. } => no(Reason::Revoked, MINT),
             Refused::Event(_) => no(Reason::Event, EVENTS),
+            Refused::UnknownJob { .. } => no(Reason::Job, JOBS),
             Refused::NoLedger => no(Reason::Signature, TRUST),
         })
     }
