@@ -85,8 +85,9 @@ impl Ledger {
         let fold = || {
             // others who read or write at this moment are not waited for: the next writer tries again
             self.db.busy_timeout(Duration::ZERO)?;
-            self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
-            self.db.busy_timeout(PATIENCE)
+            let folded = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+            // whatever came of it: what this process writes next waits for its turn again
+            self.db.busy_timeout(PATIENCE).and(folded)
         };
         if let Err(error) = fold() {
             tracing::warn!(%error, "the ledger's log stays long");
