@@ -32,7 +32,6 @@ pub mod fuzzing;
 pub mod host;
 mod idp;
 mod keeper;
-#[expect(dead_code, reason = "the commands that use all of it are not there yet")]
 mod ledger;
 mod output;
 mod profile;

@@ -71,14 +71,6 @@ impl Ledger {
         })
     }
 
-    /// Lets a key mint no more, and be believed no more once `maintain` has swept it.
-    pub(crate) fn retire_admin_key(&mut self, name: &str, by: &By) -> Result<Option<AdminKey>, LedgerError> {
-        self.write(|db| {
-            let key = one_key(db, "name = ?1 AND retired IS NULL", name)?;
-            key.map(|key| retire(db, &key, by).map(|()| key)).transpose()
-        })
-    }
-
     /// Lists the admin keys, the retired ones too, by name.
     pub(crate) fn admin_keys(&self) -> Result<Vec<AdminKey>, LedgerError> {
         let mut select = self.db.prepare(&format!("{SELECT_KEY} ORDER BY name, created"))?;
@@ -255,8 +247,6 @@ mod tests {
         assert_eq!(ledger.admin_key_named("ops").unwrap().unwrap().kid, "k2");
         assert_eq!(ledger.admin_key("k1").unwrap().unwrap().retired, Some(Timestamp::from_epoch(NOW + 1)));
         assert_eq!(ledger.admin_keys().unwrap().len(), 2);
-        ledger.retire_admin_key("ops", &by(NOW + 2)).unwrap().unwrap();
-        assert_eq!(ledger.admin_key_named("ops").unwrap(), None);
     }
 
     #[test]

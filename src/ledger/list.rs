@@ -63,9 +63,4 @@ impl Ledger {
         let values: Vec<&dyn ToSql> = values.iter().map(AsRef::as_ref).collect();
         token::many(&self.db, &which, &values)
     }
-
-    /// Finds the token of a public id.
-    pub(crate) fn token(&self, id: &PublicId) -> Result<Option<Token>, LedgerError> {
-        token::by_id(&self.db, id)
-    }
 }

@@ -24,7 +24,7 @@ pub(crate) mod stats;
 pub(crate) mod token;
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rusqlite::{Connection, TransactionBehavior};
 
@@ -210,11 +210,6 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    /// Returns where it is.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// Returns the URN that was made with the ledger: who issues, where the settings name no issuer.
     pub(crate) fn urn(&self) -> Result<String, LedgerError> {
         Ok(self.db.query_row("SELECT value FROM ledger WHERE key = 'urn'", [], |row| row.get(0))?)
@@ -232,6 +227,7 @@ impl Ledger {
         let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let done = act(&transaction)?;
         transaction.commit()?;
+        self.fold_log();
         Ok(done)
     }
 

@@ -1,6 +1,6 @@
 //! Opening: where the ledger lies, who may write there, and how SQLite is set so that many processes share it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
@@ -17,8 +17,8 @@ const OLDEST_SQLITE: i32 = 3_051_003;
 /// How long a writer waits for the others. A transaction takes milliseconds, so this is hundreds of them in a queue.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// After so many pages (1 MiB) the log goes back into the database: whoever opens first after a pause must read all of it.
-const CHECKPOINT_PAGES: u32 = 256;
+/// A log that is longer goes back into the database: whoever opens first after a pause must read all of it.
+const LONGEST_LOG: u64 = 1024 * 1024;
 
 impl Ledger {
     /// Opens the ledger for reading and writing, and makes it if there is none.
@@ -65,9 +65,8 @@ impl Ledger {
             schema::refuse_newer(&db)?;
             Ok(db)
         });
-        let log = path.with_extension("db-wal");
         let db = match db {
-            Err(LedgerError::ReadOnly(_) | LedgerError::Database(_)) if !log.exists() => {
+            Err(LedgerError::ReadOnly(_) | LedgerError::Database(_)) if !log_of(path).exists() => {
                 let db = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI)?;
                 schema::refuse_newer(&db)?;
                 db
@@ -76,6 +75,31 @@ impl Ledger {
         };
         Ok(Self { db, path: path.to_owned(), random })
     }
+
+    /// Puts a long log back into the database and empties it. SQLite would do the first by itself, but never the second
+    /// where each process writes once: the next one does not know what was put back, and the log would grow for ever.
+    pub(super) fn fold_log(&self) {
+        if !std::fs::metadata(log_of(&self.path)).is_ok_and(|log| log.len() > LONGEST_LOG) {
+            return;
+        }
+        let fold = || {
+            // others who read or write at this moment are not waited for: the next writer tries again
+            self.db.busy_timeout(Duration::ZERO)?;
+            let folded = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+            // whatever came of it: what this process writes next waits for its turn again
+            self.db.busy_timeout(PATIENCE).and(folded)
+        };
+        if let Err(error) = fold() {
+            tracing::warn!(%error, "the ledger's log stays long");
+        }
+    }
+}
+
+/// Returns where SQLite keeps the log of a database.
+fn log_of(path: &Path) -> PathBuf {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    log.into()
 }
 
 /// Refuses a place where locks do not hold, or where everybody could write.
@@ -111,7 +135,7 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, LedgerError> {
     db.pragma_update(None, "foreign_keys", true)?;
     if !flags.contains(OpenFlags::SQLITE_OPEN_READ_ONLY) {
         db.pragma_update(None, "synchronous", "FULL")?;
-        db.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+        db.pragma_update(None, "wal_autocheckpoint", 0)?;
     }
     Ok(db)
 }
@@ -123,4 +147,24 @@ fn immutable(path: &Path) -> String {
     let escape = |byte: &u8| if plain(byte) { char::from(*byte).to_string() } else { format!("%{byte:02x}") };
     let path: String = path.as_os_str().as_bytes().iter().map(escape).collect();
     format!("file:{path}?immutable=1")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::scratch::{NOW, by, ledger, random};
+    use super::*;
+
+    #[test]
+    fn the_log_of_many_processes_that_write_once_stays_short() {
+        let (_folder, ledger) = ledger();
+        let path = ledger.path.clone();
+        drop(ledger);
+        let mut longest = 0;
+        for number in 0..200 {
+            let mut ledger = Ledger::open(&path, random, &by(NOW)).unwrap();
+            ledger.revoke_admin_token(&format!("j{number}"), &by(NOW)).unwrap();
+            longest = longest.max(std::fs::metadata(log_of(&path)).unwrap().len());
+        }
+        assert!(longest > 0 && longest < 2 * LONGEST_LOG, "{longest} bytes");
+    }
 }

@@ -9,7 +9,7 @@ use super::job::{Issued, JobAsk, Present, RUN_LEASE, Renewal, Reused};
 use super::named::{Change, End, NamedAsk, Others};
 use super::rights::Actor;
 use super::scratch::{NOW, by, ledger};
-use super::token::{Holder, Standing, Token};
+use super::token::{self, Holder, Standing, Token};
 use super::{Ledger, LedgerError};
 use crate::secret::Secret;
 use crate::token::issued::{self, IssueKey, TokenKind};
@@ -300,7 +300,7 @@ impl World {
     fn compare(&mut self) {
         let now = Timestamp::from_epoch(self.now);
         for token in &self.tokens {
-            let found = self.ledger.token(&token.token.id).unwrap().unwrap();
+            let found = token::by_id(&self.ledger.db, &token.token.id).unwrap().unwrap();
             assert_eq!(found.standing(now) == Standing::Good, token.is_good(self.now), "{found:?} at {now}");
         }
         let Some(at) = self.any() else { return };

@@ -161,17 +161,26 @@ const NEWEST: u32 = 1;
 
 /// Returns the schema of a ledger, unless a later program wrote it, or it is something else.
 pub(super) fn refuse_newer(db: &Connection) -> Result<u32, LedgerError> {
-    let version: u32 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    // the three are looked at in one moment: another process may be making the ledger right now
+    db.execute_batch("SAVEPOINT look")?;
+    let looked = look(db);
+    db.execute_batch("RELEASE look")?;
+    let (version, application, tables) = looked?;
     if version > NEWEST {
         return Err(LedgerError::Newer { found: version, known: NEWEST });
     }
-    let tables: u32 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-    // last: while another process makes the ledger, what was seen of it so far must not lack the mark
-    let application: i32 = db.pragma_query_value(None, "application_id", |row| row.get(0))?;
     if application != APPLICATION && (version > 0 || tables > 0) {
         return Err(LedgerError::NotALedger { path: db.path().unwrap_or_default().into() });
     }
     Ok(version)
+}
+
+/// Reads the schema, what marks the file, and how many tables and indexes there are.
+fn look(db: &Connection) -> Result<(u32, i32, u32), LedgerError> {
+    let version = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let application = db.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let tables = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    Ok((version, application, tables))
 }
 
 /// Carries one migration out, unless another process was faster; returns the schema that is there now.
@@ -238,7 +247,7 @@ mod tests {
     fn a_ledger_of_a_later_program_is_left_alone() {
         let (_folder, ledger) = ledger();
         ledger.db.pragma_update(None, "user_version", 99).unwrap();
-        let opened = Ledger::open(ledger.path(), random, &by(NOW));
+        let opened = Ledger::open(&ledger.path, random, &by(NOW));
         assert!(matches!(opened, Err(LedgerError::Newer { found: 99, .. })));
     }
 

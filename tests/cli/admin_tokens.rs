@@ -148,6 +148,8 @@ fn events_are_those_of_the_policy() {
     validate(&world, &token, &["--min-ttl", "6m"]).fails(3);
     validate(&world, &token, &["--service", "api"]).fails(3);
     validate(&world, &token, &["--owner", "ada"]).fails(3).says("of `ops`, not of `ada`");
+    validate(&world, &token, &["--job", "any", "--event", "run"]).fails(3).says("no job `any`");
+    world.run(["job-token", "issue", "any"]).ok();
     validate(&world, &token, &["--owner", "ops", "--job", "any", "--event", "run"]).ok();
 }
 
@@ -162,9 +164,13 @@ fn an_admin_token_does_for_every_job_where_the_jobs_own_does_not() {
     authorize(job.trim(), "nightly", "update", &[]).ok();
     authorize(job.trim(), "nightly", "reset", &[]).fails(3).says("needs an admin token");
     let token = mint(&world, &[]);
+    world.run(["job-token", "issue", "another"]).ok();
     for (job, event) in [("nightly", "update"), ("nightly", "reset"), ("another", "purge")] {
         authorize(&token, job, event, &["--audience", AUDIENCE]).ok().says("admin:ops");
     }
+    authorize(&token, "unknown", "purge", &["--audience", AUDIENCE]).fails(3).says("no job `unknown`");
+    let used = world.run(["history", "--kind", "admin", "--json"]).ok().stdout;
+    assert!(used.contains("another") && !used.contains("\"job\": \"unknown\""), "{used}");
     authorize(&token, "nightly", "reset", &[]).fails(2).says("--audience");
     authorize(&token, "nightly", "reset", &["--audience", "other"]).fails(3).says("it is meant for pipelines");
     authorize(&token, "nightly", "explode", &["--audience", AUDIENCE]).fails(3).says("no event `explode`");

@@ -236,6 +236,16 @@ fn a_token_of_ours_is_for_no_provider() {
 }
 
 #[test]
+fn whatever_a_stranger_shows_is_answered_with_a_no() {
+    let world = World::new();
+    create(&world, &["--name", "a"]);
+    for text in ["hello", "tkx_abc", "some-opaque-token-0123456789", "tku_"] {
+        validate(&world, text, &["--scope", "read"]).fails(3);
+        validate(&world, text, &["--job", "j1"]).fails(3);
+    }
+}
+
+#[test]
 fn all_tokens_can_be_taken_back() {
     let world = World::new();
     let (one, job) = (create(&world, &["--name", "a"]), world.run(["job-token", "issue", "j"]).ok().stdout);

@@ -61,6 +61,12 @@ pub(crate) enum Refused {
     /// There is nothing here that says which keys are trusted.
     #[error("there is no ledger here, so no admin key is trusted")]
     NoLedger,
+    /// No token was ever issued for the job.
+    #[error("there is no job `{job}`")]
+    UnknownJob {
+        /// The job.
+        job: String,
+    },
     /// Nobody may report the event.
     #[error(transparent)]
     Event(#[from] EventRefusal),
@@ -80,6 +86,7 @@ impl From<Refused> for Failure {
         match refused {
             Refused::Failed(failure) => failure,
             Refused::Event(refusal) => Self::from_error(Kind::No, &refusal).hint(EVENTS),
+            Refused::UnknownJob { .. } => Self::from_error(Kind::No, &refused).hint(JOBS),
             Refused::Token(_) | Refused::Revoked { .. } | Refused::KeyRevoked { .. } | Refused::NoLedger => {
                 let untrusted = matches!(refused, Refused::NoLedger | Refused::Token(Refusal::UntrustedKey { .. }));
                 let hint = if untrusted { TRUST } else { MINT };
@@ -126,6 +133,7 @@ pub(crate) fn check_more<E: From<Refused>>(
     let by = cx.by();
     let judged = judge(cx, ledger, (token, audience), by.at).and_then(|accepted| {
         permit(cx, asked.event)?;
+        refuse_unknown_job(ledger, asked.job)?;
         Ok(accepted)
     });
     match judged {
@@ -178,6 +186,14 @@ fn permit(cx: &Context, event: Option<&str>) -> Result<(), Refused> {
     Ok(settings.policy().permit(event, Holder::Admin)?)
 }
 
+/// Refuses a job that nobody knows: its name was mistyped.
+fn refuse_unknown_job(ledger: &Ledger, job: Option<&str>) -> Result<(), Refused> {
+    match job {
+        Some(job) if !ledger.knows_job(job)? => Err(Refused::UnknownJob { job: job.to_owned() }),
+        Some(_) | None => Ok(()),
+    }
+}
+
 /// Writes down that a token was used, and by whom: whoever holds it acts for its key.
 fn record_use(ledger: &mut Ledger, accepted: &Accepted, asked: Asked<'_>, by: &By) -> Result<(), LedgerError> {
     let Accepted { key, token } = accepted;
@@ -201,6 +217,9 @@ fn no_audience() -> Failure {
 
 /// Where the events stand.
 pub(crate) const EVENTS: &str = "see them with `tokenkeep config get policy.job_events`";
+
+/// Where the jobs stand.
+pub(crate) const JOBS: &str = "see them with `tokenkeep job-token list --all`";
 
 /// How a key comes to be trusted.
 pub(crate) const TRUST: &str = "if its owner is known, trust the key: `tokenkeep admin-token trust NAME 'JWK'`";

@@ -12,6 +12,7 @@ use crate::output::Form;
 use crate::secret::Secret;
 use crate::token::issued;
 use crate::token::names::{Job, Owner};
+use crate::token::policy::Policy;
 
 /// Examples of the command.
 const EXAMPLES: &str = "Examples:
@@ -58,7 +59,7 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let answer = match (issued::read(text.secret()), ledger) {
         (Err(misread), _) => Err(Checked::Refused(misread.into())),
         (Ok(_), None) => Err(Checked::Refused(Refusal::Unknown)),
-        (Ok(shown), Some(mut ledger)) => ask(args, cx, (&mut ledger, &shown), &by),
+        (Ok(shown), Some(mut ledger)) => ask(args, cx.settings()?.policy(), (&mut ledger, &shown), &by),
     };
     match answer {
         Ok(actor) => yes(args, cx, &actor),
@@ -98,14 +99,13 @@ fn yes(args: &Args, cx: &mut Context, actor: &str) -> Result<Outcome, Failure> {
 /// Asks the ledger about a token of ours; returns whom it speaks for.
 fn ask(
     args: &Args,
-    cx: &Context,
+    policy: &Policy,
     (ledger, shown): (&mut Ledger, &issued::Presented),
     by: &By,
 ) -> Result<String, Checked> {
-    let settings = cx.settings().map_err(|_| Refusal::Unknown)?;
     let demands = Demands {
         job: Some(args.job.as_str()),
-        event: Some((settings.policy(), &args.event)),
+        event: Some((policy, &args.event)),
         owner: args.owner.as_ref().map(Owner::as_str),
         ..Demands::default()
     };

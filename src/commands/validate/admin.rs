@@ -3,7 +3,7 @@
 use super::Args;
 use super::verdict::{CheckedBy, Facts, Flaw, No, Reason};
 use crate::commands::Context;
-use crate::commands::admin_token::check::{self, Accepted, Asked, EVENTS, MINT, Refused, TRUST};
+use crate::commands::admin_token::check::{self, Accepted, Asked, EVENTS, JOBS, MINT, Refused, TRUST};
 use crate::secret::Secret;
 use crate::token::admin_token::Refusal;
 use crate::token::claims::Claims;
@@ -77,6 +77,7 @@ impl From<Refused> for Flaw {
             Refused::Token(refusal) => no(reason(&refusal), MINT),
             Refused::Revoked { .. } | Refused::KeyRevoked { .. } => no(Reason::Revoked, MINT),
             Refused::Event(_) => no(Reason::Event, EVENTS),
+            Refused::UnknownJob { .. } => no(Reason::Job, JOBS),
             Refused::NoLedger => no(Reason::Signature, TRUST),
         })
     }

@@ -26,6 +26,13 @@ pub(super) fn judge(cx: &Context, args: &Args, token: &Secret<String>) -> Result
     }
 }
 
+/// Says no to what is no token of ours where nothing else than our own ledger is known: whoever checks what strangers
+/// show must get an answer, not a complaint about the command line.
+pub(super) fn refuse_foreign(cx: &Context) -> Option<Flaw> {
+    let ledger = cx.present_ledger(&cx.by()).ok()?;
+    ledger.map(|_| refused(&Misread::Foreign.into()))
+}
+
 /// Asks the ledger.
 fn ask(cx: &Context, args: &Args, shown: &Presented) -> Result<Facts, Flaw> {
     if args.audience.is_some() || args.issuer.is_some() || args.profile.is_some() {

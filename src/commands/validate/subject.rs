@@ -54,7 +54,11 @@ pub(super) fn judge_foreign(cx: &mut Context, args: &Args) -> Result<Facts, Flaw
     let profile = named_profile(cx, args)?;
     let issuer = match trusted(args, profile.as_ref().map(|profile| &profile.issuer)) {
         Ok(issuer) => issuer,
-        Err(failure) => return Err(admin::refuse_foreign(cx, token.secret()).unwrap_or(failure.into())),
+        Err(failure) => {
+            refuse_event(args)?;
+            let refused = admin::refuse_foreign(cx, token.secret()).or_else(|| issued::refuse_foreign(cx));
+            return Err(refused.unwrap_or(failure.into()));
+        }
     };
     refuse_event(args)?;
     let provider = Provider::of(issuer, profile, args.ca_file.as_deref());
