@@ -2,8 +2,8 @@
 
 use std::io;
 
-use super::exchange::NotSent;
 use super::note::{self, Refused};
+use super::request::NotSent;
 use crate::idp::IdpError;
 use crate::profile::EntryName;
 use crate::token::time::Timestamp;
@@ -142,4 +142,12 @@ pub(crate) enum KeeperError {
 fn article(kind: &str) -> String {
     let article = if kind.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
     format!("{article} {kind}")
+}
+
+/// Writes an error and its sources on one line; one that only repeats what was just said is left out.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let sources = std::iter::successors(error.source(), |error| error.source());
+    let mut texts: Vec<String> = std::iter::once(error.to_string()).chain(sources.map(ToString::to_string)).collect();
+    texts.dedup();
+    texts.join(": ")
 }

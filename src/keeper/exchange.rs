@@ -1,30 +1,29 @@
-//! The exchange: what the front asks of its detached child, and what the child does with it.
+//! The exchange: what the detached child does with the request of its front.
 //!
 //! The child holds the entry's lock through an inherited descriptor. It reserves room on the disk, notes its intent,
 //! sends one request, and puts any success to rest on the disk before anybody hears of it.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::path::PathBuf;
 use std::time::SystemTime;
 
-use serde::{Deserialize, Serialize, Serializer};
 use zeroize::Zeroizing;
 
+use super::error::chain;
 use super::note::{Event, Note, Refused};
 use super::plan::back_off;
+use super::request::{Answer, NotSent, Presented, Request};
 use super::spent;
 use crate::host::files::{FileFault, fault};
 use crate::host::{descriptor, process};
 use crate::idp::{Client, Endpoint, Grant, IdpError, Refusal, RefusalKind, Reply, TokenAnswer, TokenRequest, Wire};
-use crate::profile::{AudienceAs, ClientAuth, EntryName, SecureUrl};
-use crate::secret::{AccessToken, ClientSecret, DeviceCode};
+use crate::profile::{ClientAuth, SecureUrl};
+use crate::secret::AccessToken;
 use crate::token::claims::Claims;
-use crate::token::scopes::Scopes;
 use crate::token::text::{self, Look};
 use crate::token::time::{Lifetime, Timestamp};
-use crate::vault::entry::{Asked, Body, Born, CachedToken, Entry, TokenSet};
-use crate::vault::sealing::{SealFault, Sealer};
+use crate::vault::entry::{Asked, Body, CachedToken, Entry, TokenSet};
+use crate::vault::sealing::SealFault;
 use crate::vault::shelf::{EntryLock, Reserved};
 
 /// How long an access token is trusted whose life nobody states: long enough for one use, too short to go stale.
@@ -32,137 +31,6 @@ const UNSTATED_LIFE: Lifetime = Lifetime::seconds(60);
 
 /// How many access tokens for other scopes or audiences stay in an entry.
 const KEPT_OTHERS: usize = 16;
-
-/// Everything that one exchange needs. The vault identity is not among it.
-#[derive(Serialize, Deserialize)]
-pub(super) struct Request {
-    /// The entry.
-    pub(super) name: EntryName,
-    /// The entry's folder.
-    pub(super) folder: PathBuf,
-    /// The number of the generation that a success becomes.
-    pub(super) next: u64,
-    /// What seals a success.
-    pub(super) sealer: Sealer,
-    /// Where the request goes, and as whom.
-    pub(super) born: Born,
-    /// The client's secret.
-    #[serde(serialize_with = "expose_secret")]
-    pub(super) client_secret: Option<ClientSecret>,
-    /// Certificates to trust besides the system's.
-    pub(super) ca_file: Option<PathBuf>,
-    /// What is presented.
-    pub(super) presented: Presented,
-    /// Under which key the access token is kept.
-    pub(super) asked: Asked,
-    /// The scopes to send.
-    pub(super) scopes: Scopes,
-    /// The audience to send, and how.
-    pub(super) audience: Option<(AudienceAs, String)>,
-    /// The code of issuer, client and secret, which a refusal is noted with.
-    pub(super) fingerprint: String,
-    /// Where spent tokens are noted.
-    pub(super) journal: PathBuf,
-}
-
-/// What is presented to the token endpoint.
-#[derive(Serialize, Deserialize)]
-pub(super) enum Presented {
-    /// The refresh token of a generation.
-    Refresh {
-        /// The generation.
-        generation: u64,
-        /// Its tokens.
-        tokens: Box<TokenSet>,
-        /// The note that was in force before.
-        before: Option<Note>,
-    },
-    /// The device code of a login.
-    Device {
-        /// The code.
-        #[serde(serialize_with = "expose_code")]
-        code: DeviceCode,
-    },
-}
-
-/// Writes a client's secret into the request to the child.
-#[expect(clippy::ref_option, reason = "serde passes the field itself")]
-fn expose_secret<S: Serializer>(secret: &Option<ClientSecret>, serializer: S) -> Result<S::Ok, S::Error> {
-    secret.as_ref().map(ClientSecret::expose).serialize(serializer)
-}
-
-/// Writes a device code into the request to the child.
-fn expose_code<S: Serializer>(code: &DeviceCode, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(code.expose())
-}
-
-/// What became of an exchange.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) enum Answer {
-    /// The provider granted it, and it rests on the disk.
-    Granted {
-        /// The access token; `None` if the provider sent none that can be used.
-        token: Option<CachedToken>,
-        /// Why it could not be published; the next holder of the lock will.
-        unpublished: Option<String>,
-    },
-    /// The provider refused it.
-    Refused(Refusal),
-    /// The provider could not be reached, or sent us away: nothing was spent.
-    Unavailable {
-        /// Why.
-        why: String,
-    },
-    /// It was sent, and no answer came back.
-    Lost {
-        /// Why.
-        why: String,
-    },
-    /// Nothing was sent.
-    NotSent(NotSent),
-    /// The provider granted a login without a refresh token.
-    NoRefreshToken,
-    /// The provider granted it, and it could not be written anywhere.
-    NotKept {
-        /// Why.
-        why: String,
-        /// The command that mends it, or shows what is wrong.
-        mend: Option<String>,
-    },
-}
-
-/// Why nothing was sent.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct NotSent {
-    /// Why, in words.
-    pub(crate) why: String,
-    /// Where it must be mended.
-    pub(crate) place: Place,
-    /// The command that mends it, or shows what is wrong.
-    pub(crate) mend: Option<String>,
-}
-
-/// Where something must be mended before a request can be sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Place {
-    /// This machine: its disk, mostly.
-    Machine,
-    /// The configuration.
-    Configuration,
-}
-
-impl From<FileFault> for NotSent {
-    fn from(fault: FileFault) -> Self {
-        Self { why: chain(&fault), place: Place::Machine, mend: fault.mend() }
-    }
-}
-
-impl From<IdpError> for NotSent {
-    fn from(error: IdpError) -> Self {
-        let place = if error.is_temporary() { Place::Machine } else { Place::Configuration };
-        Self { why: chain(&error), place, mend: None }
-    }
-}
 
 /// Runs in the detached child: reads the request, carries it out, writes the answer.
 pub(crate) fn serve(
@@ -472,12 +340,4 @@ fn expiry(token: &AccessToken, expires_in: Option<Lifetime>, sent_at: Timestamp)
         Some(by_its_own_clock.map_or(ends, |end| end.min(ends)))
     };
     stated.or_else(claimed).unwrap_or_else(|| sent_at.after(UNSTATED_LIFE))
-}
-
-/// Writes an error and its sources on one line; one that only repeats what was just said is left out.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let sources = std::iter::successors(error.source(), |error| error.source());
-    let mut texts: Vec<String> = std::iter::once(error.to_string()).chain(sources.map(ToString::to_string)).collect();
-    texts.dedup();
-    texts.join(": ")
 }

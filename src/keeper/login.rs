@@ -1,7 +1,8 @@
 //! A login: each poll of the device flow is one exchange under the entry's lock, so that its success rests on the disk
 //! before anybody hears of it. The lock is free while the person is at the browser.
 
-use super::exchange::{Answer, Presented, Request, usable_token, words_of};
+use super::exchange::{usable_token, words_of};
+use super::request::{Answer, Presented, Request};
 use super::{Adopted, Keeper, KeeperError, LOCK_PATIENCE, plain_request, spent};
 use crate::idp::RefusalKind;
 use crate::profile::{EntryName, Profile};

@@ -11,6 +11,7 @@ pub(crate) mod exchange;
 pub(crate) mod login;
 pub(crate) mod note;
 pub(crate) mod plan;
+pub(crate) mod request;
 mod revocation;
 mod spent;
 pub(crate) mod standing;
@@ -31,10 +32,10 @@ use crate::token::time::{Lifetime, MinTtl, Timestamp};
 use crate::vault::entry::{Body, Born, CachedToken, Entry, TokenSet};
 use crate::vault::shelf::EntryLock;
 use crate::vault::{Vault, VaultError};
-pub(crate) use error::KeeperError;
-use exchange::{Answer, Presented, Request};
+pub(crate) use error::{KeeperError, chain};
 use note::{Note, Refused};
 use plan::{Circumstances, Fetch, Insistence, Obstacle, Wanted};
+use request::{Answer, Presented, Request};
 
 /// How long a command waits for somebody else's exchange: half of what that exchange may take at most, and longer than
 /// any provider that is not broken needs.
