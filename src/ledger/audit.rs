@@ -163,7 +163,7 @@ fn broken_chain(db: &Connection) -> Result<Vec<Alert>, LedgerError> {
         let mut values = (0..17).map(|column| row.get(column)).collect::<rusqlite::Result<Vec<Value>>>()?;
         let (number, hash): (i64, Hash) = (row.get(0)?, row.get(17)?);
         let action: String = row.get(2)?;
-        if before.number == 0 && number > 1 && action == Action::Cut.word() {
+        if before.number == 0 && action == Action::Cut.word() {
             anchor = Some(format!("cut up to number {number}:{}", hex(&hash)));
             before = Head { number, hash };
             continue;
@@ -246,6 +246,12 @@ fn check_tokens(db: &Connection, known: Option<&Scopes>, fix: Fix, by: &By) -> R
         "t.state = 'live' AND ?1 > 0 AND (t.kind IN ('notebook', 'internal', 'oidc')) AND NOT EXISTS (
            SELECT 1 FROM token p WHERE p.serial = t.parent AND p.state = 'live')",
         "it has no live parent",
+    )?;
+    closing(
+        Check::Differs,
+        "t.state = 'live' AND ?1 > 0 AND EXISTS (
+           SELECT 1 FROM history h WHERE h.token = t.id AND h.action IN ('revoke', 'end', 'expire', 'rotate'))",
+        "it is live, and history says that it was closed",
     )?;
     alerts.extend(outliving(db, fix, by)?);
     alerts.extend(stray_leases(db, fix)?);
@@ -367,4 +373,57 @@ fn duplicates(db: &Connection) -> Result<Vec<Alert>, LedgerError> {
         }
     }
     Ok(alerts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::job::Issued;
+    use super::super::named::{NamedAsk, Others};
+    use super::super::rights::Actor;
+    use super::super::scratch::{NOW, by, ledger};
+    use super::*;
+    use crate::token::issued::TokenKind;
+    use crate::token::time::Lifetime;
+
+    fn create(ledger: &mut Ledger, name: &str, second: i64) -> Issued {
+        let ask = NamedAsk {
+            kind: TokenKind::User,
+            owner: "ada".into(),
+            name: Some(name.into()),
+            scopes: Scopes::default(),
+            expires: None,
+            others: Others::Keep,
+        };
+        ledger.create(&ask, &Actor::System, &by(second)).unwrap()
+    }
+
+    fn audit(ledger: &mut Ledger, fix: Fix, second: i64) -> Vec<(Check, Mended)> {
+        let alerts = ledger.audit(None, fix, &by(second)).unwrap();
+        alerts.iter().map(|alert| (alert.check, alert.mended)).collect()
+    }
+
+    #[test]
+    fn a_cut_of_the_very_first_record_alone_is_sound() {
+        let (_folder, mut ledger) = ledger();
+        create(&mut ledger, "a", NOW);
+        create(&mut ledger, "b", NOW + 100);
+        // the older of the two
+        assert_eq!(ledger.maintain(Lifetime::seconds(50), &by(NOW + 100)).unwrap().cut, 0);
+        let first: String =
+            ledger.db.query_row("SELECT action FROM history WHERE number = 1", [], |row| row.get(0)).unwrap();
+        assert_eq!(first, "cut");
+        assert_eq!(audit(&mut ledger, Fix::No, NOW + 100), []);
+    }
+
+    #[test]
+    fn a_closed_token_that_somebody_set_back_to_live_is_found_and_closed_again() {
+        let (_folder, mut ledger) = ledger();
+        let token = create(&mut ledger, "a", NOW).token;
+        ledger.revoke(&token.id, &Actor::System, &by(NOW + 1)).unwrap();
+        assert_eq!(audit(&mut ledger, Fix::No, NOW + 2), []);
+        ledger.db.execute("UPDATE token SET state = 'live', closed = NULL", []).unwrap();
+        assert_eq!(audit(&mut ledger, Fix::No, NOW + 2), [(Check::Differs, Mended::No)]);
+        assert_eq!(audit(&mut ledger, Fix::Yes, NOW + 3), [(Check::Differs, Mended::Yes)]);
+        assert_eq!(audit(&mut ledger, Fix::No, NOW + 4), []);
+    }
 }
