@@ -415,6 +415,17 @@ mod tests {
     }
 
     #[test]
+    fn nobody_may_count_on_more_than_the_lease() {
+        let (_folder, mut ledger) = ledger();
+        let lease = Some(Lifetime::seconds(10));
+        let one = ledger.issue_job(&JobAsk { lease, ..ask(Present::Keep) }, &key(), &by(NOW)).unwrap();
+        assert_eq!(one.token.good_until(), Some(Timestamp::from_epoch(NOW + 10)));
+        let demands = Demands { min_ttl: Some(Lifetime::seconds(11)), ..Demands::default() };
+        let judged = ledger.check(&issued::read(&one.text).unwrap(), &demands, &by(NOW));
+        assert!(matches!(judged, Err(Checked::Refused(Refusal::TooShort { .. }))));
+    }
+
+    #[test]
     fn a_job_has_one_holder_and_rotating_takes_it_over() {
         let (_folder, mut ledger) = ledger();
         let lease = Some(RUN_LEASE);

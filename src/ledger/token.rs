@@ -170,7 +170,9 @@ impl Token {
 
     /// Returns until when it is good if nobody does anything.
     pub(crate) fn good_until(&self) -> Option<Timestamp> {
-        self.grace.as_ref().map(|grace| grace.until).or(self.expires)
+        let end = self.grace.as_ref().map(|grace| grace.until).or(self.expires);
+        let lapse = self.lease.as_ref().and_then(|lease| lease.until);
+        [end, lapse].into_iter().flatten().min()
     }
 
     /// Describes it in history.
