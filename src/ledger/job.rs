@@ -186,7 +186,10 @@ fn present(db: &Connection, ask: &JobAsk, holder: Holder, by: &By) -> Result<Opt
     let standing = token.standing(by.at);
     let (closing, reason) = match (standing, ask.present) {
         (Standing::Expired { .. }, _) => (Closing::Expire, None),
-        (Standing::Lapsed { at }, _) if is_runs => (Closing::Expire, Some(format!("its runner is gone since {at}"))),
+        // a lease that somebody renews by hand may be taken up again, but not by a `run`
+        (Standing::Lapsed { at }, _) if is_runs || holder == Holder::Run => {
+            (Closing::Expire, Some(format!("nobody has renewed its lease since {at}")))
+        }
         (_, Present::Rotate) => (Closing::Rotate, Some("another token takes its place".to_owned())),
         (_, Present::Keep) => {
             refuse_held(&token, holder)?;
@@ -440,6 +443,18 @@ mod tests {
         assert_eq!(ledger.renew_run(&run.token, &by(NOW + 3)).unwrap(), Renewal::Lost);
         ledger.end_run(&run.token, &by(NOW + 4)).unwrap();
         assert_eq!(check(&mut ledger, &taken.text, NOW + 5), None);
+    }
+
+    #[test]
+    fn a_lease_by_hand_that_has_lapsed_is_in_nobodys_way() {
+        let (_folder, mut ledger) = ledger();
+        let (minute, lease) = (Some(Lifetime::seconds(60)), Some(RUN_LEASE));
+        let dead = ledger.issue_job(&JobAsk { lease: minute, ..ask(Present::Keep) }, &key(), &by(NOW)).unwrap();
+        let mut run = |second: i64| ledger.begin_run(&JobAsk { lease, ..ask(Present::Keep) }, &by(second));
+        assert!(matches!(run(NOW + 59), Err(LedgerError::Held { holder: Holder::Issue, .. })));
+        let run = run(NOW + 60).unwrap();
+        assert!(check(&mut ledger, &dead.text, NOW + 61).is_some());
+        assert_eq!(check(&mut ledger, &run.text, NOW + 61), None);
     }
 
     #[test]

@@ -117,7 +117,8 @@ impl World {
         let over = present.is_some_and(|at| {
             let token = &self.tokens[at];
             let lapsed = token.lease.is_some_and(|until| self.now >= until);
-            self.now >= token.expires || lapsed && matches!(token.job, Some((_, Holder::Run)))
+            self.now >= token.expires
+                || lapsed && (holder == Holder::Run || matches!(token.job, Some((_, Holder::Run))))
         });
         match present {
             Some(at) if !over && !rotate => {
