@@ -163,7 +163,9 @@ impl Ledger {
     pub(crate) fn revoke_job(&mut self, job: &str, owner: Option<&str>, by: &By) -> Result<Vec<Token>, LedgerError> {
         self.write(|db| {
             let mut revoked = Vec::new();
-            for token in of_job(db, job, owner, "AND (t.state = 'live' OR t.grace_until > ?3)", by.at)? {
+            for token in
+                of_job(db, job, owner, "AND t.state <> 'revoked' AND (t.state = 'live' OR t.grace_until > ?3)", by.at)?
+            {
                 change::close(db, by, &token, Closing::Revoke, None)?;
                 revoked.push(token);
             }
@@ -482,6 +484,18 @@ mod tests {
             ledger.check(&shown, &demands, &by(second)).is_ok()
         };
         assert!(with("clean", NOW + 2) && !with("read", NOW + 2) && !with("clean", NOW + 61));
+    }
+
+    #[test]
+    fn what_was_revoked_in_its_grace_is_not_revoked_again() {
+        let (_folder, mut ledger) = ledger();
+        ledger.issue_job(&ask(Present::Keep), &key(), &by(NOW)).unwrap();
+        let clean = Scopes::lenient("clean");
+        ledger.end_job(("j1", None), Some((Lifetime::seconds(60), &clean)), &by(NOW + 1)).unwrap();
+        assert_eq!(ledger.revoke_job("j1", None, &by(NOW + 2)).unwrap().len(), 1);
+        let head = ledger.head().unwrap();
+        assert_eq!(ledger.revoke_job("j1", None, &by(NOW + 3)).unwrap().len(), 0);
+        assert_eq!(ledger.head().unwrap(), head);
     }
 
     #[test]
