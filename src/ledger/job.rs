@@ -290,12 +290,14 @@ fn end_one(db: &Connection, token: &Token, grace: Option<(Lifetime, &Scopes)>, b
         grace.or(stated.map(|(length, scopes)| (*length, scopes))).filter(|(length, _)| length.as_seconds() > 0);
     let grace = grace.map(|(length, scopes)| grace_of(token, by.at.after(length), scopes)).transpose()?;
     let over = matches!(token.standing(by.at), Standing::Expired { .. });
+    // nothing stays good beyond the job's own time
+    let grace = grace.filter(|_| !over);
     let closing = if over { Closing::Expire } else { Closing::End };
     let reason = grace.as_ref().map(|grace| format!("`{}` stay good until {}", grace.scopes, grace.until));
     change::close(db, by, token, closing, reason.as_deref())?;
     match grace {
-        Some(grace) if !over => change::leave_grace(db, token, &grace),
-        Some(_) | None => Ok(()),
+        Some(grace) => change::leave_grace(db, token, &grace),
+        None => Ok(()),
     }
 }
 
@@ -496,6 +498,18 @@ mod tests {
         let head = ledger.head().unwrap();
         assert_eq!(ledger.revoke_job("j1", None, &by(NOW + 3)).unwrap().len(), 0);
         assert_eq!(ledger.head().unwrap(), head);
+    }
+
+    #[test]
+    fn history_tells_of_no_grace_where_the_time_was_over() {
+        let (_folder, mut ledger) = ledger();
+        ledger.issue_job(&ask(Present::Keep), &key(), &by(NOW)).unwrap();
+        let clean = Scopes::lenient("clean");
+        ledger.end_job(("j1", None), Some((Lifetime::seconds(60), &clean)), &by(NOW + 3_600)).unwrap();
+        let newest = "SELECT action, reason FROM history ORDER BY number DESC LIMIT 1";
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        let newest: (String, Option<String>) = ledger.db.query_row(newest, [], read).unwrap();
+        assert_eq!(newest, ("expire".to_owned(), None));
     }
 
     #[test]
