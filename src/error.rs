@@ -346,6 +346,7 @@ impl From<LedgerError> for Failure {
             E::Damaged(_) => (Kind::Failed, "see what is wrong with `tokenkeep audit`".to_owned()),
             E::Held { .. } => (Kind::Later, "wait for its end, or take it over with --rotate".to_owned()),
             E::OtherScopes { .. } => (Kind::Usage, "leave --scope out, or make a new token with --rotate".to_owned()),
+            E::OtherTerms { flag, .. } => (Kind::Usage, format!("leave {flag} out, or make a new token with --rotate")),
             E::Underivable { .. } => (
                 Kind::Locked,
                 "restore the entry `issue-key` of the vault, or make a new token with --rotate".to_owned(),

@@ -27,13 +27,31 @@ pub(crate) struct JobAsk {
     /// What it may do; `None` if nobody said.
     pub(crate) scopes: Option<Scopes>,
     /// How long the job may run at most.
-    pub(crate) ttl: Lifetime,
+    pub(crate) ttl: Limit,
     /// How long it runs without a renewal; `None` if it needs none.
     pub(crate) lease: Option<Lifetime>,
     /// What stays good for how long after the end.
     pub(crate) grace: Option<(Lifetime, Scopes)>,
     /// What happens to the token that is there.
     pub(crate) present: Present,
+}
+
+/// How long a job may run at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Limit {
+    /// Somebody said so.
+    Stated(Lifetime),
+    /// Nobody said so.
+    Default(Lifetime),
+}
+
+impl Limit {
+    /// Returns the time.
+    const fn length(self) -> Lifetime {
+        match self {
+            Self::Stated(length) | Self::Default(length) => length,
+        }
+    }
 }
 
 /// What happens to a live token of the same owner and job.
@@ -201,11 +219,28 @@ fn present(db: &Connection, ask: &JobAsk, holder: Holder, by: &By) -> Result<Opt
             if ask.scopes.as_ref().is_some_and(|scopes| *scopes != token.scopes) {
                 return Err(LedgerError::OtherScopes { job: ask.job.clone(), scopes: token.scopes });
             }
+            refuse_other_terms(&token, ask)?;
             return Ok(Some(token));
         }
     };
     change::close(db, by, &token, closing, reason.as_deref())?;
     Ok(None)
+}
+
+/// Refuses to tell a token again to somebody who asks for other times than it has.
+fn refuse_other_terms(token: &Token, ask: &JobAsk) -> Result<(), LedgerError> {
+    let lease = token.lease.as_ref();
+    let ttl = match ask.ttl {
+        Limit::Stated(length) => token.expires != Some(token.created.after(length)),
+        Limit::Default(_) => false,
+    };
+    let held = ask.lease.is_some() && lease.and_then(|lease| lease.length) != ask.lease;
+    let grace = ask.grace.is_some() && lease.and_then(|lease| lease.grace.as_ref()) != ask.grace.as_ref();
+    let flag = [(ttl, "--ttl"), (held, "--lease"), (grace, "--grace")].into_iter().find(|(other, _)| *other);
+    match flag {
+        Some((_, flag)) => Err(LedgerError::OtherTerms { job: ask.job.clone(), flag }),
+        None => Ok(()),
+    }
 }
 
 /// Refuses a job that another kind of holder keeps running.
@@ -242,7 +277,7 @@ fn begin(
         service: None,
         job: Some(ask.job.clone()),
         parent: None,
-        expires: Some(by.at.after(ask.ttl)),
+        expires: Some(by.at.after(ask.ttl.length())),
     };
     if let Some((_, scopes)) = &ask.grace {
         refuse_wider(&new.scopes, scopes)?;
@@ -360,7 +395,7 @@ mod tests {
 
     fn ask(present: Present) -> JobAsk {
         let scopes = Some(Scopes::lenient("read clean"));
-        let ttl = Lifetime::seconds(3_600);
+        let ttl = Limit::Default(Lifetime::seconds(3_600));
         JobAsk { owner: "ada".into(), job: "j1".into(), scopes, ttl, lease: None, grace: None, present }
     }
 
@@ -389,6 +424,27 @@ mod tests {
         assert_eq!(check(&mut ledger, &one.text, NOW + 8), Some(Refusal::Ended(Timestamp::from_epoch(NOW + 7))));
         let next = ledger.issue_job(&ask(Present::Keep), &key(), &by(NOW + 9)).unwrap();
         assert!(!one.text.is_same(&next.text));
+    }
+
+    #[test]
+    fn who_asks_again_for_other_times_is_told_so() {
+        let (_folder, mut ledger) = ledger();
+        let (hour, minute) = (Lifetime::seconds(3_600), Lifetime::seconds(60));
+        let clean = |length: Lifetime| Some((length, Scopes::lenient("clean")));
+        let (ttl, lease, grace) = (Limit::Stated(hour), Some(minute), clean(minute));
+        let same = JobAsk { ttl, lease, grace, ..ask(Present::Keep) };
+        ledger.issue_job(&same, &key(), &by(NOW)).unwrap();
+        for again in [&same, &ask(Present::Keep)] {
+            assert_eq!(ledger.issue_job(again, &key(), &by(NOW + 1)).unwrap().reused, Reused::Yes);
+        }
+        for (other, named) in [
+            (JobAsk { ttl: Limit::Stated(minute), ..same.clone() }, "--ttl"),
+            (JobAsk { lease: Some(hour), ..same.clone() }, "--lease"),
+            (JobAsk { grace: clean(hour), ..same.clone() }, "--grace"),
+        ] {
+            let refused = ledger.issue_job(&other, &key(), &by(NOW + 2));
+            assert!(matches!(refused, Err(LedgerError::OtherTerms { flag, .. }) if flag == named), "{named}");
+        }
     }
 
     #[test]

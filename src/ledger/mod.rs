@@ -110,6 +110,14 @@ pub(crate) enum LedgerError {
         /// What its token may do.
         scopes: Scopes,
     },
+    /// The job's token has other times than were asked for.
+    #[error("the job `{job}` has a token already, with another {flag}")]
+    OtherTerms {
+        /// The job.
+        job: String,
+        /// What is different.
+        flag: &'static str,
+    },
     /// The text cannot be told again.
     #[error("the text of token {id} does not come from the issue key in this vault")]
     Underivable {

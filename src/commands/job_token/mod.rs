@@ -11,7 +11,7 @@ mod run;
 use super::{Context, Outcome};
 use crate::error::Failure;
 use crate::host::machine;
-use crate::ledger::job::{JobAsk, Present};
+use crate::ledger::job::{JobAsk, Limit, Present};
 use crate::token::names::{Job, Owner};
 use crate::token::scopes::Scopes;
 use crate::token::time::Lifetime;
@@ -101,7 +101,10 @@ impl AskArgs {
             owner: self.owner.as_ref().map_or_else(machine::user, ToString::to_string),
             job: self.job.to_string(),
             scopes: if self.scopes.is_empty() { None } else { Some(stated) },
-            ttl: positive(self.ttl.unwrap_or(cx.settings()?.job_ttl()), "--ttl")?,
+            ttl: match self.ttl {
+                Some(ttl) => Limit::Stated(positive(ttl, "--ttl")?),
+                None => Limit::Default(positive(cx.settings()?.job_ttl(), "--ttl")?),
+            },
             lease: lease.map(|lease| positive(lease, "--lease")).transpose()?,
             grace,
             present: if self.rotate { Present::Rotate } else { Present::Keep },
