@@ -276,13 +276,7 @@ SELECT start FROM up WHERE start = serial";
 
 /// Finds tokens, without those that cannot be read: they are told of on their own. `?1` is the time.
 fn readable(db: &Connection, which: &str, now: Timestamp) -> Result<Vec<Token>, LedgerError> {
-    let mut select = db.prepare(&format!("{} WHERE {which}", token::SELECT))?;
-    let rows = select.query_map([now.epoch()], token::read)?;
-    let mut found = Vec::new();
-    for row in rows {
-        found.extend(row?.ok());
-    }
-    Ok(found)
+    token::readable(db, which, &[&now.epoch()])
 }
 
 /// Mends something, if that is wanted.
