@@ -113,13 +113,22 @@ impl Ledger {
 
     /// Checks everything, and mends what it may.
     pub(crate) fn audit(&mut self, known: Option<&Scopes>, fix: Fix, by: &By) -> Result<Vec<Alert>, LedgerError> {
-        let mut alerts = damage(&self.db)?;
-        if alerts.is_empty() {
-            alerts.extend(broken_chain(&self.db)?);
-            alerts.extend(unreadable(&self.db)?);
-            let check = |db: &Connection| check_tokens(db, known, fix, by);
-            // whoever only looks needs no right to write
-            alerts.extend(if fix == Fix::Yes { self.write(check)? } else { check(&self.db)? });
+        let check = |db: &Connection| check_tokens(db, known, fix, by);
+        // whoever only looks needs no right to write, and sees all of it as it was at one moment
+        let (mut alerts, sound) = self.read(|db| {
+            let mut alerts = damage(db)?;
+            let sound = alerts.is_empty();
+            if sound {
+                alerts.extend(broken_chain(db)?);
+                alerts.extend(unreadable(db)?);
+            }
+            if sound && fix == Fix::No {
+                alerts.extend(check(db)?);
+            }
+            Ok((alerts, sound))
+        })?;
+        if sound && fix == Fix::Yes {
+            alerts.extend(self.write(check)?);
         }
         Ok(alerts)
     }
@@ -419,5 +428,20 @@ mod tests {
         assert_eq!(audit(&mut ledger, Fix::No, NOW + 2), [(Check::Differs, Mended::No)]);
         assert_eq!(audit(&mut ledger, Fix::Yes, NOW + 3), [(Check::Differs, Mended::Yes)]);
         assert_eq!(audit(&mut ledger, Fix::No, NOW + 4), []);
+    }
+
+    #[test]
+    fn who_looks_sees_one_moment() {
+        let (_folder, mut ledger) = ledger();
+        create(&mut ledger, "a", NOW);
+        let mut other = Ledger::open(&ledger.path, ledger.random, &by(NOW)).unwrap();
+        let heads = ledger.read(|db| {
+            let before = history::head(db)?;
+            create(&mut other, "b", NOW + 1);
+            Ok((before, history::head(db)?))
+        });
+        let (before, after) = heads.unwrap();
+        assert_eq!(before, after);
+        assert_eq!(ledger.head().unwrap().number, after.number + 1);
     }
 }

@@ -230,6 +230,12 @@ impl Ledger {
         Ok(bytes)
     }
 
+    /// Looks at the ledger as it is at one moment, whatever others write meanwhile.
+    fn read<T>(&self, look: impl FnOnce(&Connection) -> Result<T, LedgerError>) -> Result<T, LedgerError> {
+        let transaction = self.db.unchecked_transaction()?;
+        look(&transaction)
+    }
+
     /// Does something in one durable transaction: all of it happens, its history included, or nothing.
     fn write<T>(&mut self, act: impl FnOnce(&Connection) -> Result<T, LedgerError>) -> Result<T, LedgerError> {
         let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
