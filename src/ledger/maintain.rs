@@ -24,7 +24,7 @@ pub(crate) struct Maintained {
     pub(crate) expired: usize,
     /// Jobs whose runner is gone.
     pub(crate) swept: usize,
-    /// Rows of tokens that were closed long ago.
+    /// Rows that were over long ago: of tokens, and of admin tokens that were minted or revoked.
     pub(crate) forgotten: usize,
     /// Records of history that were cut.
     pub(crate) cut: usize,
