@@ -307,7 +307,11 @@ fn begin(
 /// Tells a token's text again, if the issue key is still the one it came from.
 pub(super) fn retell(token: &Token, key: &IssueKey) -> Result<Secret<String>, LedgerError> {
     let (text, digest) = issued::compose(token.kind, &token.id, &issued::derive(key, &token.id));
-    if digest.is(&token.digest) { Ok(text) } else { Err(LedgerError::Underivable { id: token.id.to_string() }) }
+    if digest.is(&token.digest) {
+        Ok(text)
+    } else {
+        Err(LedgerError::Underivable { id: token.id.to_string(), kind: token.kind })
+    }
 }
 
 /// Lets a lease hold as long as it does from now.

@@ -123,6 +123,8 @@ pub(crate) enum LedgerError {
     Underivable {
         /// The token's public id.
         id: String,
+        /// What it is.
+        kind: TokenKind,
     },
     /// Nobody ever issued a token for the job.
     #[error("there is no job `{job}`")]
