@@ -33,22 +33,16 @@ pub(crate) struct Args {
     command: Command,
 }
 
-/// What can be done with job tokens.
+/// What can be done with job tokens. Each is described where its arguments are: what stood here would take the place of
+/// that.
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Begin a job, and print its token
     Issue(issue::Args),
-    /// Say that a job still runs
     Renew(renew::Args),
-    /// End a job, and its token with it
     End(end::Args),
-    /// Run a command as a job, with its token in its environment
     Run(Box<run::Args>),
-    /// Tell whether a token may report an event of a job
     Authorize(authorize::Args),
-    /// Take a job's token back
     Revoke(revoke::Args),
-    /// List jobs and their tokens
     List(list::Args),
 }
 
