@@ -2,13 +2,13 @@
 
 use super::AsArgs;
 use crate::commands::issued::{self, object};
-use crate::commands::store::Expires;
 use crate::commands::{Context, Outcome};
 use crate::error::{Failure, Kind};
 use crate::ledger::named::{Change, End};
 use crate::output::Form;
 use crate::token::issued::PublicId;
 use crate::token::names::Label;
+use crate::token::time::Expires;
 
 /// Examples of the command.
 const EXAMPLES: &str = "Examples:
