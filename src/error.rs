@@ -346,9 +346,16 @@ impl From<LedgerError> for Failure {
             E::Damaged(_) => (Kind::Failed, "see what is wrong with `tokenkeep audit`".to_owned()),
             E::Held { .. } => (Kind::Later, "wait for its end, or take it over with --rotate".to_owned()),
             E::OtherScopes { .. } => (Kind::Usage, "leave --scope out, or make a new token with --rotate".to_owned()),
-            E::Underivable { .. } => (
+            E::OtherTerms { flag, .. } => (Kind::Usage, format!("leave {flag} out, or make a new token with --rotate")),
+            E::Underivable { id, kind: TokenKind::Job } => (
                 Kind::Locked,
-                "restore the entry `issue-key` of the vault, or make a new token with --rotate".to_owned(),
+                format!(
+                    "restore the entry `issue-key` of the vault, or make another in the place of {id} with --rotate"
+                ),
+            ),
+            E::Underivable { id, .. } => (
+                Kind::Locked,
+                format!("restore the entry `issue-key` of the vault, or `tokenkeep token revoke {id}` and ask again"),
             ),
             E::NoSuchJob { .. } => (Kind::NotFound, "see them with `tokenkeep job-token list --all`".to_owned()),
             E::NotRunning { job } => (Kind::No, format!("begin it anew with `tokenkeep job-token issue {job}`")),

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Context, Outcome};
 use crate::error::{Failure, Kind};
 use crate::ledger::Ledger;
-use crate::ledger::audit::{Alert, Fix, Mended};
+use crate::ledger::audit::{Alert, Fix, Mended, Tampered};
 use crate::ledger::history::Hash;
 use crate::ledger::maintain::hex;
 use crate::output::Form;
@@ -75,9 +75,7 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     if let Some(since) = &args.since
         && let Err(tampered) = ledger.compare(since.number, &since.hash)?
     {
-        return Err(Failure::new(Kind::Failed, format!("history is not what it was at number {}", since.number))
-            .because(tampered.to_string())
-            .hint("look at it with `tokenkeep history`, and restore the ledger from a backup"));
+        return Err(not_the_same(since.number, tampered));
     }
     let known = cx.settings()?.known_scopes().cloned();
     let fix = if args.fix { Fix::Yes } else { Fix::No };
@@ -94,6 +92,21 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
         "mend what can be mended: `tokenkeep audit --fix`"
     };
     Err(Failure::new(Kind::Failed, format!("{left} things are wrong with the ledger")).hint(hint))
+}
+
+/// Says why history cannot be vouched for.
+fn not_the_same(number: i64, tampered: Tampered) -> Failure {
+    let (message, hint) = match tampered {
+        Tampered::Differs | Tampered::Shorter => (
+            format!("history is not what it was at number {number}"),
+            "look at it with `tokenkeep history`, and restore the ledger from a backup",
+        ),
+        Tampered::Cut => (
+            format!("history cannot be compared at number {number}"),
+            "compare with a newer number and hash; they come from `tokenkeep audit --head`",
+        ),
+    };
+    Failure::new(Kind::Failed, message).because(tampered.to_string()).hint(hint)
 }
 
 /// Prints the number and hash of the newest record.

@@ -45,7 +45,7 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
         }))?;
     }
     cx.printer.notice(&format!(
-        "{} expired, {} orphaned jobs swept, {} old tokens forgotten, {} records cut",
+        "{} expired, {} orphaned jobs swept, {} old rows forgotten, {} records cut",
         done.expired, done.swept, done.forgotten, done.cut
     ));
     Ok(Outcome::Done)

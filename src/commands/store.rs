@@ -1,7 +1,5 @@
 //! `store`: puts a token or secret into the vault that somebody already holds.
 
-use std::str::FromStr;
-
 use serde_json::json;
 
 use super::admin_token::how_to_mint;
@@ -20,7 +18,7 @@ use crate::secret::{RefreshToken, StoredSecret};
 use crate::token::admin_key::AdminKey;
 use crate::token::claims::Claims;
 use crate::token::text::is_usable;
-use crate::token::time::{Lifetime, Timestamp};
+use crate::token::time::{Expires, Timestamp};
 use crate::vault::entry::{Body, Born, FixedToken, Stored, TokenSet};
 use crate::vault::{Vault, VaultError};
 
@@ -75,34 +73,6 @@ enum StoreKind {
     AdminKey,
     /// Any other text
     Secret,
-}
-
-/// When something ends.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Expires {
-    /// At a time.
-    At(Timestamp),
-    /// Some time from now.
-    In(Lifetime),
-}
-
-impl Expires {
-    /// Returns the time.
-    pub(crate) fn end(self, now: Timestamp) -> Timestamp {
-        match self {
-            Self::At(time) => time,
-            Self::In(lifetime) => now.after(lifetime),
-        }
-    }
-}
-
-impl FromStr for Expires {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let at = || text.parse().map(Self::At);
-        text.parse().map(Self::In).or_else(|_| at()).map_err(|_| "not a time like 2026-12-31T23:59:59Z or 90d")
-    }
 }
 
 /// Runs the command.

@@ -113,13 +113,22 @@ impl Ledger {
 
     /// Checks everything, and mends what it may.
     pub(crate) fn audit(&mut self, known: Option<&Scopes>, fix: Fix, by: &By) -> Result<Vec<Alert>, LedgerError> {
-        let mut alerts = damage(&self.db)?;
-        if alerts.is_empty() {
-            alerts.extend(broken_chain(&self.db)?);
-            alerts.extend(unreadable(&self.db)?);
-            let check = |db: &Connection| check_tokens(db, known, fix, by);
-            // whoever only looks needs no right to write
-            alerts.extend(if fix == Fix::Yes { self.write(check)? } else { check(&self.db)? });
+        let check = |db: &Connection| check_tokens(db, known, fix, by);
+        // whoever only looks needs no right to write, and sees all of it as it was at one moment
+        let (mut alerts, sound) = self.read(|db| {
+            let mut alerts = damage(db)?;
+            let sound = alerts.is_empty();
+            if sound {
+                alerts.extend(broken_chain(db)?);
+                alerts.extend(unreadable(db)?);
+            }
+            if sound && fix == Fix::No {
+                alerts.extend(check(db)?);
+            }
+            Ok((alerts, sound))
+        })?;
+        if sound && fix == Fix::Yes {
+            alerts.extend(self.write(check)?);
         }
         Ok(alerts)
     }
@@ -163,7 +172,7 @@ fn broken_chain(db: &Connection) -> Result<Vec<Alert>, LedgerError> {
         let mut values = (0..17).map(|column| row.get(column)).collect::<rusqlite::Result<Vec<Value>>>()?;
         let (number, hash): (i64, Hash) = (row.get(0)?, row.get(17)?);
         let action: String = row.get(2)?;
-        if before.number == 0 && number > 1 && action == Action::Cut.word() {
+        if before.number == 0 && action == Action::Cut.word() {
             anchor = Some(format!("cut up to number {number}:{}", hex(&hash)));
             before = Head { number, hash };
             continue;
@@ -247,6 +256,12 @@ fn check_tokens(db: &Connection, known: Option<&Scopes>, fix: Fix, by: &By) -> R
            SELECT 1 FROM token p WHERE p.serial = t.parent AND p.state = 'live')",
         "it has no live parent",
     )?;
+    closing(
+        Check::Differs,
+        "t.state = 'live' AND ?1 > 0 AND EXISTS (
+           SELECT 1 FROM history h WHERE h.token = t.id AND h.action IN ('revoke', 'end', 'expire', 'rotate'))",
+        "it is live, and history says that it was closed",
+    )?;
     alerts.extend(outliving(db, fix, by)?);
     alerts.extend(stray_leases(db, fix)?);
     alerts.extend(differing(db, by.at)?);
@@ -270,13 +285,7 @@ SELECT start FROM up WHERE start = serial";
 
 /// Finds tokens, without those that cannot be read: they are told of on their own. `?1` is the time.
 fn readable(db: &Connection, which: &str, now: Timestamp) -> Result<Vec<Token>, LedgerError> {
-    let mut select = db.prepare(&format!("{} WHERE {which}", token::SELECT))?;
-    let rows = select.query_map([now.epoch()], token::read)?;
-    let mut found = Vec::new();
-    for row in rows {
-        found.extend(row?.ok());
-    }
-    Ok(found)
+    token::readable(db, which, &[&now.epoch()])
 }
 
 /// Mends something, if that is wanted.
@@ -367,4 +376,72 @@ fn duplicates(db: &Connection) -> Result<Vec<Alert>, LedgerError> {
         }
     }
     Ok(alerts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::job::Issued;
+    use super::super::named::{NamedAsk, Others};
+    use super::super::rights::Actor;
+    use super::super::scratch::{NOW, by, ledger};
+    use super::*;
+    use crate::token::issued::TokenKind;
+    use crate::token::time::Lifetime;
+
+    fn create(ledger: &mut Ledger, name: &str, second: i64) -> Issued {
+        let ask = NamedAsk {
+            kind: TokenKind::User,
+            owner: "ada".into(),
+            name: Some(name.into()),
+            scopes: Scopes::default(),
+            expires: None,
+            others: Others::Keep,
+        };
+        ledger.create(&ask, &Actor::System, &by(second)).unwrap()
+    }
+
+    fn audit(ledger: &mut Ledger, fix: Fix, second: i64) -> Vec<(Check, Mended)> {
+        let alerts = ledger.audit(None, fix, &by(second)).unwrap();
+        alerts.iter().map(|alert| (alert.check, alert.mended)).collect()
+    }
+
+    #[test]
+    fn a_cut_of_the_very_first_record_alone_is_sound() {
+        let (_folder, mut ledger) = ledger();
+        create(&mut ledger, "a", NOW);
+        create(&mut ledger, "b", NOW + 100);
+        // the older of the two
+        assert_eq!(ledger.maintain(Lifetime::seconds(50), &by(NOW + 100)).unwrap().cut, 0);
+        let first: String =
+            ledger.db.query_row("SELECT action FROM history WHERE number = 1", [], |row| row.get(0)).unwrap();
+        assert_eq!(first, "cut");
+        assert_eq!(audit(&mut ledger, Fix::No, NOW + 100), []);
+    }
+
+    #[test]
+    fn a_closed_token_that_somebody_set_back_to_live_is_found_and_closed_again() {
+        let (_folder, mut ledger) = ledger();
+        let token = create(&mut ledger, "a", NOW).token;
+        ledger.revoke(&token.id, &Actor::System, &by(NOW + 1)).unwrap();
+        assert_eq!(audit(&mut ledger, Fix::No, NOW + 2), []);
+        ledger.db.execute("UPDATE token SET state = 'live', closed = NULL", []).unwrap();
+        assert_eq!(audit(&mut ledger, Fix::No, NOW + 2), [(Check::Differs, Mended::No)]);
+        assert_eq!(audit(&mut ledger, Fix::Yes, NOW + 3), [(Check::Differs, Mended::Yes)]);
+        assert_eq!(audit(&mut ledger, Fix::No, NOW + 4), []);
+    }
+
+    #[test]
+    fn who_looks_sees_one_moment() {
+        let (_folder, mut ledger) = ledger();
+        create(&mut ledger, "a", NOW);
+        let mut other = Ledger::open(&ledger.path, ledger.random, &by(NOW)).unwrap();
+        let heads = ledger.read(|db| {
+            let before = history::head(db)?;
+            create(&mut other, "b", NOW + 1);
+            Ok((before, history::head(db)?))
+        });
+        let (before, after) = heads.unwrap();
+        assert_eq!(before, after);
+        assert_eq!(ledger.head().unwrap().number, after.number + 1);
+    }
 }

@@ -27,13 +27,31 @@ pub(crate) struct JobAsk {
     /// What it may do; `None` if nobody said.
     pub(crate) scopes: Option<Scopes>,
     /// How long the job may run at most.
-    pub(crate) ttl: Lifetime,
+    pub(crate) ttl: Limit,
     /// How long it runs without a renewal; `None` if it needs none.
     pub(crate) lease: Option<Lifetime>,
     /// What stays good for how long after the end.
     pub(crate) grace: Option<(Lifetime, Scopes)>,
     /// What happens to the token that is there.
     pub(crate) present: Present,
+}
+
+/// How long a job may run at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Limit {
+    /// Somebody said so.
+    Stated(Lifetime),
+    /// Nobody said so.
+    Default(Lifetime),
+}
+
+impl Limit {
+    /// Returns the time.
+    const fn length(self) -> Lifetime {
+        match self {
+            Self::Stated(length) | Self::Default(length) => length,
+        }
+    }
 }
 
 /// What happens to a live token of the same owner and job.
@@ -163,7 +181,9 @@ impl Ledger {
     pub(crate) fn revoke_job(&mut self, job: &str, owner: Option<&str>, by: &By) -> Result<Vec<Token>, LedgerError> {
         self.write(|db| {
             let mut revoked = Vec::new();
-            for token in of_job(db, job, owner, "AND (t.state = 'live' OR t.grace_until > ?3)", by.at)? {
+            for token in
+                of_job(db, job, owner, "AND t.state <> 'revoked' AND (t.state = 'live' OR t.grace_until > ?3)", by.at)?
+            {
                 change::close(db, by, &token, Closing::Revoke, None)?;
                 revoked.push(token);
             }
@@ -186,7 +206,10 @@ fn present(db: &Connection, ask: &JobAsk, holder: Holder, by: &By) -> Result<Opt
     let standing = token.standing(by.at);
     let (closing, reason) = match (standing, ask.present) {
         (Standing::Expired { .. }, _) => (Closing::Expire, None),
-        (Standing::Lapsed { at }, _) if is_runs => (Closing::Expire, Some(format!("its runner is gone since {at}"))),
+        // a lease that somebody renews by hand may be taken up again, but not by a `run`
+        (Standing::Lapsed { at }, _) if is_runs || holder == Holder::Run => {
+            (Closing::Expire, Some(format!("nobody has renewed its lease since {at}")))
+        }
         (_, Present::Rotate) => (Closing::Rotate, Some("another token takes its place".to_owned())),
         (_, Present::Keep) => {
             refuse_held(&token, holder)?;
@@ -196,11 +219,28 @@ fn present(db: &Connection, ask: &JobAsk, holder: Holder, by: &By) -> Result<Opt
             if ask.scopes.as_ref().is_some_and(|scopes| *scopes != token.scopes) {
                 return Err(LedgerError::OtherScopes { job: ask.job.clone(), scopes: token.scopes });
             }
+            refuse_other_terms(&token, ask)?;
             return Ok(Some(token));
         }
     };
     change::close(db, by, &token, closing, reason.as_deref())?;
     Ok(None)
+}
+
+/// Refuses to tell a token again to somebody who asks for other times than it has.
+fn refuse_other_terms(token: &Token, ask: &JobAsk) -> Result<(), LedgerError> {
+    let lease = token.lease.as_ref();
+    let ttl = match ask.ttl {
+        Limit::Stated(length) => token.expires != Some(token.created.after(length)),
+        Limit::Default(_) => false,
+    };
+    let held = ask.lease.is_some() && lease.and_then(|lease| lease.length) != ask.lease;
+    let grace = ask.grace.is_some() && lease.and_then(|lease| lease.grace.as_ref()) != ask.grace.as_ref();
+    let flag = [(ttl, "--ttl"), (held, "--lease"), (grace, "--grace")].into_iter().find(|(other, _)| *other);
+    match flag {
+        Some((_, flag)) => Err(LedgerError::OtherTerms { job: ask.job.clone(), flag }),
+        None => Ok(()),
+    }
 }
 
 /// Refuses a job that another kind of holder keeps running.
@@ -237,7 +277,7 @@ fn begin(
         service: None,
         job: Some(ask.job.clone()),
         parent: None,
-        expires: Some(by.at.after(ask.ttl)),
+        expires: Some(by.at.after(ask.ttl.length())),
     };
     if let Some((_, scopes)) = &ask.grace {
         refuse_wider(&new.scopes, scopes)?;
@@ -267,7 +307,11 @@ fn begin(
 /// Tells a token's text again, if the issue key is still the one it came from.
 pub(super) fn retell(token: &Token, key: &IssueKey) -> Result<Secret<String>, LedgerError> {
     let (text, digest) = issued::compose(token.kind, &token.id, &issued::derive(key, &token.id));
-    if digest.is(&token.digest) { Ok(text) } else { Err(LedgerError::Underivable { id: token.id.to_string() }) }
+    if digest.is(&token.digest) {
+        Ok(text)
+    } else {
+        Err(LedgerError::Underivable { id: token.id.to_string(), kind: token.kind })
+    }
 }
 
 /// Lets a lease hold as long as it does from now.
@@ -285,12 +329,14 @@ fn end_one(db: &Connection, token: &Token, grace: Option<(Lifetime, &Scopes)>, b
         grace.or(stated.map(|(length, scopes)| (*length, scopes))).filter(|(length, _)| length.as_seconds() > 0);
     let grace = grace.map(|(length, scopes)| grace_of(token, by.at.after(length), scopes)).transpose()?;
     let over = matches!(token.standing(by.at), Standing::Expired { .. });
+    // nothing stays good beyond the job's own time
+    let grace = grace.filter(|_| !over);
     let closing = if over { Closing::Expire } else { Closing::End };
     let reason = grace.as_ref().map(|grace| format!("`{}` stay good until {}", grace.scopes, grace.until));
     change::close(db, by, token, closing, reason.as_deref())?;
     match grace {
-        Some(grace) if !over => change::leave_grace(db, token, &grace),
-        Some(_) | None => Ok(()),
+        Some(grace) => change::leave_grace(db, token, &grace),
+        None => Ok(()),
     }
 }
 
@@ -353,7 +399,7 @@ mod tests {
 
     fn ask(present: Present) -> JobAsk {
         let scopes = Some(Scopes::lenient("read clean"));
-        let ttl = Lifetime::seconds(3_600);
+        let ttl = Limit::Default(Lifetime::seconds(3_600));
         JobAsk { owner: "ada".into(), job: "j1".into(), scopes, ttl, lease: None, grace: None, present }
     }
 
@@ -382,6 +428,27 @@ mod tests {
         assert_eq!(check(&mut ledger, &one.text, NOW + 8), Some(Refusal::Ended(Timestamp::from_epoch(NOW + 7))));
         let next = ledger.issue_job(&ask(Present::Keep), &key(), &by(NOW + 9)).unwrap();
         assert!(!one.text.is_same(&next.text));
+    }
+
+    #[test]
+    fn who_asks_again_for_other_times_is_told_so() {
+        let (_folder, mut ledger) = ledger();
+        let (hour, minute) = (Lifetime::seconds(3_600), Lifetime::seconds(60));
+        let clean = |length: Lifetime| Some((length, Scopes::lenient("clean")));
+        let (ttl, lease, grace) = (Limit::Stated(hour), Some(minute), clean(minute));
+        let same = JobAsk { ttl, lease, grace, ..ask(Present::Keep) };
+        ledger.issue_job(&same, &key(), &by(NOW)).unwrap();
+        for again in [&same, &ask(Present::Keep)] {
+            assert_eq!(ledger.issue_job(again, &key(), &by(NOW + 1)).unwrap().reused, Reused::Yes);
+        }
+        for (other, named) in [
+            (JobAsk { ttl: Limit::Stated(minute), ..same.clone() }, "--ttl"),
+            (JobAsk { lease: Some(hour), ..same.clone() }, "--lease"),
+            (JobAsk { grace: clean(hour), ..same.clone() }, "--grace"),
+        ] {
+            let refused = ledger.issue_job(&other, &key(), &by(NOW + 2));
+            assert!(matches!(refused, Err(LedgerError::OtherTerms { flag, .. }) if flag == named), "{named}");
+        }
     }
 
     #[test]
@@ -415,6 +482,17 @@ mod tests {
     }
 
     #[test]
+    fn nobody_may_count_on_more_than_the_lease() {
+        let (_folder, mut ledger) = ledger();
+        let lease = Some(Lifetime::seconds(10));
+        let one = ledger.issue_job(&JobAsk { lease, ..ask(Present::Keep) }, &key(), &by(NOW)).unwrap();
+        assert_eq!(one.token.good_until(), Some(Timestamp::from_epoch(NOW + 10)));
+        let demands = Demands { min_ttl: Some(Lifetime::seconds(11)), ..Demands::default() };
+        let judged = ledger.check(&issued::read(&one.text).unwrap(), &demands, &by(NOW));
+        assert!(matches!(judged, Err(Checked::Refused(Refusal::TooShort { .. }))));
+    }
+
+    #[test]
     fn a_job_has_one_holder_and_rotating_takes_it_over() {
         let (_folder, mut ledger) = ledger();
         let lease = Some(RUN_LEASE);
@@ -429,6 +507,18 @@ mod tests {
         assert_eq!(ledger.renew_run(&run.token, &by(NOW + 3)).unwrap(), Renewal::Lost);
         ledger.end_run(&run.token, &by(NOW + 4)).unwrap();
         assert_eq!(check(&mut ledger, &taken.text, NOW + 5), None);
+    }
+
+    #[test]
+    fn a_lease_by_hand_that_has_lapsed_is_in_nobodys_way() {
+        let (_folder, mut ledger) = ledger();
+        let (minute, lease) = (Some(Lifetime::seconds(60)), Some(RUN_LEASE));
+        let dead = ledger.issue_job(&JobAsk { lease: minute, ..ask(Present::Keep) }, &key(), &by(NOW)).unwrap();
+        let mut run = |second: i64| ledger.begin_run(&JobAsk { lease, ..ask(Present::Keep) }, &by(second));
+        assert!(matches!(run(NOW + 59), Err(LedgerError::Held { holder: Holder::Issue, .. })));
+        let run = run(NOW + 60).unwrap();
+        assert!(check(&mut ledger, &dead.text, NOW + 61).is_some());
+        assert_eq!(check(&mut ledger, &run.text, NOW + 61), None);
     }
 
     #[test]
@@ -456,6 +546,30 @@ mod tests {
             ledger.check(&shown, &demands, &by(second)).is_ok()
         };
         assert!(with("clean", NOW + 2) && !with("read", NOW + 2) && !with("clean", NOW + 61));
+    }
+
+    #[test]
+    fn what_was_revoked_in_its_grace_is_not_revoked_again() {
+        let (_folder, mut ledger) = ledger();
+        ledger.issue_job(&ask(Present::Keep), &key(), &by(NOW)).unwrap();
+        let clean = Scopes::lenient("clean");
+        ledger.end_job(("j1", None), Some((Lifetime::seconds(60), &clean)), &by(NOW + 1)).unwrap();
+        assert_eq!(ledger.revoke_job("j1", None, &by(NOW + 2)).unwrap().len(), 1);
+        let head = ledger.head().unwrap();
+        assert_eq!(ledger.revoke_job("j1", None, &by(NOW + 3)).unwrap().len(), 0);
+        assert_eq!(ledger.head().unwrap(), head);
+    }
+
+    #[test]
+    fn history_tells_of_no_grace_where_the_time_was_over() {
+        let (_folder, mut ledger) = ledger();
+        ledger.issue_job(&ask(Present::Keep), &key(), &by(NOW)).unwrap();
+        let clean = Scopes::lenient("clean");
+        ledger.end_job(("j1", None), Some((Lifetime::seconds(60), &clean)), &by(NOW + 3_600)).unwrap();
+        let newest = "SELECT action, reason FROM history ORDER BY number DESC LIMIT 1";
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        let newest: (String, Option<String>) = ledger.db.query_row(newest, [], read).unwrap();
+        assert_eq!(newest, ("expire".to_owned(), None));
     }
 
     #[test]

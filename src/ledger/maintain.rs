@@ -14,6 +14,9 @@ pub(super) const SWEEP_AFTER: Lifetime = Lifetime::seconds(3_600);
 /// How many tokens are closed, or rows removed, in one transaction: others wait no longer than for one of these.
 const BATCH: i64 = 500;
 
+/// How many records are cut in one transaction. Each leaves a record of its own, so that these are not too many.
+const CUT_BATCH: i64 = 10_000;
+
 /// What was done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Maintained {
@@ -21,7 +24,7 @@ pub(crate) struct Maintained {
     pub(crate) expired: usize,
     /// Jobs whose runner is gone.
     pub(crate) swept: usize,
-    /// Rows of tokens that were closed long ago.
+    /// Rows that were over long ago: of tokens, and of admin tokens that were minted or revoked.
     pub(crate) forgotten: usize,
     /// Records of history that were cut.
     pub(crate) cut: usize,
@@ -44,7 +47,13 @@ impl Ledger {
                 break;
             }
         }
-        done.cut = self.write(|db| cut(db, old, by))?;
+        loop {
+            let cut = self.write(|db| cut(db, (old, CUT_BATCH), by))?;
+            done.cut += cut;
+            if cut == 0 {
+                break;
+            }
+        }
         self.db.execute_batch("PRAGMA optimize")?;
         // somebody may be reading: then the log goes back another time
         self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
@@ -57,7 +66,7 @@ impl Ledger {
         loop {
             let batch = self.write(|db| {
                 let mut count = 0;
-                for token in token::many(db, which, &[&time.epoch(), &BATCH])? {
+                for token in token::readable(db, which, &[&time.epoch(), &BATCH])? {
                     // its parent may have taken it along a moment ago
                     if token::one(db, "t.serial = ?1 AND t.state = 'live'", &[&token.serial])?.is_some() {
                         count += change::close(db, by, &token, Closing::Expire, reason)?;
@@ -88,15 +97,19 @@ fn forget(db: &Connection, old: Timestamp) -> Result<usize, LedgerError> {
     Ok(tokens + mints + taken)
 }
 
-/// Removes the records before a time. The last of them becomes one that holds the hash it had, so that the chain goes on
+/// Removes the oldest records before a time, so many at most. The last of them becomes one that holds the hash it had, so that the chain goes on
 /// from there, and a new record at the end says what was cut.
-fn cut(db: &Connection, old: Timestamp, by: &By) -> Result<usize, LedgerError> {
+fn cut(db: &Connection, (old, most): (Timestamp, i64), by: &By) -> Result<usize, LedgerError> {
     // numbers, not times: a clock that was set back must leave no hole
     let first_kept = "SELECT min(number) FROM history WHERE time >= ?1";
     let first_kept: Option<i64> = db.query_row(first_kept, [old.epoch()], |row| row.get(0))?;
-    let last = "SELECT number, hash, action FROM history WHERE ?1 IS NULL OR number < ?1 ORDER BY number DESC LIMIT 1";
-    let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, Hash>(1)?, row.get::<_, String>(2)?));
-    let Some((number, hash, action)) = db.query_row(last, [first_kept], read).optional()? else { return Ok(0) };
+    let last = "SELECT number, time, hash, action FROM history WHERE (?1 IS NULL OR number < ?1)
+                AND number <= (SELECT min(number) FROM history) + ?2 ORDER BY number DESC LIMIT 1";
+    let read = |row: &rusqlite::Row<'_>| {
+        Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, Hash>(2)?, row.get::<_, String>(3)?))
+    };
+    let found = db.query_row(last, params![first_kept, most], read).optional()?;
+    let Some((number, time, hash, action)) = found else { return Ok(0) };
     if action == Action::Cut.word() && is_first(db, number)? {
         return Ok(0);
     }
@@ -104,7 +117,8 @@ fn cut(db: &Connection, old: Timestamp, by: &By) -> Result<usize, LedgerError> {
     let anchor = format!("everything up to number {number} was cut; this is the hash it had");
     db.execute(
         "INSERT INTO history (number, time, action, actor, host, reason, hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        params![number, old.epoch(), Action::Cut.word(), by.actor, by.host, anchor, hash],
+        // with its own time it is before `old`, and the next batch goes on behind it
+        params![number, time, Action::Cut.word(), by.actor, by.host, anchor, hash],
     )?;
     let reason = Some(format!("cut up to number {number}:{}", hex(&hash)));
     history::append(db, by, Action::Cut, Event { reason, ..Event::default() })?;
@@ -124,4 +138,47 @@ pub(crate) fn hex(hash: &Hash) -> String {
         write!(text, "{byte:02x}").ok();
         text
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::audit::Fix;
+    use super::super::job::{JobAsk, Limit, Present};
+    use super::super::scratch::{NOW, by, ledger};
+    use super::*;
+    use crate::secret::Secret;
+
+    /// Begins a job of a minute.
+    fn issue(ledger: &mut Ledger, job: &str, second: i64) {
+        let (ttl, present) = (Limit::Stated(Lifetime::seconds(60)), Present::Keep);
+        let (owner, job) = ("ada".to_owned(), job.to_owned());
+        let ask = JobAsk { owner, job, scopes: None, ttl, lease: None, grace: None, present };
+        ledger.issue_job(&ask, &Secret::new([3; 32]), &by(second)).unwrap();
+    }
+
+    #[test]
+    fn a_row_that_cannot_be_read_does_not_keep_the_others_open() {
+        let (_folder, mut ledger) = ledger();
+        issue(&mut ledger, "j1", NOW);
+        issue(&mut ledger, "j2", NOW);
+        ledger.db.execute("UPDATE token SET scopes = 'a\"b' WHERE job = 'j1'", []).unwrap();
+        let done = ledger.maintain(Lifetime::seconds(86_400), &by(NOW + 60)).unwrap();
+        assert_eq!(done.expired, 1);
+    }
+
+    #[test]
+    fn history_is_cut_in_batches_and_each_leaves_a_sound_chain() {
+        let (_folder, mut ledger) = ledger();
+        for job in ["j1", "j2", "j3", "j4", "j5"] {
+            issue(&mut ledger, job, NOW);
+        }
+        let old = Timestamp::from_epoch(NOW + 1);
+        let mut batches = Vec::new();
+        while batches.last() != Some(&0) {
+            batches.push(ledger.write(|db| cut(db, (old, 2), &by(NOW + 2))).unwrap());
+            assert!(ledger.audit(None, Fix::No, &by(NOW + 2)).unwrap().is_empty());
+        }
+        // 1 to 3, whose last stays as the cut; then 4 and 5
+        assert_eq!(batches, [2, 2, 0]);
+    }
 }

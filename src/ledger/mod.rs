@@ -110,11 +110,21 @@ pub(crate) enum LedgerError {
         /// What its token may do.
         scopes: Scopes,
     },
+    /// The job's token has other times than were asked for.
+    #[error("the job `{job}` has a token already, with another {flag}")]
+    OtherTerms {
+        /// The job.
+        job: String,
+        /// What is different.
+        flag: &'static str,
+    },
     /// The text cannot be told again.
     #[error("the text of token {id} does not come from the issue key in this vault")]
     Underivable {
         /// The token's public id.
         id: String,
+        /// What it is.
+        kind: TokenKind,
     },
     /// Nobody ever issued a token for the job.
     #[error("there is no job `{job}`")]
@@ -220,6 +230,12 @@ impl Ledger {
         let mut bytes = [0; N];
         (self.random)(&mut bytes).map_err(LedgerError::NoRandomness)?;
         Ok(bytes)
+    }
+
+    /// Looks at the ledger as it is at one moment, whatever others write meanwhile.
+    fn read<T>(&self, look: impl FnOnce(&Connection) -> Result<T, LedgerError>) -> Result<T, LedgerError> {
+        let transaction = self.db.unchecked_transaction()?;
+        look(&transaction)
     }
 
     /// Does something in one durable transaction: all of it happens, its history included, or nothing.

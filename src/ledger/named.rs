@@ -141,6 +141,7 @@ impl Ledger {
             new.scopes = change.scopes.clone().unwrap_or(new.scopes);
             new.expires = change.end.map_or(new.expires, End::time);
             let mut count = usize::from(edit(db, &old, &new, None, by)?);
+            count += close_wider(db, &new, by)?;
             if let Some(end) = new.expires {
                 count += shorten_below(db, &new, end, by)?;
             }
@@ -287,6 +288,19 @@ pub(super) fn edit(
     let event = Event { old, reason: reason.map(str::to_owned), ..new.event() };
     history::append(db, by, Action::Edit, event)?;
     Ok(true)
+}
+
+/// Revokes all descendants that could do what their ancestor may not do any more; returns how many.
+fn close_wider(db: &Connection, token: &Token, by: &By) -> Result<usize, LedgerError> {
+    let mut count = 0;
+    // the deepest come first, so none has gone with its parent before its turn
+    for child in descendants(db, token.serial)? {
+        if child.scopes.iter().any(|scope| !token.scopes.contains(scope)) {
+            let reason = format!("its parent {} may do less", token.id);
+            count += change::close(db, by, &child, Closing::Revoke, Some(&reason))?;
+        }
+    }
+    Ok(count)
 }
 
 /// Shortens the lives of all descendants that would outlive an end; returns how many.

@@ -5,7 +5,7 @@ use tempfile::TempDir;
 use super::audit::Fix;
 use super::check::{Checked, Demands};
 use super::child::{ChildAsk, ChildKind};
-use super::job::{Issued, JobAsk, Present, RUN_LEASE, Renewal, Reused};
+use super::job::{Issued, JobAsk, Limit, Present, RUN_LEASE, Renewal, Reused};
 use super::named::{Change, End, NamedAsk, Others};
 use super::rights::Actor;
 use super::scratch::{NOW, by, ledger};
@@ -103,7 +103,7 @@ impl World {
             owner: "ada".into(),
             job: job.to_string(),
             scopes: None,
-            ttl: Lifetime::seconds(60 + self.below(600)),
+            ttl: Limit::Default(Lifetime::seconds(60 + self.below(600))),
             lease,
             grace: None,
             present: if rotate { Present::Rotate } else { Present::Keep },
@@ -117,13 +117,19 @@ impl World {
         let over = present.is_some_and(|at| {
             let token = &self.tokens[at];
             let lapsed = token.lease.is_some_and(|until| self.now >= until);
-            self.now >= token.expires || lapsed && matches!(token.job, Some((_, Holder::Run)))
+            self.now >= token.expires
+                || lapsed && (holder == Holder::Run || matches!(token.job, Some((_, Holder::Run))))
         });
         match present {
             Some(at) if !over && !rotate => {
                 let told_again = holder == Holder::Issue && matches!(self.tokens[at].job, Some((_, Holder::Issue)));
                 if !told_again {
                     assert!(matches!(done, Err(LedgerError::Held { .. })));
+                    return;
+                }
+                let length = self.tokens[at].token.lease.as_ref().and_then(|lease| lease.length);
+                if lease.is_some() && lease != length {
+                    assert!(matches!(done, Err(LedgerError::OtherTerms { flag: "--lease", .. })));
                     return;
                 }
                 let issued = done.unwrap();

@@ -39,7 +39,8 @@ impl Ledger {
             let count: i64 = self.db.query_row(sql, values, |row| row.get(0))?;
             Ok(count.unsigned_abs())
         };
-        let good = "state = 'live' AND (expires IS NULL OR expires > ?1)";
+        let good = "state = 'live' AND (expires IS NULL OR expires > ?1)
+                    AND NOT EXISTS (SELECT 1 FROM lease l WHERE l.token = token.serial AND l.until <= ?1)";
         let mut live: Vec<_> = TokenKind::all().map(|kind| (kind, 0)).collect();
         let mut select = self.db.prepare(&format!("SELECT kind, count(*) FROM token WHERE {good} GROUP BY kind"))?;
         let rows = select.query_map([now.epoch()], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))?;
@@ -66,5 +67,25 @@ impl Ledger {
             denials: one(denials, params![late, Action::Deny.word()])?,
             bytes: one(bytes, &[])?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::job::{JobAsk, Limit, Present, RUN_LEASE};
+    use super::super::scratch::{NOW, by, ledger};
+    use super::*;
+
+    #[test]
+    fn a_job_whose_lease_has_lapsed_does_not_live() {
+        let (_folder, mut ledger) = ledger();
+        let (ttl, lease) = (Limit::Stated(Lifetime::seconds(3_600)), Some(RUN_LEASE));
+        let (owner, job, present) = ("ada".to_owned(), "j1".to_owned(), Present::Keep);
+        ledger.begin_run(&JobAsk { owner, job, scopes: None, ttl, lease, grace: None, present }, &by(NOW)).unwrap();
+        let figures = |second: i64| {
+            let stats = ledger.stats(Timestamp::from_epoch(second)).unwrap();
+            (stats.live.iter().map(|(_, count)| count).sum::<u64>(), stats.lapsed_jobs)
+        };
+        assert_eq!((figures(NOW + 59), figures(NOW + 60)), ((1, 0), (0, 1)));
     }
 }

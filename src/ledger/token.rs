@@ -170,7 +170,9 @@ impl Token {
 
     /// Returns until when it is good if nobody does anything.
     pub(crate) fn good_until(&self) -> Option<Timestamp> {
-        self.grace.as_ref().map(|grace| grace.until).or(self.expires)
+        let end = self.grace.as_ref().map(|grace| grace.until).or(self.expires);
+        let lapse = self.lease.as_ref().and_then(|lease| lease.until);
+        [end, lapse].into_iter().flatten().min()
     }
 
     /// Describes it in history.
@@ -267,6 +269,13 @@ pub(super) fn many(db: &Connection, which: &str, values: &[&dyn ToSql]) -> Resul
     let mut select = db.prepare(&format!("{SELECT} WHERE {which}"))?;
     let rows = select.query_map(values, read)?;
     rows.map(|row| row?).collect()
+}
+
+/// Finds several tokens, without those that cannot be read: an audit tells of them, and they are in nobody's way.
+pub(super) fn readable(db: &Connection, which: &str, values: &[&dyn ToSql]) -> Result<Vec<Token>, LedgerError> {
+    let mut select = db.prepare(&format!("{SELECT} WHERE {which}"))?;
+    let rows = select.query_map(values, read)?;
+    rows.filter_map(|row| row.map(Result::ok).transpose()).map(|row| Ok(row?)).collect()
 }
 
 /// Finds the token of a public id.

@@ -142,6 +142,34 @@ impl FromStr for Lifetime {
 #[error("not a length of time like 60s, 5m, 8h or 30d")]
 pub(crate) struct NotALifetime;
 
+/// When something ends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Expires {
+    /// At a time.
+    At(Timestamp),
+    /// Some time from now.
+    In(Lifetime),
+}
+
+impl Expires {
+    /// Returns the time.
+    pub(crate) fn end(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::At(time) => time,
+            Self::In(lifetime) => now.after(lifetime),
+        }
+    }
+}
+
+impl FromStr for Expires {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let at = || text.parse().map(Self::At);
+        text.parse().map(Self::In).or_else(|_| at()).map_err(|_| "not a time like 2026-12-31T23:59:59Z or 90d")
+    }
+}
+
 /// How much life an access token must have left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MinTtl {

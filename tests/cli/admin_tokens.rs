@@ -193,6 +193,16 @@ fn a_providers_token_reports_no_event() {
 }
 
 #[test]
+fn a_providers_token_is_checked_beside_a_ledger_that_is_none() {
+    let world = World::new();
+    let token = world.provider.grant_access("automated-access", &["openid"], &[AUDIENCE]);
+    std::fs::create_dir_all(world.home().join("data")).unwrap();
+    std::fs::write(world.home().join("data/ledger.db"), "no database at all, but some text that is long").unwrap();
+    world.run(["token", "list"]).fails(9);
+    validate(&world, &token, &["--issuer", &world.provider.issuer()]).ok();
+}
+
+#[test]
 fn a_host_that_has_the_public_key_alone_checks_and_cannot_mint() {
     let admin = admin();
     let host = checking(&admin);

@@ -225,10 +225,22 @@ fn changes_are_written_down_with_what_was_before() {
 }
 
 #[test]
+fn a_child_does_not_keep_what_its_parent_loses() {
+    let world = World::new();
+    let parent = create(&world, &["--name", "a", "--scope", "read", "--scope", "write"]);
+    let notebook = delegate(&world, &parent, &["--kind", "notebook"]).ok().stdout;
+    let reader = delegate(&world, &parent, &["--kind", "internal", "--service", "tap", "--scope", "read"]).ok().stdout;
+    world.run(["token", "modify", id(&parent), "--scope", "read"]).ok().says("1 of its children");
+    validate(&world, &notebook, &[]).fails(3).says("revoked");
+    validate(&world, &reader, &["--scope", "read"]).ok();
+    world.run(["audit"]).ok();
+}
+
+#[test]
 fn a_token_of_ours_is_for_no_provider() {
     let world = World::new();
     let token = create(&world, &["--name", "a"]);
-    validate(&world, &token, &["--audience", "api"]).fails(3);
+    validate(&world, &token, &["--audience", "api"]).ok();
     validate(&world, &token, &["--issuer", &world.provider.issuer()]).fails(3);
     validate(&world, "not-a-token-of-ours-0123456789", &["--issuer", &world.provider.issuer(), "--owner", "ada"])
         .fails(3);

@@ -15,7 +15,8 @@ const EXAMPLES: &str = "Examples:
 /// Begin a job, and print its token
 ///
 /// The token is good until `job-token end`, and never longer than --ttl. Asking again while the job runs prints the same
-/// token. With --lease it is good only as long as somebody says so: `job-token renew`.
+/// token; asking for another --scope, --ttl, --lease or --grace than it has is refused. With --lease it is good only as
+/// long as somebody says so: `job-token renew`.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {

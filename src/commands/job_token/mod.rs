@@ -11,7 +11,7 @@ mod run;
 use super::{Context, Outcome};
 use crate::error::Failure;
 use crate::host::machine;
-use crate::ledger::job::{JobAsk, Present};
+use crate::ledger::job::{JobAsk, Limit, Present};
 use crate::token::names::{Job, Owner};
 use crate::token::scopes::Scopes;
 use crate::token::time::Lifetime;
@@ -33,22 +33,16 @@ pub(crate) struct Args {
     command: Command,
 }
 
-/// What can be done with job tokens.
+/// What can be done with job tokens. Each is described where its arguments are: what stood here would take the place of
+/// that.
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Begin a job, and print its token
     Issue(issue::Args),
-    /// Say that a job still runs
     Renew(renew::Args),
-    /// End a job, and its token with it
     End(end::Args),
-    /// Run a command as a job, with its token in its environment
     Run(Box<run::Args>),
-    /// Tell whether a token may report an event of a job
     Authorize(authorize::Args),
-    /// Take a job's token back
     Revoke(revoke::Args),
-    /// List jobs and their tokens
     List(list::Args),
 }
 
@@ -101,7 +95,10 @@ impl AskArgs {
             owner: self.owner.as_ref().map_or_else(machine::user, ToString::to_string),
             job: self.job.to_string(),
             scopes: if self.scopes.is_empty() { None } else { Some(stated) },
-            ttl: positive(self.ttl.unwrap_or(cx.settings()?.job_ttl()), "--ttl")?,
+            ttl: match self.ttl {
+                Some(ttl) => Limit::Stated(positive(ttl, "--ttl")?),
+                None => Limit::Default(positive(cx.settings()?.job_ttl(), "--ttl")?),
+            },
             lease: lease.map(|lease| positive(lease, "--lease")).transpose()?,
             grace,
             present: if self.rotate { Present::Rotate } else { Present::Keep },

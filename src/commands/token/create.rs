@@ -1,14 +1,13 @@
 //! `token create`: issues a user, service or session token.
 
 use super::AsArgs;
-use crate::commands::store::Expires;
 use crate::commands::{Context, Outcome, issued};
 use crate::error::{Failure, Kind};
 use crate::host::machine;
 use crate::ledger::named::{NamedAsk, Others};
 use crate::token::issued::TokenKind;
 use crate::token::names::{Label, Owner};
-use crate::token::time::Timestamp;
+use crate::token::time::{Expires, Timestamp};
 
 /// Examples of the command.
 const EXAMPLES: &str = "Examples:

@@ -2,13 +2,12 @@
 
 use super::actor::good_token;
 use crate::commands::source::SourceArgs;
-use crate::commands::store::Expires;
 use crate::commands::{Context, Outcome, issued};
 use crate::error::{Failure, Kind};
 use crate::ledger::child::{ChildAsk, ChildKind, Fit};
 use crate::token::issued::TokenKind;
 use crate::token::names::Service;
-use crate::token::time::Lifetime;
+use crate::token::time::{Expires, Lifetime};
 
 /// Examples of the command.
 const EXAMPLES: &str = "Examples:

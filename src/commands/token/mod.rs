@@ -32,24 +32,17 @@ pub(crate) struct Args {
     command: Command,
 }
 
-/// What can be done with tokens.
+/// What can be done with tokens. Each is described where its arguments are: what stood here would take the place of
+/// that.
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Issue a user, service or session token
     Create(Box<create::Args>),
-    /// Issue a child of a token: notebook, internal or oidc
     Delegate(Box<delegate::Args>),
-    /// List tokens
     List(list::Args),
-    /// Show what is known of a token
     Show(show::Args),
-    /// Change the name, scopes or end of a user token
     Modify(modify::Args),
-    /// Put a new token in the place of one
     Rotate(rotate::Args),
-    /// Take a token back, and its children with it
     Revoke(revoke::Args),
-    /// Take all tokens back
     Wipe(wipe::Args),
 }
 

@@ -2,13 +2,13 @@
 
 use super::AsArgs;
 use crate::commands::issued::{self, object};
-use crate::commands::store::Expires;
 use crate::commands::{Context, Outcome};
 use crate::error::{Failure, Kind};
 use crate::ledger::named::{Change, End};
 use crate::output::Form;
 use crate::token::issued::PublicId;
 use crate::token::names::Label;
+use crate::token::time::Expires;
 
 /// Examples of the command.
 const EXAMPLES: &str = "Examples:
@@ -19,7 +19,8 @@ const EXAMPLES: &str = "Examples:
 
 /// Change the name, scopes or end of a user token
 ///
-/// What is not named stays as it is. A sooner end holds for its children, too. Only an administrator may do this.
+/// What is not named stays as it is. A sooner end holds for its children, too; a child that could do more than the token
+/// from now on is revoked. Only an administrator may do this.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
@@ -65,7 +66,7 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     cx.printer.notice(&match changed.count {
         0 => "it is so already".to_owned(),
         1 => format!("changed token {}", args.id),
-        count => format!("changed token {}, and the end of {} children", args.id, count - 1),
+        count => format!("changed token {}, and {} of its children with it", args.id, count - 1),
     });
     Ok(Outcome::Done)
 }

@@ -12,8 +12,8 @@ use crate::token::names::Job;
 
 /// Judges a token if it says that we issued it; `None` if it is for others to judge.
 pub(super) fn judge(cx: &Context, args: &Args, token: &Secret<String>) -> Result<Option<Facts>, Flaw> {
-    // who names a provider is told about that provider
-    if args.profile.is_some() || Claims::unverified(token).is_none() {
+    // who names a provider is told about that provider, and a provider's token needs no ledger
+    if args.profile.is_some() || !check::may_be_ours(cx, token)? {
         return Ok(None);
     }
     let mut ledger = cx.present_ledger(&cx.by())?;

@@ -35,11 +35,9 @@ pub(super) fn refuse_foreign(cx: &Context) -> Option<Flaw> {
 
 /// Asks the ledger.
 fn ask(cx: &Context, args: &Args, shown: &Presented) -> Result<Facts, Flaw> {
-    if args.audience.is_some() || args.issuer.is_some() || args.profile.is_some() {
-        return Err(Flaw::no(
-            Reason::Issuer,
-            "it is a token of ours, which no provider issued and which has no audience",
-        ));
+    // it has no audience, so --audience says nothing of it: one command line does for these and for admin tokens
+    if args.issuer.is_some() || args.profile.is_some() {
+        return Err(Flaw::no(Reason::Issuer, "it is a token of ours, which no provider issued"));
     }
     let scopes = args.demands()?;
     let settings = cx.settings()?;
