@@ -12,7 +12,7 @@ use tokio::runtime::{Builder, Runtime};
 use url::Url;
 
 /// A Keycloak that has just started takes seconds for its first page.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// More redirects in a row than any login makes.
 const REDIRECTS: usize = 12;
