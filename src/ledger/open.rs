@@ -30,6 +30,7 @@ impl Ledger {
         if !path.exists() {
             drop(files::open_private(path, OFlags::empty())?);
         }
+        let path = &settled(path);
         let made = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).and_then(|db| {
             let mut ledger = Self { db, path: path.to_owned(), random };
             schema::migrate(&mut ledger, by)?;
@@ -61,6 +62,7 @@ impl Ledger {
     /// Opens a ledger that this process cannot write. Where there is no log, and none can be made, nobody is writing.
     fn open_reading(path: &Path, random: Random) -> Result<Self, LedgerError> {
         refuse_unsuitable(path)?;
+        let path = &settled(path);
         let db = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY).and_then(|db| {
             schema::refuse_newer(&db)?;
             Ok(db)
@@ -93,6 +95,11 @@ impl Ledger {
             tracing::warn!(%error, "the ledger's log stays long");
         }
     }
+}
+
+/// Follows links to where the file is: there SQLite keeps its log.
+fn settled(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
 /// Returns where SQLite keeps the log of a database.
@@ -166,5 +173,23 @@ mod tests {
             longest = longest.max(std::fs::metadata(log_of(&path)).unwrap().len());
         }
         assert!(longest > 0 && longest < 2 * LONGEST_LOG, "{longest} bytes");
+    }
+
+    /// A link to a ledger, in a folder of its own.
+    fn link_to(path: &Path, folder: &Path) -> PathBuf {
+        let link = folder.join("linked.sqlite");
+        std::os::unix::fs::symlink(path, &link).unwrap();
+        link
+    }
+
+    #[test]
+    fn a_link_has_the_log_of_the_file_that_it_leads_to() {
+        let (folder, mut ledger) = ledger();
+        ledger.revoke_admin_token("j1", &by(NOW)).unwrap();
+        let link = link_to(&ledger.path, folder.path());
+        assert!(log_of(&ledger.path).exists());
+        for opened in [Ledger::open(&link, random, &by(NOW)), Ledger::open_reading(&link, random)] {
+            assert!(log_of(&opened.unwrap().path).exists());
+        }
     }
 }
