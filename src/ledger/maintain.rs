@@ -6,6 +6,7 @@ use super::change::{self, Closing};
 use super::history::{self, Action, Event, Hash};
 use super::token;
 use super::{By, Ledger, LedgerError};
+use crate::token::admin_token::AdminLifetime;
 use crate::token::time::{Lifetime, Timestamp};
 
 /// How long after its lease lapsed a job is swept: a laptop that slept may still wake up and go on.
@@ -13,6 +14,10 @@ pub(super) const SWEEP_AFTER: Lifetime = Lifetime::seconds(3_600);
 
 /// How many tokens are closed, or rows removed, in one transaction: others wait no longer than for one of these.
 const BATCH: i64 = 500;
+
+/// How long at least it is known that an admin token was taken back: as long as one can be good, with some room for
+/// clocks that differ.
+const REVOKED_AT_LEAST: Lifetime = Lifetime::seconds(2 * AdminLifetime::LONGEST.as_seconds());
 
 /// What was done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,7 +43,7 @@ impl Ledger {
         done.swept = self.close_all(swept, before, Some("its runner is gone"), by)?;
         let old = Timestamp::from_epoch(by.at.epoch().saturating_sub_unsigned(keep.as_seconds()));
         loop {
-            let forgotten = self.write(|db| forget(db, old))?;
+            let forgotten = self.write(|db| forget(db, old, by.at))?;
             done.forgotten += forgotten;
             if forgotten == 0 {
                 break;
@@ -74,7 +79,7 @@ impl Ledger {
 }
 
 /// Removes rows that were closed long ago and have no children; admin tokens, too. History still tells of them.
-fn forget(db: &Connection, old: Timestamp) -> Result<usize, LedgerError> {
+fn forget(db: &Connection, old: Timestamp, now: Timestamp) -> Result<usize, LedgerError> {
     let tokens = db.execute(
         "DELETE FROM token WHERE serial IN (
            SELECT t.serial FROM token t WHERE t.closed < ?1 AND (t.grace_until IS NULL OR t.grace_until < ?1)
@@ -83,8 +88,11 @@ fn forget(db: &Connection, old: Timestamp) -> Result<usize, LedgerError> {
     )?;
     let mints = "DELETE FROM mint WHERE jti IN (SELECT jti FROM mint WHERE exp < ?1 LIMIT ?2)";
     let mints = db.execute(mints, params![old.epoch(), BATCH])?;
-    let taken = "DELETE FROM revocation WHERE jti IN (SELECT jti FROM revocation WHERE time < ?1 LIMIT ?2)";
-    let taken = db.execute(taken, params![old.epoch(), BATCH])?;
+    // what was taken back must be known as long as it would be good, and a key that is in the ledger for ever
+    let over = Timestamp::from_epoch(now.epoch().saturating_sub_unsigned(REVOKED_AT_LEAST.as_seconds()));
+    let taken = "DELETE FROM revocation WHERE jti IN (
+        SELECT jti FROM revocation WHERE time < ?1 AND jti NOT IN (SELECT kid FROM admin_key) LIMIT ?2)";
+    let taken = db.execute(taken, params![old.min(over).epoch(), BATCH])?;
     Ok(tokens + mints + taken)
 }
 
@@ -124,4 +132,34 @@ pub(crate) fn hex(hash: &Hash) -> String {
         write!(text, "{byte:02x}").ok();
         text
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::admin::{AdminKey, Origin};
+    use super::super::scratch::{NOW, by, ledger};
+    use super::*;
+
+    #[test]
+    fn what_was_taken_back_stays_so_however_little_is_kept() {
+        let (_folder, mut ledger) = ledger();
+        let key = AdminKey {
+            name: "ops".into(),
+            kid: "k1".into(),
+            alg: "EdDSA".into(),
+            jwk: "{}".into(),
+            origin: Origin::Own,
+            created: Timestamp::from_epoch(NOW),
+            retired: None,
+        };
+        ledger.put_admin_key(&key, &by(NOW)).unwrap();
+        ledger.revoke_admin_key("k1", &by(NOW)).unwrap();
+        ledger.revoke_admin_token("j1", &by(NOW)).unwrap();
+        let lives = i64::try_from(AdminLifetime::LONGEST.as_seconds()).unwrap();
+        for (later, is_known) in [(lives + 30, true), (2 * lives + 1, false)] {
+            ledger.maintain(Lifetime::seconds(0), &by(NOW + later)).unwrap();
+            assert_eq!(ledger.revoked_since("j1").unwrap().is_some(), is_known, "after {later}");
+            assert!(ledger.revoked_since("k1").unwrap().is_some());
+        }
+    }
 }
