@@ -113,11 +113,13 @@ fn log_of(path: &Path) -> PathBuf {
 fn refuse_unsuitable(path: &Path) -> Result<(), LedgerError> {
     #[expect(clippy::expect_used, reason = "the version is that of the C library that this program was built with")]
     Some(()).filter(|()| rusqlite::version_number() >= OLDEST_SQLITE).expect("SQLite is 3.51.3 or newer");
-    let folder = path.parent().unwrap_or(path);
-    if machine::is_on_network(folder) {
+    // a link may lead from a good folder to a bad one, and the file lies in the latter
+    let file = settled(path);
+    let [folder, files_folder] = [path, &file].map(|path| path.parent().unwrap_or(path));
+    if machine::is_on_network(files_folder) || machine::is_on_network(folder) {
         return Err(LedgerError::OnNetwork { path: path.to_owned() });
     }
-    for place in [folder, path] {
+    for place in [folder, files_folder, path] {
         use std::os::unix::fs::PermissionsExt as _;
         if std::fs::metadata(place).is_ok_and(|found| found.permissions().mode() & 0o002 != 0) {
             return Err(LedgerError::OpenToAll { path: place.to_owned() });
@@ -191,5 +193,17 @@ mod tests {
         for opened in [Ledger::open(&link, random, &by(NOW)), Ledger::open_reading(&link, random)] {
             assert!(log_of(&opened.unwrap().path).exists());
         }
+    }
+
+    #[test]
+    fn a_link_is_as_unsuitable_as_the_folder_that_it_leads_to() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let (_folder, ledger) = ledger();
+        let elsewhere = tempfile::tempdir().unwrap();
+        let link = link_to(&ledger.path, elsewhere.path());
+        let folder = ledger.path.parent().unwrap();
+        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o777)).unwrap();
+        let opened = Ledger::open_existing(&link, random, &by(NOW));
+        assert!(matches!(opened, Err(LedgerError::OpenToAll { path }) if path == folder));
     }
 }
