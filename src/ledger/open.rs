@@ -78,6 +78,16 @@ impl Ledger {
         Ok(Self { db, path: path.to_owned(), random })
     }
 
+    /// Waits only so long for other writers.
+    pub(super) fn patient_for(&self, patience: Duration) -> Result<(), LedgerError> {
+        Ok(self.db.busy_timeout(patience)?)
+    }
+
+    /// Waits for other writers as every writer does.
+    pub(super) fn patient_again(&self) -> Result<(), LedgerError> {
+        self.patient_for(PATIENCE)
+    }
+
     /// Puts a long log back into the database and empties it. SQLite would do the first by itself, but never the second
     /// where each process writes once: the next one does not know what was put back, and the log would grow for ever.
     pub(super) fn fold_log(&self) {
