@@ -9,7 +9,6 @@ use super::job::{Issued, Reused};
 use super::rights::Actor;
 use super::token::{self, NewToken, Standing, Token};
 use super::{By, Ledger, LedgerError};
-use crate::secret::Secret;
 use crate::token::issued::{self, PublicId, TokenKind, TokenSecret};
 use crate::token::scopes::Scopes;
 use crate::token::time::{Lifetime, Timestamp};
@@ -85,7 +84,7 @@ pub(crate) struct Changed {
 impl Ledger {
     /// Creates a token.
     pub(crate) fn create(&mut self, ask: &NamedAsk, actor: &Actor, by: &By) -> Result<Issued, LedgerError> {
-        let fresh = (PublicId::of(self.random()?), Secret::new(self.random()?));
+        let fresh = (PublicId::of(self.random()?), self.random_secret()?);
         self.write(|db| {
             actor.require_may_issue(ask.kind, &ask.owner, &ask.scopes)?;
             refuse_soon(ask.expires, by.at)?;
@@ -150,7 +149,7 @@ impl Ledger {
 
     /// Puts a new token in the place of one, with the same owner, name, scopes and end.
     pub(crate) fn rotate(&mut self, id: &PublicId, actor: &Actor, by: &By) -> Result<Issued, LedgerError> {
-        let fresh = (PublicId::of(self.random()?), Secret::new(self.random()?));
+        let fresh = (PublicId::of(self.random()?), self.random_secret()?);
         self.write(|db| {
             let old = visible(db, id, actor)?;
             if old.kind.is_child() || old.kind == TokenKind::Job {
