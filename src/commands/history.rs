@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::token::AsArgs;
 use super::{Context, Outcome};
-use crate::error::{Failure, Kind};
+use crate::error::Failure;
 use crate::ledger::maintain::hex;
 use crate::ledger::query::{Cursor, Depth, Network, Page, Query, Record};
 use crate::output::{Form, put_time};
@@ -101,13 +101,14 @@ impl Moment {
 /// Runs the command.
 pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let page = match args.acting.look(cx)? {
-        Some(acting) => {
+        Some(mut acting) => {
             let mut query = query(args, acting.by.at);
             if !acting.actor.is_admin() {
                 let own = acting.actor.owner().map(str::to_owned);
                 if query.owner.is_some() && query.owner != own {
-                    return Err(Failure::new(Kind::Denied, "only an administrator may see the history of others")
-                        .hint("leave --owner out, or act with a token that has the scope `admin:token`"));
+                    return acting.refuse("only an administrator may see the history of others").map_err(|failure| {
+                        failure.hint("leave --owner out, or act with a token that has the scope `admin:token`")
+                    });
                 }
                 query.owner = own;
             }

@@ -1,6 +1,7 @@
 //! What the commands of issued tokens share: the issue key, and how a token is shown.
 
 use serde_json::{Value, json};
+use zeroize::Zeroizing;
 
 use super::{Context, Outcome};
 use crate::error::{Failure, Kind};
@@ -36,9 +37,9 @@ fn make_issue_key(cx: &Context, vault: &Vault, name: &EntryName) -> Result<Issue
     if let Some(entry) = vault.newest(name)? {
         return key_in(&entry);
     }
-    let mut bytes = [0; 32];
-    (cx.host.random)(&mut bytes).map_err(crate::ledger::LedgerError::NoRandomness)?;
-    let secret = issued::new_key_text(bytes);
+    let mut bytes = Zeroizing::new([0; 32]);
+    (cx.host.random)(&mut *bytes).map_err(crate::ledger::LedgerError::NoRandomness)?;
+    let secret = issued::new_key_text(&bytes);
     let stored = Stored { secret, expires_at: None, stored_at: cx.now() };
     let key = issued::key_of(&stored.secret);
     vault.put(name, Body::Secret(stored), &lock, cx.now())?;

@@ -42,8 +42,9 @@ pub(crate) fn remote_address(env: &Environment) -> Option<IpAddr> {
 
 /// Tells whether a path lies on a file system that several machines share.
 pub(crate) fn is_on_network(path: &Path) -> bool {
-    /// What `statfs` calls them (linux/magic.h): NFS, SMB, CIFS, SMB2, CODA, NCP, AFS, Ceph, Lustre, GPFS.
-    const SHARED: [u64; 10] = [
+    /// What `statfs` calls them (linux/magic.h): NFS, SMB, CIFS, SMB2, CODA, NCP, AFS, kAFS, Ceph, Lustre, GPFS, 9P. FUSE is
+    /// not among them: it tells nothing of what is behind it, which often is a disk of this machine's containers.
+    const SHARED: [u64; 12] = [
         0x6969,
         0x517b,
         0xff53_4d42,
@@ -51,9 +52,11 @@ pub(crate) fn is_on_network(path: &Path) -> bool {
         0x7375_7245,
         0x564c,
         0x5346_414f,
+        0x6b41_4653,
         0x00c3_6400,
         0x0bd0_0bd0,
         0x4750_4653,
+        0x0102_1997,
     ];
     // the type of the field differs from machine to machine; the magic numbers have 32 bits
     let kind = |stat: rustix::fs::StatFs| u64::try_from(stat.f_type & 0xffff_ffff).unwrap_or(0);

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::admin_checks::was_just_denied;
+use super::admin_checks::{revoke_key, was_just_denied};
 use super::history::{self, Action, Event};
 use super::{By, Ledger, LedgerError};
 use crate::token::time::Timestamp;
@@ -54,6 +54,15 @@ pub(crate) struct Mint {
     pub(crate) exp: Timestamp,
 }
 
+/// What becomes of the key that another one takes the place of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OldKey {
+    /// What it minted dies by itself.
+    Retire,
+    /// What it minted is taken back.
+    Revoke,
+}
+
 impl Ledger {
     /// Adds an admin key; a name has one key at a time.
     pub(crate) fn put_admin_key(&mut self, key: &AdminKey, by: &By) -> Result<(), LedgerError> {
@@ -61,11 +70,14 @@ impl Ledger {
     }
 
     /// Puts a key in the place of the one that has its name, which mints no more.
-    pub(crate) fn replace_admin_key(&mut self, key: &AdminKey, by: &By) -> Result<(), LedgerError> {
+    pub(crate) fn replace_admin_key(&mut self, key: &AdminKey, fate: OldKey, by: &By) -> Result<(), LedgerError> {
         self.write(|db| {
             let old = one_key(db, "name = ?1 AND retired IS NULL", &key.name)?;
             if let Some(old) = old {
                 retire(db, &old, by)?;
+                if fate == OldKey::Revoke {
+                    revoke_key(db, &old, by)?;
+                }
             }
             insert_key(db, key, by)
         })
@@ -243,10 +255,23 @@ mod tests {
         let (_folder, mut ledger) = ledger();
         ledger.put_admin_key(&key("ops", "k1"), &by(NOW)).unwrap();
         assert!(matches!(ledger.put_admin_key(&key("ops", "k2"), &by(NOW)), Err(LedgerError::KeyExists(_))));
-        ledger.replace_admin_key(&key("ops", "k2"), &by(NOW + 1)).unwrap();
+        ledger.replace_admin_key(&key("ops", "k2"), OldKey::Retire, &by(NOW + 1)).unwrap();
         assert_eq!(ledger.admin_key_named("ops").unwrap().unwrap().kid, "k2");
         assert_eq!(ledger.admin_key("k1").unwrap().unwrap().retired, Some(Timestamp::from_epoch(NOW + 1)));
         assert_eq!(ledger.admin_keys().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_key_is_replaced_and_taken_back_at_once_or_not_at_all() {
+        let (_folder, mut ledger) = ledger();
+        ledger.put_admin_key(&key("ops", "k1"), &by(NOW)).unwrap();
+        let same = ledger.replace_admin_key(&key("ops", "k1"), OldKey::Revoke, &by(NOW));
+        assert!(matches!(same, Err(LedgerError::KeyExists(_))));
+        assert_eq!(ledger.revoked_since("k1").unwrap(), None);
+        assert_eq!(ledger.admin_key("k1").unwrap().unwrap().retired, None);
+        ledger.replace_admin_key(&key("ops", "k2"), OldKey::Revoke, &by(NOW)).unwrap();
+        assert_eq!(ledger.revoked_since("k1").unwrap(), Some(Timestamp::from_epoch(NOW)));
+        assert_eq!(ledger.revoked_since("k2").unwrap(), None);
     }
 
     #[test]

@@ -32,20 +32,7 @@ impl Ledger {
     /// Takes an admin key back: it mints no more, and nothing that it minted is good; `None` if nobody knows it.
     pub(crate) fn revoke_admin_key(&mut self, kid: &str, by: &By) -> Result<Option<AdminKey>, LedgerError> {
         let Some(key) = self.admin_key(kid)? else { return Ok(None) };
-        self.write(|db| {
-            let inserted = db.execute(
-                "INSERT INTO revocation (jti, time) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
-                params![kid, by.at.epoch()],
-            )?;
-            db.execute(
-                "UPDATE admin_key SET retired = ?2 WHERE kid = ?1 AND retired IS NULL",
-                params![kid, by.at.epoch()],
-            )?;
-            if inserted > 0 {
-                history::append(db, by, Action::Revoke, of_key(&key))?;
-            }
-            Ok(())
-        })?;
+        self.write(|db| revoke_key(db, &key, by))?;
         self.admin_key(kid)
     }
 
@@ -72,6 +59,17 @@ impl Ledger {
             history::append(db, by, Action::Use, event).map(drop)
         })
     }
+}
+
+/// Takes a key back, once.
+pub(super) fn revoke_key(db: &Connection, key: &AdminKey, by: &By) -> Result<(), LedgerError> {
+    let values = params![key.kid, by.at.epoch()];
+    let inserted = db.execute("INSERT INTO revocation (jti, time) VALUES (?1, ?2) ON CONFLICT DO NOTHING", values)?;
+    db.execute("UPDATE admin_key SET retired = ?2 WHERE kid = ?1 AND retired IS NULL", values)?;
+    if inserted > 0 {
+        history::append(db, by, Action::Revoke, of_key(key))?;
+    }
+    Ok(())
 }
 
 /// Tells whether the same is written down already.

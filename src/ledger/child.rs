@@ -7,7 +7,6 @@ use super::job::{Issued, Reused, retell};
 use super::named::write_new;
 use super::token::{self, NewToken, Standing, Token};
 use super::{By, Ledger, LedgerError};
-use crate::secret::Secret;
 use crate::token::issued::{self, IssueKey, PublicId, TokenKind};
 use crate::token::scopes::Scopes;
 use crate::token::time::{Lifetime, Timestamp};
@@ -106,7 +105,7 @@ impl Ledger {
         let id = PublicId::of(self.random()?);
         let secret = match key {
             Some(key) => issued::derive(key, &id),
-            None => Secret::new(self.random()?),
+            None => self.random_secret()?,
         };
         self.write(|db| {
             let parent = token::by_id(db, &parent.id)?.filter(|parent| parent.standing(by.at) == Standing::Good);

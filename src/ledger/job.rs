@@ -111,7 +111,7 @@ impl Ledger {
     /// Issues the token of a job that runs as our child. It is told once, so its secret is random.
     pub(crate) fn begin_run(&mut self, ask: &JobAsk, by: &By) -> Result<Issued, LedgerError> {
         let (id, nonce) = (PublicId::of(self.random()?), PublicId::of(self.random()?));
-        let secret = Secret::new(self.random()?);
+        let secret = self.random_secret()?;
         self.write(|db| {
             // `run` never takes the present one up: it is another's, or rotated, or swept
             present(db, ask, Holder::Run, by)?;
@@ -404,7 +404,7 @@ mod tests {
     }
 
     fn key() -> IssueKey {
-        Secret::new([3; 32])
+        Secret::new(Box::new([3; 32]))
     }
 
     /// What a check at some second says.
@@ -455,7 +455,7 @@ mod tests {
     fn another_issue_key_tells_nothing() {
         let (_folder, mut ledger) = ledger();
         ledger.issue_job(&ask(Present::Keep), &key(), &by(NOW)).unwrap();
-        let other = ledger.issue_job(&ask(Present::Keep), &Secret::new([4; 32]), &by(NOW));
+        let other = ledger.issue_job(&ask(Present::Keep), &Secret::new(Box::new([4; 32])), &by(NOW));
         assert!(matches!(other, Err(LedgerError::Underivable { .. })));
     }
 

@@ -6,6 +6,7 @@ use super::change::{self, Closing};
 use super::history::{self, Action, Event, Hash};
 use super::token;
 use super::{By, Ledger, LedgerError};
+use crate::token::admin_token::AdminLifetime;
 use crate::token::time::{Lifetime, Timestamp};
 
 /// How long after its lease lapsed a job is swept: a laptop that slept may still wake up and go on.
@@ -16,6 +17,10 @@ const BATCH: i64 = 500;
 
 /// How many records are cut in one transaction. Each leaves a record of its own, so that these are not too many.
 const CUT_BATCH: i64 = 10_000;
+
+/// How long at least it is known that an admin token was taken back: as long as one can be good, with some room for
+/// clocks that differ.
+const REVOKED_AT_LEAST: Lifetime = Lifetime::seconds(2 * AdminLifetime::LONGEST.as_seconds());
 
 /// What was done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,7 +46,7 @@ impl Ledger {
         done.swept = self.close_all(swept, before, Some("its runner is gone"), by)?;
         let old = Timestamp::from_epoch(by.at.epoch().saturating_sub_unsigned(keep.as_seconds()));
         loop {
-            let forgotten = self.write(|db| forget(db, old))?;
+            let forgotten = self.write(|db| forget(db, old, by.at))?;
             done.forgotten += forgotten;
             if forgotten == 0 {
                 break;
@@ -83,7 +88,7 @@ impl Ledger {
 }
 
 /// Removes rows that were closed long ago and have no children; admin tokens, too. History still tells of them.
-fn forget(db: &Connection, old: Timestamp) -> Result<usize, LedgerError> {
+fn forget(db: &Connection, old: Timestamp, now: Timestamp) -> Result<usize, LedgerError> {
     let tokens = db.execute(
         "DELETE FROM token WHERE serial IN (
            SELECT t.serial FROM token t WHERE t.closed < ?1 AND (t.grace_until IS NULL OR t.grace_until < ?1)
@@ -92,13 +97,16 @@ fn forget(db: &Connection, old: Timestamp) -> Result<usize, LedgerError> {
     )?;
     let mints = "DELETE FROM mint WHERE jti IN (SELECT jti FROM mint WHERE exp < ?1 LIMIT ?2)";
     let mints = db.execute(mints, params![old.epoch(), BATCH])?;
-    let taken = "DELETE FROM revocation WHERE jti IN (SELECT jti FROM revocation WHERE time < ?1 LIMIT ?2)";
-    let taken = db.execute(taken, params![old.epoch(), BATCH])?;
+    // what was taken back must be known as long as it would be good, and a key that is in the ledger for ever
+    let over = Timestamp::from_epoch(now.epoch().saturating_sub_unsigned(REVOKED_AT_LEAST.as_seconds()));
+    let taken = "DELETE FROM revocation WHERE jti IN (
+        SELECT jti FROM revocation WHERE time < ?1 AND jti NOT IN (SELECT kid FROM admin_key) LIMIT ?2)";
+    let taken = db.execute(taken, params![old.min(over).epoch(), BATCH])?;
     Ok(tokens + mints + taken)
 }
 
-/// Removes the oldest records before a time, so many at most. The last of them becomes one that holds the hash it had, so that the chain goes on
-/// from there, and a new record at the end says what was cut.
+/// Removes the oldest records before a time, so many at most. The last of them becomes one that holds the hash it had, so
+/// that the chain goes on from there, and a new record at the end says what was cut.
 fn cut(db: &Connection, (old, most): (Timestamp, i64), by: &By) -> Result<usize, LedgerError> {
     // numbers, not times: a clock that was set back must leave no hole
     let first_kept = "SELECT min(number) FROM history WHERE time >= ?1";
@@ -142,6 +150,7 @@ pub(crate) fn hex(hash: &Hash) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::admin::{AdminKey, Origin};
     use super::super::audit::Fix;
     use super::super::job::{JobAsk, Limit, Present};
     use super::super::scratch::{NOW, by, ledger};
@@ -153,7 +162,7 @@ mod tests {
         let (ttl, present) = (Limit::Stated(Lifetime::seconds(60)), Present::Keep);
         let (owner, job) = ("ada".to_owned(), job.to_owned());
         let ask = JobAsk { owner, job, scopes: None, ttl, lease: None, grace: None, present };
-        ledger.issue_job(&ask, &Secret::new([3; 32]), &by(second)).unwrap();
+        ledger.issue_job(&ask, &Secret::new(Box::new([3; 32])), &by(second)).unwrap();
     }
 
     #[test]
@@ -180,5 +189,28 @@ mod tests {
         }
         // 1 to 3, whose last stays as the cut; then 4 and 5
         assert_eq!(batches, [2, 2, 0]);
+    }
+
+    #[test]
+    fn what_was_taken_back_stays_so_however_little_is_kept() {
+        let (_folder, mut ledger) = ledger();
+        let key = AdminKey {
+            name: "ops".into(),
+            kid: "k1".into(),
+            alg: "EdDSA".into(),
+            jwk: "{}".into(),
+            origin: Origin::Own,
+            created: Timestamp::from_epoch(NOW),
+            retired: None,
+        };
+        ledger.put_admin_key(&key, &by(NOW)).unwrap();
+        ledger.revoke_admin_key("k1", &by(NOW)).unwrap();
+        ledger.revoke_admin_token("j1", &by(NOW)).unwrap();
+        let lives = i64::try_from(AdminLifetime::LONGEST.as_seconds()).unwrap();
+        for (later, is_known) in [(lives + 30, true), (2 * lives + 1, false)] {
+            ledger.maintain(Lifetime::seconds(0), &by(NOW + later)).unwrap();
+            assert_eq!(ledger.revoked_since("j1").unwrap().is_some(), is_known, "after {later}");
+            assert!(ledger.revoked_since("k1").unwrap().is_some());
+        }
     }
 }

@@ -29,7 +29,8 @@ use std::path::PathBuf;
 use rusqlite::{Connection, TransactionBehavior};
 
 use crate::host::files::FileFault;
-use crate::token::issued::TokenKind;
+use crate::secret::Secret;
+use crate::token::issued::{TokenKind, TokenSecret};
 use crate::token::scopes::Scopes;
 use crate::token::time::{Lifetime, Timestamp};
 pub(crate) use history::By;
@@ -236,6 +237,13 @@ impl Ledger {
     fn read<T>(&self, look: impl FnOnce(&Connection) -> Result<T, LedgerError>) -> Result<T, LedgerError> {
         let transaction = self.db.unchecked_transaction()?;
         look(&transaction)
+    }
+
+    /// Returns the random part of a new token.
+    fn random_secret(&self) -> Result<TokenSecret, LedgerError> {
+        let mut bytes: Box<[u8]> = Box::new([0; 32]);
+        (self.random)(&mut bytes).map_err(LedgerError::NoRandomness)?;
+        Ok(Secret::new(bytes))
     }
 
     /// Does something in one durable transaction: all of it happens, its history included, or nothing.

@@ -9,7 +9,6 @@ use super::job::{Issued, Reused};
 use super::rights::Actor;
 use super::token::{self, NewToken, Standing, Token};
 use super::{By, Ledger, LedgerError};
-use crate::secret::Secret;
 use crate::token::issued::{self, PublicId, TokenKind, TokenSecret};
 use crate::token::scopes::Scopes;
 use crate::token::time::{Lifetime, Timestamp};
@@ -85,7 +84,7 @@ pub(crate) struct Changed {
 impl Ledger {
     /// Creates a token.
     pub(crate) fn create(&mut self, ask: &NamedAsk, actor: &Actor, by: &By) -> Result<Issued, LedgerError> {
-        let fresh = (PublicId::of(self.random()?), Secret::new(self.random()?));
+        let fresh = (PublicId::of(self.random()?), self.random_secret()?);
         self.write(|db| {
             actor.require_may_issue(ask.kind, &ask.owner, &ask.scopes)?;
             refuse_soon(ask.expires, by.at)?;
@@ -151,13 +150,13 @@ impl Ledger {
 
     /// Puts a new token in the place of one, with the same owner, name, scopes and end.
     pub(crate) fn rotate(&mut self, id: &PublicId, actor: &Actor, by: &By) -> Result<Issued, LedgerError> {
-        let fresh = (PublicId::of(self.random()?), Secret::new(self.random()?));
+        let fresh = (PublicId::of(self.random()?), self.random_secret()?);
         self.write(|db| {
             let old = visible(db, id, actor)?;
             if old.kind.is_child() || old.kind == TokenKind::Job {
                 return Err(LedgerError::NotRotatable { kind: old.kind });
             }
-            actor.require_may_issue(old.kind, &old.owner, &Scopes::default())?;
+            actor.require_may_issue(old.kind, &old.owner, &old.scopes)?;
             refuse_closed(&old, by.at)?;
             let reason = format!("{} takes its place", fresh.0);
             change::close(db, by, &old, Closing::Rotate, Some(&reason))?;
@@ -314,4 +313,33 @@ pub(super) fn shorten_below(db: &Connection, token: &Token, end: Timestamp, by: 
         }
     }
     Ok(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::scratch::{NOW, by, ledger};
+    use super::*;
+
+    fn ask(name: &str, scopes: &str) -> NamedAsk {
+        NamedAsk {
+            kind: TokenKind::User,
+            owner: "ada".into(),
+            name: Some(name.into()),
+            scopes: Scopes::lenient(scopes),
+            expires: None,
+            others: Others::Keep,
+        }
+    }
+
+    #[test]
+    fn nobody_rotates_a_token_that_may_do_more_than_the_one_that_acts() {
+        let (_folder, mut ledger) = ledger();
+        let mut make = |name, scopes| ledger.create(&ask(name, scopes), &Actor::System, &by(NOW)).unwrap().token;
+        let (strong, weak) = (make("strong", "admin:token"), make("weak", "user:token read"));
+        let like = make("like", "read");
+        let actor = Actor::of(weak).unwrap();
+        assert!(matches!(ledger.rotate(&strong.id, &actor, &by(NOW)), Err(LedgerError::Denied(_))));
+        assert_eq!(ledger.visible(&strong.id, &actor).unwrap().standing(by(NOW).at), Standing::Good);
+        ledger.rotate(&like.id, &actor, &by(NOW)).unwrap();
+    }
 }

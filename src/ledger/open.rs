@@ -30,6 +30,7 @@ impl Ledger {
         if !path.exists() {
             drop(files::open_private(path, OFlags::empty())?);
         }
+        let path = &settled(path);
         let made = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).and_then(|db| {
             let mut ledger = Self { db, path: path.to_owned(), random };
             schema::migrate(&mut ledger, by)?;
@@ -61,6 +62,7 @@ impl Ledger {
     /// Opens a ledger that this process cannot write. Where there is no log, and none can be made, nobody is writing.
     fn open_reading(path: &Path, random: Random) -> Result<Self, LedgerError> {
         refuse_unsuitable(path)?;
+        let path = &settled(path);
         let db = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY).and_then(|db| {
             schema::refuse_newer(&db)?;
             Ok(db)
@@ -74,6 +76,16 @@ impl Ledger {
             db => db?,
         };
         Ok(Self { db, path: path.to_owned(), random })
+    }
+
+    /// Waits only so long for other writers.
+    pub(super) fn patient_for(&self, patience: Duration) -> Result<(), LedgerError> {
+        Ok(self.db.busy_timeout(patience)?)
+    }
+
+    /// Waits for other writers as every writer does.
+    pub(super) fn patient_again(&self) -> Result<(), LedgerError> {
+        self.patient_for(PATIENCE)
     }
 
     /// Puts a long log back into the database and empties it. SQLite would do the first by itself, but never the second
@@ -95,6 +107,11 @@ impl Ledger {
     }
 }
 
+/// Follows links to where the file is: there SQLite keeps its log.
+fn settled(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
+}
+
 /// Returns where SQLite keeps the log of a database.
 fn log_of(path: &Path) -> PathBuf {
     let mut log = path.as_os_str().to_owned();
@@ -106,11 +123,13 @@ fn log_of(path: &Path) -> PathBuf {
 fn refuse_unsuitable(path: &Path) -> Result<(), LedgerError> {
     #[expect(clippy::expect_used, reason = "the version is that of the C library that this program was built with")]
     Some(()).filter(|()| rusqlite::version_number() >= OLDEST_SQLITE).expect("SQLite is 3.51.3 or newer");
-    let folder = path.parent().unwrap_or(path);
-    if machine::is_on_network(folder) {
+    // a link may lead from a good folder to a bad one, and the file lies in the latter
+    let file = settled(path);
+    let [folder, files_folder] = [path, &file].map(|path| path.parent().unwrap_or(path));
+    if machine::is_on_network(files_folder) || machine::is_on_network(folder) {
         return Err(LedgerError::OnNetwork { path: path.to_owned() });
     }
-    for place in [folder, path] {
+    for place in [folder, files_folder, path] {
         use std::os::unix::fs::PermissionsExt as _;
         if std::fs::metadata(place).is_ok_and(|found| found.permissions().mode() & 0o002 != 0) {
             return Err(LedgerError::OpenToAll { path: place.to_owned() });
@@ -166,5 +185,35 @@ mod tests {
             longest = longest.max(std::fs::metadata(log_of(&path)).unwrap().len());
         }
         assert!(longest > 0 && longest < 2 * LONGEST_LOG, "{longest} bytes");
+    }
+
+    /// A link to a ledger, in a folder of its own.
+    fn link_to(path: &Path, folder: &Path) -> PathBuf {
+        let link = folder.join("linked.sqlite");
+        std::os::unix::fs::symlink(path, &link).unwrap();
+        link
+    }
+
+    #[test]
+    fn a_link_has_the_log_of_the_file_that_it_leads_to() {
+        let (folder, mut ledger) = ledger();
+        ledger.revoke_admin_token("j1", &by(NOW)).unwrap();
+        let link = link_to(&ledger.path, folder.path());
+        assert!(log_of(&ledger.path).exists());
+        for opened in [Ledger::open(&link, random, &by(NOW)), Ledger::open_reading(&link, random)] {
+            assert!(log_of(&opened.unwrap().path).exists());
+        }
+    }
+
+    #[test]
+    fn a_link_is_as_unsuitable_as_the_folder_that_it_leads_to() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let (_folder, ledger) = ledger();
+        let elsewhere = tempfile::tempdir().unwrap();
+        let link = link_to(&ledger.path, elsewhere.path());
+        let folder = ledger.path.parent().unwrap();
+        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o777)).unwrap();
+        let opened = Ledger::open_existing(&link, random, &by(NOW));
+        assert!(matches!(opened, Err(LedgerError::OpenToAll { path }) if path == folder));
     }
 }

@@ -318,7 +318,7 @@ impl World {
 }
 
 fn key() -> IssueKey {
-    Secret::new([3; 32])
+    Secret::new(Box::new([3; 32]))
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The tables, by numbered migrations. Before each, a copy of the whole ledger is put beside it.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rusqlite::{Connection, TransactionBehavior};
@@ -205,7 +206,9 @@ fn carry_out(db: &mut Connection, from: u32, urn: &str, by: &By) -> Result<u32, 
 
 /// Puts a copy of the ledger beside it, named after its schema; one that is there already stays.
 fn back_up(ledger: &Ledger, version: u32) -> Result<(), LedgerError> {
-    let copy = ledger.path.with_extension(format!("db.schema-{version}"));
+    let mut copy = ledger.path.clone().into_os_string();
+    copy.push(format!(".schema-{version}"));
+    let copy = PathBuf::from(copy);
     if std::fs::metadata(&copy).is_ok_and(|file| file.len() > 0) {
         return Ok(());
     }

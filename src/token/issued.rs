@@ -120,26 +120,27 @@ impl std::str::FromStr for PublicId {
     }
 }
 
-/// The random part of a token.
-pub(crate) type TokenSecret = Secret<[u8; 32]>;
+/// The random part of a token; 32 bytes. They stay where they are when it is passed on, so that all of them are wiped.
+pub(crate) type TokenSecret = Secret<Box<[u8]>>;
 
 /// What the secrets of tokens that are told twice are derived from.
-pub(crate) type IssueKey = Secret<[u8; 32]>;
+pub(crate) type IssueKey = Secret<Box<[u8]>>;
 
 /// Writes random bytes as the text that rests in the vault for the issue key.
-pub(crate) fn new_key_text(bytes: [u8; 32]) -> StoredSecret {
-    StoredSecret::new(base62(&bytes, SECRET))
+pub(crate) fn new_key_text(bytes: &[u8; 32]) -> StoredSecret {
+    StoredSecret::new(base62(bytes, SECRET))
 }
 
 /// Makes the issue key out of its text.
 pub(crate) fn key_of(text: &StoredSecret) -> IssueKey {
-    Secret::new(Sha256::digest(text.expose().as_bytes()).into())
+    let digest = Zeroizing::new(<[u8; 32]>::from(Sha256::digest(text.expose().as_bytes())));
+    Secret::new(Box::from(digest.as_slice()))
 }
 
 /// Derives the secret of a token from the issue key and its public id (RFC 5869), so that it can be told again and nothing
 /// of it is kept.
 pub(crate) fn derive(key: &IssueKey, id: &PublicId) -> TokenSecret {
-    let mut secret = [0; 32];
+    let mut secret: Box<[u8]> = Box::new([0; 32]);
     let info = format!("tokenkeep/1/issued/{id}");
     #[expect(clippy::expect_used, reason = "RFC 5869 allows 255 blocks of 32 bytes; this is one")]
     Hkdf::<Sha256>::new(None, key.expose()).expand(info.as_bytes(), &mut secret).expect("one block can be expanded");
@@ -267,7 +268,7 @@ mod tests {
 
     fn token(kind: TokenKind) -> (String, PublicId, TokenDigest) {
         let id = PublicId::of([7; 16]);
-        let (text, digest) = compose(kind, &id, &Secret::new([9; 32]));
+        let (text, digest) = compose(kind, &id, &Secret::new(Box::new([9; 32])));
         (text.expose().clone(), id, digest)
     }
 
@@ -342,9 +343,15 @@ mod tests {
     #[test]
     fn a_derived_secret_depends_on_key_and_id() {
         let (one, other) = (PublicId::of([1; 16]), PublicId::of([2; 16]));
-        let derive = |key: [u8; 32], id: &PublicId| *derive(&Secret::new(key), id).expose();
+        let derive = |key: [u8; 32], id: &PublicId| derive(&Secret::new(Box::new(key)), id).expose().clone();
         assert_eq!(derive([5; 32], &one), derive([5; 32], &one));
         assert_ne!(derive([5; 32], &one), derive([5; 32], &other));
         assert_ne!(derive([5; 32], &one), derive([6; 32], &one));
+    }
+
+    #[test]
+    fn a_secret_that_is_passed_on_leaves_no_bytes_behind() {
+        // what moves is where they are, not what they are
+        assert!(size_of::<TokenSecret>() < 32 && size_of::<IssueKey>() < 32);
     }
 }

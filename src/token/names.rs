@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn a_token_is_no_name() {
-        let (text, _) = compose(TokenKind::Job, &PublicId::of([1; 16]), &Secret::new([2; 32]));
+        let (text, _) = compose(TokenKind::Job, &PublicId::of([1; 16]), &Secret::new(Box::new([2; 32])));
         assert_eq!(text.expose().parse::<Job>().unwrap_err(), NameFault::IsAToken);
     }
 

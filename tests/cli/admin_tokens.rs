@@ -185,6 +185,22 @@ fn an_admin_token_does_for_every_job_where_the_jobs_own_does_not() {
 }
 
 #[test]
+fn whom_an_admin_token_speaks_for_is_asked_and_a_no_stands_in_history() {
+    let world = admin();
+    world.run(["job-token", "issue", "nightly"]).ok();
+    let token = mint(&world, &[]);
+    let authorize = |owner| {
+        let args = ["job-token", "authorize", "nightly", "reset", "--stdin", "--audience", AUDIENCE, "--owner", owner];
+        world.feed(args, &token)
+    };
+    authorize("bob").fails(3).says("not of `bob`");
+    authorize("ops").ok();
+    validate(&world, &mint(&world, &[]), &["--service", "tap"]).fails(3);
+    let history = world.run(["history", "--kind", "admin", "--json"]).ok().stdout;
+    assert!(history.contains("not of `bob`") && history.contains("for no service"), "{history}");
+}
+
+#[test]
 fn a_providers_token_reports_no_event() {
     let world = World::new();
     let token = world.provider.grant_access("automated-access", &["openid"], &[AUDIENCE]);

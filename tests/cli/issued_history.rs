@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::clock::run_at;
-use crate::harness::World;
+use crate::harness::{Ran, World};
 
 /// A world in which some things happened.
 fn eventful() -> World {
@@ -202,4 +202,16 @@ fn a_ledger_that_is_open_to_all_or_of_something_else_is_refused() {
     std::fs::write(&other, "no database at all, but some text that is long enough").unwrap();
     let ran = world.command(["token", "list"]).env("TOKENKEEP_LEDGER", &other).output().unwrap();
     assert_eq!(ran.status.code(), Some(9), "{}", String::from_utf8_lossy(&ran.stderr));
+}
+
+#[test]
+fn a_denial_is_one_also_where_it_cannot_be_written_down() {
+    let world = World::new();
+    let token = world.run(["token", "create", "--name", "a", "--scope", "user:token"]).ok().stdout;
+    tamper(
+        &world,
+        "CREATE TRIGGER full BEFORE INSERT ON history WHEN new.action = 'deny' BEGIN SELECT RAISE(FAIL, 'full'); END;",
+    );
+    let mut command = world.command(["token", "wipe", "--yes", "--as-from-env", "ACTOR"]);
+    Ran::from(command.env("ACTOR", token.trim()).output().unwrap()).fails(7);
 }

@@ -156,6 +156,9 @@ fn an_actor_may_do_what_its_token_says() {
     run_as(&world, &ada, &["token", "list"]).fails(7);
     run_as(&world, &own, &["token", "list"]).fails(3);
     let by_ada = world.run(["history", "--actor", "ada", "--json"]).ok().json();
+    for reason in ["list the tokens of others", "history of others"] {
+        assert!(by_ada.to_string().contains(reason), "{by_ada}");
+    }
     let denied = by_ada.as_array().unwrap().iter().filter(|record| record["action"] == "deny").count();
     assert!(denied >= 4, "{by_ada}");
 }
@@ -203,6 +206,15 @@ fn children_have_their_parents_scopes_end_and_death() {
     // the newest record, which comes first, is the parent's: the deepest went before
     assert_eq!(revoked[0]["token"], id(&parent));
     world.run(["audit"]).ok();
+}
+
+#[test]
+fn a_child_that_is_denied_stands_in_its_parents_history() {
+    let world = World::new();
+    let parent = create(&world, &["--name", "a", "--scope", "read"]);
+    delegate(&world, &parent, &["--kind", "internal", "--service", "tap", "--scope", "write"]).fails(7);
+    let history = world.run(["history", "--json"]).ok().stdout;
+    assert!(history.contains("the parent does not have the scope `write`"), "{history}");
 }
 
 #[test]

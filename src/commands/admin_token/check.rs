@@ -1,5 +1,7 @@
 //! Checking an admin token: by the keys that the ledger trusts, and by what was taken back. The vault stays closed.
 
+use std::fmt::Display;
+
 use super::{issuer, public_key};
 use crate::commands::Context;
 use crate::error::{Failure, Kind};
@@ -10,6 +12,7 @@ use crate::secret::Secret;
 use crate::token::admin_token::{AdminToken, Expected, Refusal, Shown};
 use crate::token::claims::Claims;
 use crate::token::issuer::Issuer;
+use crate::token::names::Owner;
 use crate::token::policy::{EventRefusal, Holder};
 use crate::token::time::Timestamp;
 
@@ -67,6 +70,14 @@ pub(crate) enum Refused {
         /// The job.
         job: String,
     },
+    /// It speaks for somebody else.
+    #[error("it is an admin token of `{name}`, not of `{owner}`")]
+    WrongOwner {
+        /// What its key is called.
+        name: String,
+        /// Whom it should speak for.
+        owner: String,
+    },
     /// Nobody may report the event.
     #[error(transparent)]
     Event(#[from] EventRefusal),
@@ -87,6 +98,7 @@ impl From<Refused> for Failure {
             Refused::Failed(failure) => failure,
             Refused::Event(refusal) => Self::from_error(Kind::No, &refusal).hint(EVENTS),
             Refused::UnknownJob { .. } => Self::from_error(Kind::No, &refused).hint(JOBS),
+            Refused::WrongOwner { .. } => Self::from_error(Kind::No, &refused).hint(MINT),
             Refused::Token(_) | Refused::Revoked { .. } | Refused::KeyRevoked { .. } | Refused::NoLedger => {
                 let untrusted = matches!(refused, Refused::NoLedger | Refused::Token(Refusal::UntrustedKey { .. }));
                 let hint = if untrusted { TRUST } else { MINT };
@@ -119,18 +131,18 @@ pub(crate) fn our_issuer(cx: &Context, ledger: Option<&Ledger>) -> Result<Option
     }
 }
 
-/// Checks an admin token, and whether its holder may report the event; writes down that it was used or refused.
-pub(crate) fn check(
-    cx: &Context,
-    ledger: Option<&mut Ledger>,
-    token: &Secret<String>,
-    asked: Asked<'_>,
-) -> Result<Accepted, Refused> {
-    check_more(cx, ledger, token, (asked, |_| Ok(())))
+/// Refuses a token that speaks for somebody else than was demanded.
+pub(crate) fn refuse_other_owner(accepted: &Accepted, owner: Option<&Owner>) -> Result<(), Refused> {
+    let name = accepted.key.name.as_str();
+    match owner.filter(|owner| owner.as_str() != name) {
+        Some(owner) => Err(Refused::WrongOwner { name: name.to_owned(), owner: owner.to_string() }),
+        None => Ok(()),
+    }
 }
 
-/// The same where the caller demands more: what does not meet that was not used.
-pub(crate) fn check_more<E: From<Refused>>(
+/// Checks an admin token, whether its holder may report the event, and what else the caller demands; writes down that it
+/// was used or refused.
+pub(crate) fn check<E: From<Refused> + Display>(
     cx: &Context,
     ledger: Option<&mut Ledger>,
     token: &Secret<String>,
@@ -146,7 +158,10 @@ pub(crate) fn check_more<E: From<Refused>>(
     });
     match judged {
         Ok(accepted) => {
-            demand(&accepted)?;
+            if let Err(unmet) = demand(&accepted) {
+                or_warn(ledger.record_admin_denial(&accepted.token.id, &unmet.to_string(), &by));
+                return Err(unmet);
+            }
             or_warn(record_use(ledger, &accepted, asked, &by));
             Ok(accepted)
         }

@@ -7,7 +7,7 @@ use crate::commands::completions::entry_names;
 use crate::commands::{Context, Outcome};
 use crate::error::{Failure, Kind};
 use crate::keeper::LOCK_PATIENCE;
-use crate::ledger::admin::Origin;
+use crate::ledger::admin::{OldKey, Origin};
 use crate::profile::EntryName;
 use crate::token::admin_key::{AdminKey, Signing};
 use crate::token::admin_token::AdminLifetime;
@@ -51,10 +51,8 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let old = ledger.admin_key_named(name.as_str())?;
     let (key, body) = make_key(cx, args.alg.unwrap_or(before))?;
     vault.put(name, body, &lock, cx.now())?;
-    ledger.replace_admin_key(&record(name, key.public(), Origin::Own, cx.now()), &by)?;
-    if let Some(old) = old.as_ref().filter(|_| args.revoke_old) {
-        ledger.revoke_admin_key(&old.kid, &by)?;
-    }
+    let fate = if args.revoke_old { OldKey::Revoke } else { OldKey::Retire };
+    ledger.replace_admin_key(&record(name, key.public(), Origin::Own, cx.now()), fate, &by)?;
     let issuer = issuer(cx, &ledger)?;
     print_key(cx, name, key.public(), &issuer)?;
     let end = by.at.after(AdminLifetime::LONGEST);

@@ -5,7 +5,7 @@ use crate::commands::source::SourceArgs;
 use crate::commands::{Context, Outcome};
 use crate::error::{Failure, Kind};
 use crate::ledger::Ledger;
-use crate::ledger::admin::{AdminKey, Origin};
+use crate::ledger::admin::{AdminKey, OldKey, Origin};
 use crate::profile::EntryName;
 use crate::token::admin_key::{NotAPublicKey, PublicKey};
 use crate::vault::shelf::Shelf;
@@ -91,7 +91,7 @@ fn trust(args: &Args, cx: &Context, key: &PublicKey, ledger: &mut Ledger) -> Res
     let own = shelf.generations(name).is_ok_and(|generations| !generations.is_empty());
     let key = record(name, key, if own { Origin::Own } else { Origin::Trusted }, by.at);
     if args.replace {
-        return Ok(ledger.replace_admin_key(&key, &by)?);
+        return Ok(ledger.replace_admin_key(&key, OldKey::Retire, &by)?);
     }
     if let Some(other) = ledger.admin_key_named(name.as_str())? {
         return Err(Failure::new(Kind::Usage, format!("another key is trusted as `{name}`: {}", other.kid))

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::commands::admin_token::check::{self, Asked, Refused};
+use crate::commands::admin_token::check::{self, Accepted, Asked, Refused};
 use crate::commands::source::SourceArgs;
 use crate::commands::{Context, Outcome};
 use crate::error::{Failure, Kind};
@@ -76,7 +76,8 @@ fn admin(
     token: &Secret<String>,
 ) -> Result<Outcome, Failure> {
     let asked = Asked { audience: args.audience.as_deref(), job: Some(args.job.as_str()), event: Some(&args.event) };
-    match check::check(cx, ledger, token, asked) {
+    let demand = |accepted: &Accepted| check::refuse_other_owner(accepted, args.owner.as_ref());
+    match check::check(cx, ledger, token, (asked, demand)) {
         Ok(accepted) => yes(args, cx, &accepted.actor()),
         Err(Refused::Failed(failure)) => Err(failure),
         Err(refused) => {

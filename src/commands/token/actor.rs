@@ -70,14 +70,19 @@ impl Acting {
             (Err(error), Actor::System) => Err(error.into()),
         }
     }
+
+    /// Refuses what it may not even look at.
+    pub(in crate::commands) fn refuse<T>(&mut self, why: &str) -> Result<T, Failure> {
+        self.answer(Err(LedgerError::Denied(why.to_owned())))
+    }
 }
 
-/// Writes a denial down, and returns the failure.
-fn deny(ledger: &mut Ledger, token: &Token, error: LedgerError, by: &By) -> Failure {
+/// Writes a denial down, and returns the failure: the same one where it cannot be written.
+pub(super) fn deny(ledger: &mut Ledger, token: &Token, error: LedgerError, by: &By) -> Failure {
     if let LedgerError::Denied(why) = &error
         && let Err(unwritten) = ledger.record_denial(token, why, by)
     {
-        return unwritten.into();
+        tracing::warn!(error = %unwritten, "what was asked of a token is not in history");
     }
     error.into()
 }

@@ -1,6 +1,6 @@
 //! `token delegate`: issues a child of a token.
 
-use super::actor::good_token;
+use super::actor::{deny, good_token};
 use crate::commands::source::SourceArgs;
 use crate::commands::{Context, Outcome, issued};
 use crate::error::{Failure, Kind};
@@ -75,7 +75,8 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     // the rights of the parent are known before the vault is asked
     let key = if ask.kind.is_retold() { Some(issued::issue_key(cx)?) } else { None };
     by.actor.clone_from(&parent.owner);
-    let child = ledger.delegate(&parent, &ask, key.as_ref(), &by)?;
+    let child = ledger.delegate(&parent, &ask, key.as_ref(), &by);
+    let child = child.map_err(|error| deny(&mut ledger, &parent, error, &by))?;
     issued::show_once(cx, &child)
 }
 

@@ -3,7 +3,7 @@
 use super::AsArgs;
 use crate::commands::issued::{left, object};
 use crate::commands::{Context, Outcome};
-use crate::error::{Failure, Kind};
+use crate::error::Failure;
 use crate::ledger::list::Filter;
 use crate::ledger::token::Token;
 use crate::output::Form;
@@ -45,12 +45,13 @@ pub(super) struct Args {
 
 /// Runs the command.
 pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
-    let Some(acting) = args.acting.look(cx)? else { return print(cx, &[]) };
+    let Some(mut acting) = args.acting.look(cx)? else { return print(cx, &[]) };
     let asked = args.owner.as_ref().map(ToString::to_string);
     let owner = if acting.actor.is_admin() { asked } else { asked.or(acting.actor.owner().map(str::to_owned)) };
     if owner.as_deref().is_some_and(|owner| !acting.actor.may_see(owner)) {
-        return Err(Failure::new(Kind::Denied, "only an administrator may list the tokens of others")
-            .hint("leave --owner out, or act with a token that has the scope `admin:token`"));
+        return acting.refuse("only an administrator may list the tokens of others").map_err(|failure| {
+            failure.hint("leave --owner out, or act with a token that has the scope `admin:token`")
+        });
     }
     let now = acting.by.at;
     let filter = Filter {

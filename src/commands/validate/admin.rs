@@ -32,16 +32,13 @@ pub(super) fn judge(cx: &Context, args: &Args, token: &Secret<String>) -> Result
         refuse_others(args, accepted)?;
         demands.judge(&facts(accepted), cx.now())
     };
-    let accepted: Result<Accepted, Flaw> = check::check_more(cx, ledger.as_mut(), token, (asked, demand));
+    let accepted: Result<Accepted, Flaw> = check::check(cx, ledger.as_mut(), token, (asked, demand));
     Ok(Some(facts(&accepted?)))
 }
 
 /// Refuses an admin token where one for somebody else is asked for.
 fn refuse_others(args: &Args, accepted: &Accepted) -> Result<(), Flaw> {
-    let name = accepted.key.name.as_str();
-    if let Some(owner) = args.owner.as_ref().filter(|owner| owner.as_str() != name) {
-        return Err(Flaw::no(Reason::Owner, format!("it is an admin token of `{name}`, not of `{owner}`")));
-    }
+    check::refuse_other_owner(accepted, args.owner.as_ref())?;
     match &args.service {
         Some(_) => Err(Flaw::no(Reason::Service, "it is an admin token, which is for no service")),
         None => Ok(()),
@@ -77,6 +74,7 @@ impl From<Refused> for Flaw {
             Refused::Token(refusal) => no(reason(&refusal), MINT),
             Refused::Revoked { .. } | Refused::KeyRevoked { .. } => no(Reason::Revoked, MINT),
             Refused::Event(_) => no(Reason::Event, EVENTS),
+            Refused::WrongOwner { .. } => no(Reason::Owner, MINT),
             Refused::UnknownJob { .. } => no(Reason::Job, JOBS),
             Refused::NoLedger => no(Reason::Signature, TRUST),
         })

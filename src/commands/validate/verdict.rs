@@ -1,5 +1,7 @@
 //! Judging what a token says, once it is known who says it. Pure: time and demands are arguments.
 
+use std::fmt;
+
 use serde_json::{Map, Value, json};
 
 use crate::error::{Failure, Kind};
@@ -148,6 +150,15 @@ impl Reason {
             Self::Owner => "owner",
             Self::Service => "service",
         }
+    }
+}
+
+impl fmt::Display for Flaw {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::No(no) => &no.message,
+            Self::Failure(failure) => &failure.message,
+        })
     }
 }
 
