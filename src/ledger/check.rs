@@ -295,6 +295,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "it is about how long an answer takes")]
     fn an_answer_waits_for_no_writer_and_needs_no_record() {
         let (_folder, mut ledger, shown) = with_token();
         let writer = Ledger::open(&ledger.path, random, &by(NOW)).unwrap();
