@@ -256,3 +256,22 @@ fn all_tokens_can_be_taken_back() {
     validate(&world, &job, &[]).fails(3);
     world.run(["audit"]).ok();
 }
+
+#[test]
+fn a_mistake_beside_a_public_id_is_told() {
+    let world = World::new();
+    let token = create(&world, &["--name", "laptop"]);
+    let (id, jti) = (id(&token), "0123456789abcdef0123456789abcdef");
+    for (args, said) in [
+        (&["token", "modify", id, "--expires", "foo"][..], "--expires"),
+        (&["history", "--id", id, "--limit", "foo"], "--limit"),
+        (&["token", "revoke", id, "extra"], "extra"),
+        (&["admin-token", "revoke", jti, "extra"], "extra"),
+    ] {
+        let ran = world.run(args).fails(2).says(said);
+        assert!(!ran.stderr.contains("something like a token"), "{}", ran.stderr);
+    }
+    world.run(["token", "revoke", id, &token]).fails(2).says("something like a token").hides(&token);
+    // where no id belongs, the same may be a password
+    world.run(["store", "x", jti]).fails(2).says("something like a token").hides(jti);
+}
