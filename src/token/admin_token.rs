@@ -141,6 +141,12 @@ pub(crate) enum Refusal {
         /// The key that it names.
         kid: String,
     },
+    /// The key proves nothing.
+    #[error("its key `{kid}` is trusted here, and yet anybody could sign with it")]
+    UnsoundKey {
+        /// The key that it names.
+        kid: String,
+    },
     /// It was minted after its key had been replaced.
     #[error("its key was retired at {at}, before it was minted")]
     RetiredKey {
@@ -218,6 +224,10 @@ impl<'a> Shown<'a> {
         // the caller looked the key up by this name; a mistake there must not make it another one
         if expected.key.kid() != self.kid {
             return Err(self.untrusted());
+        }
+        // an older version may have let it into the ledger
+        if !expected.key.is_sound() {
+            return Err(Refusal::UnsoundKey { kid: shown_kid(&self.kid) });
         }
         let claims = jwt::verify(self.token, &KeySet::of(expected.key), expected.issuer.as_str(), now)?;
         jwt::require_audience(&claims, expected.audience)?;
@@ -437,6 +447,22 @@ mod tests {
         assert_eq!(check(&signed(&json!({"kid": ""}), &json!({}))).unwrap_err(), Refusal::NoKey);
         let error = check(&signed(&json!({"kid": "k\u{1b}"}), &json!({}))).unwrap_err();
         assert_eq!(error, Refusal::UntrustedKey { kid: "k\\u{1b}".into() });
+    }
+
+    #[test]
+    fn a_key_that_anybody_can_sign_for_vouches_for_nothing() {
+        let mut identity = [0; 32];
+        identity[0] = 1;
+        let jwk = json!({"kty": "OKP", "crv": "Ed25519", "x": URL_SAFE_NO_PAD.encode(identity)});
+        let key = PublicKey::parse(&jwk.to_string()).unwrap();
+        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let header = json!({"alg": "EdDSA", "typ": "at+jwt", "kid": key.kid()});
+        // R is the identity, S is 0: good for every text
+        let signature = URL_SAFE_NO_PAD.encode([identity, [0; 32]].concat());
+        let token = Secret::new(format!("{}.{}.{signature}", part(&header), part(&claims(&json!({})))));
+        assert!(jwt::verify(&token, &KeySet::of(&key), issuer().as_str(), NOW).is_ok(), "the forgery is none");
+        let error = Shown::read(&token).unwrap().verify(&expected(&key, &issuer()), NOW).unwrap_err();
+        assert_eq!(error, Refusal::UnsoundKey { kid: key.kid() });
     }
 
     #[test]

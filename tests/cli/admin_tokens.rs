@@ -368,6 +368,19 @@ fn a_key_that_was_lost_is_revoked_and_made_anew() {
 }
 
 #[test]
+fn a_key_that_anybody_or_nobody_can_sign_for_is_not_trusted() {
+    let world = admin();
+    let okp = |x: &str| json!({"kty": "OKP", "crv": "Ed25519", "x": x}).to_string();
+    let seven = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc";
+    let off_curve = json!({"kty": "EC", "crv": "P-256", "x": seven, "y": seven}).to_string();
+    let (identity, zero) = (format!("AQ{}", "A".repeat(41)), "A".repeat(43));
+    for jwk in [okp(&identity), okp(&zero), off_curve] {
+        world.run(["admin-token", "trust", "evil", &jwk]).fails(2).says("curve");
+        world.feed(["admin-token", "trust", "evil", "--stdin"], &jwk).fails(2).says("curve");
+    }
+}
+
+#[test]
 fn a_key_that_openssl_made_is_stored_trusted_and_mints() {
     let world = World::bare(Settings::default());
     world.run(["init", "--unlock", "file"]).ok();

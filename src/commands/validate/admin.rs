@@ -86,7 +86,9 @@ impl From<Refused> for Flaw {
 /// Returns the word for a refusal.
 const fn reason(refusal: &Refusal) -> Reason {
     match refusal {
-        Refusal::UntrustedKey { .. } | Refusal::RetiredKey { .. } | Refusal::NoKey => Reason::Signature,
+        Refusal::UntrustedKey { .. } | Refusal::UnsoundKey { .. } | Refusal::RetiredKey { .. } | Refusal::NoKey => {
+            Reason::Signature
+        }
         Refusal::Jwt(_) | Refusal::WrongType { .. } | Refusal::TooLong { .. } | Refusal::MissingClaim(_) => {
             Reason::Malformed
         }
