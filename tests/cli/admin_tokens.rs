@@ -212,6 +212,26 @@ fn a_host_that_has_the_public_key_alone_checks_and_cannot_mint() {
 }
 
 #[test]
+fn a_token_speaks_for_nobody_but_the_name_of_its_key() {
+    let admin = admin();
+    let host = checking(&admin);
+    // the same key under another name: what it mints says `ops`, and would be taken for that one's
+    let other = World::bare(Settings::default());
+    let keys = admin.run(["admin-token", "keys", "--json"]).ok().json();
+    std::fs::create_dir_all(other.home().join("config")).unwrap();
+    other.edit_config(|_| format!("[issued]\nissuer = {}\n", keys[0]["issuer"]));
+    other.run(["admin-token", "trust", "bob", &keys[0]["jwk"].to_string()]).ok();
+    let token = mint(&admin, &[]);
+    validate(&host, &token, &["--owner", "ops"]).ok();
+    assert_eq!(reason(&other, &token), "owner");
+    validate(&other, &token, &[]).fails(3).says("`ops`").says("`bob`");
+    other
+        .feed(["job-token", "authorize", "j", "reset", "--stdin", "--audience", AUDIENCE], &token)
+        .fails(3)
+        .says("`bob`");
+}
+
+#[test]
 fn without_a_ledger_nobody_is_trusted() {
     let admin = admin();
     let host = checking(&admin);

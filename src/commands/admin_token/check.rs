@@ -89,7 +89,11 @@ impl From<Refused> for Failure {
             Refused::UnknownJob { .. } => Self::from_error(Kind::No, &refused).hint(JOBS),
             Refused::Token(_) | Refused::Revoked { .. } | Refused::KeyRevoked { .. } | Refused::NoLedger => {
                 let untrusted = matches!(refused, Refused::NoLedger | Refused::Token(Refusal::UntrustedKey { .. }));
-                let hint = if untrusted { TRUST } else { MINT };
+                let hint = match refused {
+                    _ if untrusted => TRUST,
+                    Refused::Token(Refusal::OtherSubject { .. }) => SUBJECT,
+                    _ => MINT,
+                };
                 Self::new(Kind::No, "the admin token is not good").because(refused.to_string()).hint(hint)
             }
         }
@@ -168,7 +172,7 @@ fn judge(
     let key = ledger.admin_key(shown.kid())?.ok_or_else(|| shown.untrusted())?;
     let issuer = issuer(cx, ledger).map_err(Refused::Failed)?;
     let public = public_key(&key).map_err(Refused::Failed)?;
-    let expected = Expected { key: &public, retired: key.retired, issuer: &issuer, audience };
+    let expected = Expected { key: &public, name: &key.name, retired: key.retired, issuer: &issuer, audience };
     let token = shown.verify(&expected, now)?;
     if let Some(at) = ledger.revoked_since(&key.kid)? {
         return Err(Refused::KeyRevoked { at });
@@ -223,6 +227,9 @@ pub(crate) const JOBS: &str = "see them with `tokenkeep job-token list --all`";
 
 /// How a key comes to be trusted.
 pub(crate) const TRUST: &str = "if its owner is known, trust the key: `tokenkeep admin-token trust NAME 'JWK'`";
+
+/// How subject and key come together.
+pub(crate) const SUBJECT: &str = "trust the next key of its owner under the name that its tokens have as `sub`";
 
 /// How to come by a good one.
 pub(crate) const MINT: &str = "mint a new one: `tokenkeep admin-token mint --audience AUDIENCE`";

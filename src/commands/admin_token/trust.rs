@@ -25,7 +25,7 @@ const EXAMPLES: &str = "Examples:
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// What to call the key here: history says so who acted
+    /// What its owner calls the key: its tokens speak for this name alone, and history says so who acted
     #[arg(value_name = "NAME")]
     name: EntryName,
     /// The public key, as `admin-token keygen` prints it
