@@ -232,12 +232,13 @@ fn a_token_speaks_for_nobody_but_the_name_of_its_key() {
 }
 
 #[test]
-fn without_a_ledger_nobody_is_trusted() {
+fn without_a_ledger_nobody_can_tell() {
     let admin = admin();
     let host = checking(&admin);
     let token = mint(&admin, &[]);
     std::fs::remove_file(host.home().join("data/ledger.db")).unwrap();
-    assert_eq!(reason(&host, &token), "signature");
+    validate(&host, &token, &[]).fails(1).says("TOKENKEEP_LEDGER");
+    host.feed(["job-token", "authorize", "j", "reset", "--stdin", "--audience", AUDIENCE], &token).fails(1);
     host.feed(["validate", "--stdin"], &token).fails(2);
     assert!(!host.home().join("data/ledger.db").exists(), "checking made a ledger");
     // another ledger is another issuer

@@ -275,3 +275,19 @@ fn a_mistake_beside_a_public_id_is_told() {
     // where no id belongs, the same may be a password
     world.run(["store", "x", jti]).fails(2).says("something like a token").hides(jti);
 }
+
+#[test]
+fn without_a_ledger_it_cannot_be_told_whether_a_token_is_good() {
+    let world = World::new();
+    let token = create(&world, &["--name", "laptop"]);
+    let empty = world.folder.path().join("empty.db");
+    std::fs::write(&empty, "").unwrap();
+    for path in [empty, world.folder.path().join("none.db")] {
+        for args in [&["validate", "--stdin"][..], &["job-token", "authorize", "j", "run", "--stdin"]] {
+            let mut command = world.command(args);
+            command.env("TOKENKEEP_LEDGER", &path);
+            let ran = crate::harness::feed(command, &token).fails(1);
+            ran.says("cannot be told").says("`ledger` in [issued]").says("TOKENKEEP_LEDGER");
+        }
+    }
+}

@@ -58,9 +58,6 @@ pub(crate) enum Refused {
         /// When.
         at: Timestamp,
     },
-    /// There is nothing here that says which keys are trusted.
-    #[error("there is no ledger here, so no admin key is trusted")]
-    NoLedger,
     /// No token was ever issued for the job.
     #[error("there is no job `{job}`")]
     UnknownJob {
@@ -87,10 +84,9 @@ impl From<Refused> for Failure {
             Refused::Failed(failure) => failure,
             Refused::Event(refusal) => Self::from_error(Kind::No, &refusal).hint(EVENTS),
             Refused::UnknownJob { .. } => Self::from_error(Kind::No, &refused).hint(JOBS),
-            Refused::Token(_) | Refused::Revoked { .. } | Refused::KeyRevoked { .. } | Refused::NoLedger => {
-                let untrusted = matches!(refused, Refused::NoLedger | Refused::Token(Refusal::UntrustedKey { .. }));
+            Refused::Token(_) | Refused::Revoked { .. } | Refused::KeyRevoked { .. } => {
                 let hint = match refused {
-                    _ if untrusted => TRUST,
+                    Refused::Token(Refusal::UntrustedKey { .. }) => TRUST,
                     Refused::Token(Refusal::OtherSubject { .. }) => SUBJECT,
                     _ => MINT,
                 };
@@ -133,7 +129,7 @@ pub(crate) fn check_more<E: From<Refused>>(
     (asked, demand): (Asked<'_>, impl FnOnce(&Accepted) -> Result<(), E>),
 ) -> Result<Accepted, E> {
     let audience = asked.audience.ok_or_else(|| Refused::Failed(no_audience()))?;
-    let ledger = ledger.ok_or(Refused::NoLedger)?;
+    let ledger = ledger.ok_or_else(|| Refused::Failed(cx.without_a_ledger()))?;
     let by = cx.by();
     let judged = judge(cx, ledger, (token, audience), by.at).and_then(|accepted| {
         permit(cx, asked.event)?;

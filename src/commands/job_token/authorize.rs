@@ -52,14 +52,13 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
             .hint("give it with --stdin, --from-file, --from-env or --from-fd"));
     };
     let by = cx.by();
-    let mut ledger = cx.present_ledger(&by)?;
-    if check::is_ours(cx, ledger.as_ref(), text.secret())? {
-        return admin(args, cx, ledger.as_mut(), text.secret());
+    let mut ledger = cx.present_ledger(&by)?.ok_or_else(|| cx.without_a_ledger())?;
+    if check::is_ours(cx, Some(&ledger), text.secret())? {
+        return admin(args, cx, &mut ledger, text.secret());
     }
-    let answer = match (issued::read(text.secret()), ledger) {
-        (Err(misread), _) => Err(Checked::Refused(misread.into())),
-        (Ok(_), None) => Err(Checked::Refused(Refusal::Unknown)),
-        (Ok(shown), Some(mut ledger)) => ask(args, cx.settings()?.policy(), (&mut ledger, &shown), &by),
+    let answer = match issued::read(text.secret()) {
+        Err(misread) => Err(Checked::Refused(misread.into())),
+        Ok(shown) => ask(args, cx.settings()?.policy(), (&mut ledger, &shown), &by),
     };
     match answer {
         Ok(actor) => yes(args, cx, &actor),
@@ -69,14 +68,9 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
 }
 
 /// Asks about an admin token, which does for every job and every event.
-fn admin(
-    args: &Args,
-    cx: &mut Context,
-    ledger: Option<&mut Ledger>,
-    token: &Secret<String>,
-) -> Result<Outcome, Failure> {
+fn admin(args: &Args, cx: &mut Context, ledger: &mut Ledger, token: &Secret<String>) -> Result<Outcome, Failure> {
     let asked = Asked { audience: args.audience.as_deref(), job: Some(args.job.as_str()), event: Some(&args.event) };
-    match check::check(cx, ledger, token, asked) {
+    match check::check(cx, Some(ledger), token, asked) {
         Ok(accepted) => yes(args, cx, &accepted.actor()),
         Err(Refused::Failed(failure)) => Err(failure),
         Err(refused) => {

@@ -79,7 +79,6 @@ impl From<Refused> for Flaw {
             Refused::Revoked { .. } | Refused::KeyRevoked { .. } => no(Reason::Revoked, MINT),
             Refused::Event(_) => no(Reason::Event, EVENTS),
             Refused::UnknownJob { .. } => no(Reason::Job, JOBS),
-            Refused::NoLedger => no(Reason::Signature, TRUST),
         })
     }
 }
