@@ -212,6 +212,15 @@ fn a_host_that_has_the_public_key_alone_checks_and_cannot_mint() {
 }
 
 #[test]
+fn what_stands_before_the_last_colon_says_where_a_token_is_for() {
+    let world = admin();
+    world.run(["job-token", "issue", "j"]).ok();
+    let token = format!("host.example.org:443:{}", mint(&world, &[]));
+    validate(&world, &token, &[]).ok();
+    world.feed(["job-token", "authorize", "j", "reset", "--stdin", "--audience", AUDIENCE], &token).ok();
+}
+
+#[test]
 fn a_token_speaks_for_nobody_but_the_name_of_its_key() {
     let admin = admin();
     let host = checking(&admin);

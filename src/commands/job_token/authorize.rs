@@ -47,7 +47,7 @@ pub(super) struct Args {
 /// Runs the command.
 pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     args.source.check(cx)?;
-    let Some(text) = args.source.read(cx)? else {
+    let Some(text) = args.source.read_token(cx)? else {
         return Err(Failure::new(Kind::Usage, "it is not said which token wants to do it")
             .hint("give it with --stdin, --from-file, --from-env or --from-fd"));
     };
