@@ -217,7 +217,11 @@ fn what_stands_before_the_last_colon_says_where_a_token_is_for() {
     world.run(["job-token", "issue", "j"]).ok();
     let token = format!("host.example.org:443:{}", mint(&world, &[]));
     validate(&world, &token, &[]).ok();
-    world.feed(["job-token", "authorize", "j", "reset", "--stdin", "--audience", AUDIENCE], &token).ok();
+    let authorize =
+        |audience| world.feed(["job-token", "authorize", "j", "reset", "--stdin", "--audience", audience], &token);
+    authorize(AUDIENCE).ok();
+    let refused = authorize("others").fails(3).says("meant for pipelines");
+    assert_eq!(refused.stderr.matches("cause:").count(), 1, "{}", refused.stderr);
 }
 
 #[test]

@@ -74,8 +74,10 @@ fn admin(args: &Args, cx: &mut Context, ledger: &mut Ledger, token: &Secret<Stri
         Ok(accepted) => yes(args, cx, &accepted.actor()),
         Err(Refused::Failed(failure)) => Err(failure),
         Err(refused) => {
-            say_no(args, cx, &refused.to_string())?;
-            Err(Failure::from(refused).while_doing(not_allowed(args)))
+            let why = refused.to_string();
+            say_no(args, cx, &why)?;
+            let hint = Failure::from(refused).hint;
+            Err(Failure { hint, ..Failure::new(Kind::No, not_allowed(args)).because(why) })
         }
     }
 }
