@@ -209,8 +209,9 @@ fn usage_failure(error: &clap::Error, args: &[OsString], command: &[String]) -> 
     let tip =
         rendered.lines().find_map(|line| line.trim().strip_prefix("tip: ")).filter(|tip| !tip.starts_with("to pass"));
     let usage = rendered.lines().find_map(|line| line.strip_prefix("Usage: "));
-    Failure::new(Kind::Usage, message).hint(match (tip, usage) {
-        (Some(tip), _) => tip.to_owned(),
+    // what was typed is repeated, and may be anything
+    Failure::new(Kind::Usage, text::escaped(&message)).hint(match (tip, usage) {
+        (Some(tip), _) => text::escaped(tip),
         (None, Some(usage)) => format!("usage: {usage}"),
         (None, None) => {
             let words: Vec<&str> =

@@ -47,6 +47,8 @@ fn every_filter_selects() {
     assert_eq!(history(&world, &["--actor", "nobody"]).len(), 0);
     world.run(["history", "--address", "300.1.1.1"]).fails(2);
     world.run(["history", "--cursor", "x"]).fails(2);
+    world.run(["history", "--kind", "jobb"]).fails(2).says("admin-key");
+    assert_eq!(history(&world, &["--kind", "admin-key"]).len(), 0);
 }
 
 #[test]

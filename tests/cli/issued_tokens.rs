@@ -291,3 +291,20 @@ fn without_a_ledger_it_cannot_be_told_whether_a_token_is_good() {
         }
     }
 }
+
+#[test]
+fn a_child_lives_five_minutes_at_least() {
+    let world = World::new();
+    let parent = create(&world, &["--name", "laptop"]);
+    for kind in ["notebook", "oidc"] {
+        delegate(&world, &parent, &["--kind", kind, "--expires", "1s"]).fails(2).says("at least 5m");
+        delegate(&world, &parent, &["--kind", kind, "--expires", "6m"]).ok();
+    }
+}
+
+#[test]
+fn a_bad_name_does_not_reach_the_terminal_as_it_is() {
+    let world = World::new();
+    let ran = world.run(["token", "create", "--name", "a\u{1b}[31mb"]).fails(2).says("\\u{1b}");
+    ran.hides("\u{1b}");
+}
