@@ -12,6 +12,7 @@ use clap::{Arg, ArgAction, ArgMatches, Args as _, FromArgMatches as _};
 
 use crate::commands::{self, Context, Globals, Outcome};
 use crate::error::{Failure, Kind};
+use crate::token::issued;
 use crate::token::text::{self, Look};
 
 /// Declares the commands: the enum, how each is described and parsed, and what runs it.
@@ -186,12 +187,18 @@ fn command_words(tree: &clap::Command, args: &[OsString]) -> Vec<String> {
     words
 }
 
+/// The commands that are told the ids of tokens.
+const TAKE_IDS: [&str; 4] = ["admin-token", "history", "job-token", "token"];
+
 /// Describes a command line that makes no sense. A token in it is not repeated.
 fn usage_failure(error: &clap::Error, args: &[OsString], command: &[String]) -> Failure {
+    // where an id belongs, what looks like one is one
+    let takes_ids = command.first().is_some_and(|name| TAKE_IDS.contains(&name.as_str()));
+    let looks_secret = |word: &str| text::classify(word) != Look::Plain && !(takes_ids && issued::is_public(word));
     // a header or an assignment may be around it
     let is_secret = |arg: &str| {
         let mut words = arg.split_whitespace();
-        words.any(|word| text::classify(word.split_once('=').map_or(word, |(_, value)| value)) != Look::Plain)
+        words.any(|word| looks_secret(word.split_once('=').map_or(word, |(_, value)| value)))
     };
     if args.iter().skip(1).filter_map(|arg| arg.to_str()).any(is_secret) {
         return Failure::token_on_command_line();
@@ -202,8 +209,9 @@ fn usage_failure(error: &clap::Error, args: &[OsString], command: &[String]) -> 
     let tip =
         rendered.lines().find_map(|line| line.trim().strip_prefix("tip: ")).filter(|tip| !tip.starts_with("to pass"));
     let usage = rendered.lines().find_map(|line| line.strip_prefix("Usage: "));
-    Failure::new(Kind::Usage, message).hint(match (tip, usage) {
-        (Some(tip), _) => tip.to_owned(),
+    // what was typed is repeated, and may be anything
+    Failure::new(Kind::Usage, text::escaped(&message)).hint(match (tip, usage) {
+        (Some(tip), _) => text::escaped(tip),
         (None, Some(usage)) => format!("usage: {usage}"),
         (None, None) => {
             let words: Vec<&str> =

@@ -343,7 +343,9 @@ impl From<LedgerError> for Failure {
                     .map_or_else(|| "mend it, then try again".to_owned(), |command| format!("type `{command}`")),
             ),
             E::NoRandomness(_) => (Kind::Failed, "try again".to_owned()),
-            E::Damaged(_) => (Kind::Failed, "see what is wrong with `tokenkeep audit`".to_owned()),
+            E::Damaged(_) => {
+                (Kind::Failed, "restore the ledger from a backup, then check it with `tokenkeep audit`".to_owned())
+            }
             E::Held { .. } => (Kind::Later, "wait for its end, or take it over with --rotate".to_owned()),
             E::OtherScopes { .. } => (Kind::Usage, "leave --scope out, or make a new token with --rotate".to_owned()),
             E::OtherTerms { flag, .. } => (Kind::Usage, format!("leave {flag} out, or make a new token with --rotate")),

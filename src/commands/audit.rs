@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Context, Outcome};
 use crate::error::{Failure, Kind};
 use crate::ledger::Ledger;
-use crate::ledger::audit::{Alert, Fix, Mended, Tampered};
+use crate::ledger::audit::{Alert, Check, Fix, Mended, Tampered};
 use crate::ledger::history::Hash;
 use crate::ledger::maintain::hex;
 use crate::output::Form;
@@ -81,17 +81,41 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let fix = if args.fix { Fix::Yes } else { Fix::No };
     let alerts = ledger.audit(known.as_ref(), fix, &by)?;
     print(cx, &alerts)?;
-    let left = alerts.iter().filter(|alert| alert.mended == Mended::No).count();
-    if left == 0 {
+    let left: Vec<Check> = alerts.iter().filter(|alert| alert.mended == Mended::No).map(|alert| alert.check).collect();
+    if left.is_empty() {
         cx.printer.notice(if alerts.is_empty() { "the ledger is sound" } else { "everything was mended" });
         return Ok(Outcome::Done);
     }
-    let hint = if args.fix {
-        "see what each token is with `tokenkeep token show ID`"
-    } else {
+    let things = if left.len() == 1 { "thing is" } else { "things are" };
+    Err(Failure::new(Kind::Failed, format!("{} {things} wrong with the ledger", left.len())).hint(hint(&left, fix)))
+}
+
+/// Says what helps against what is wrong.
+fn hint(left: &[Check], fix: Fix) -> &'static str {
+    let has = |test: fn(&Check) -> bool| left.iter().any(test);
+    if fix == Fix::No && has(|check| check.is_mendable()) {
         "mend what can be mended: `tokenkeep audit --fix`"
-    };
-    Err(Failure::new(Kind::Failed, format!("{left} things are wrong with the ledger")).hint(hint))
+    } else if has(|check| matches!(check, Check::Database | Check::Unreadable | Check::Chain)) {
+        "nothing here mends that: look at it with `tokenkeep history`, and restore the ledger from a backup"
+    } else {
+        "see what each token is with `tokenkeep token show ID`"
+    }
+}
+
+impl Check {
+    /// Tells whether `--fix` can mend it.
+    const fn is_mendable(self) -> bool {
+        match self {
+            Self::Overdue | Self::NotRunning | Self::StrayLease | Self::Outlives | Self::Orphan | Self::Cycle => true,
+            Self::Database
+            | Self::Unreadable
+            | Self::Duplicate
+            | Self::UnknownScope
+            | Self::Differs
+            | Self::Unrecorded
+            | Self::Chain => false,
+        }
+    }
 }
 
 /// Says why history cannot be vouched for.

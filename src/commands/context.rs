@@ -91,6 +91,19 @@ impl Context {
         }
     }
 
+    /// Describes that nothing can be told of a token of ours: there is no ledger, or another one is meant.
+    pub(crate) fn without_a_ledger(&self) -> Failure {
+        let why = self.ledger_path().map(|path| LedgerError::Missing { path }.to_string());
+        why.map_or_else(
+            |failure| failure,
+            |why| {
+                Failure::new(Kind::Failed, "it cannot be told whether the token is good")
+                    .because(why)
+                    .hint("name the ledger that issues: `ledger` in [issued] of config.toml, or TOKENKEEP_LEDGER")
+            },
+        )
+    }
+
     /// Returns everything that could unlock the vault.
     pub(crate) fn sources(&self) -> Result<Sources, Failure> {
         let env = &self.host.env;

@@ -8,6 +8,7 @@ use crate::error::Failure;
 use crate::ledger::maintain::hex;
 use crate::ledger::query::{Cursor, Depth, Network, Page, Query, Record};
 use crate::output::{Form, put_time};
+use crate::token::issued::TokenKind;
 use crate::token::names::{Job, Owner};
 use crate::token::text::escaped;
 use crate::token::time::{Lifetime, Timestamp};
@@ -43,7 +44,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ACTOR")]
     actor: Option<String>,
     /// Of tokens of this kind; `admin` and `admin-key` are kinds, too
-    #[arg(long, value_name = "KIND")]
+    #[arg(long, value_name = "KIND", value_parser = kind)]
     kind: Option<String>,
     /// Of this job
     #[arg(long, value_name = "JOB")]
@@ -68,6 +69,15 @@ pub(crate) struct Args {
     cursor: Option<Cursor>,
     #[command(flatten)]
     acting: AsArgs,
+}
+
+/// Reads the word for a kind of which there is history.
+fn kind(word: &str) -> Result<String, String> {
+    const ADMINS: [&str; 2] = ["admin", "admin-key"];
+    match word.parse::<TokenKind>() {
+        Err(fault) if !ADMINS.contains(&word) => Err(format!("{fault}, {}", ADMINS.join(", "))),
+        Ok(_) | Err(_) => Ok(word.to_owned()),
+    }
 }
 
 /// A time in the past.

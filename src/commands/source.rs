@@ -10,6 +10,7 @@ use super::Context;
 use crate::error::{Failure, Kind};
 use crate::host::descriptor;
 use crate::secret::StoredSecret;
+use crate::token::text::{self, Look};
 
 /// The most that is read: many times the longest token, and small enough for an entry.
 const LARGEST: u64 = 256 * 1024;
@@ -50,6 +51,16 @@ impl SourceArgs {
 
     /// Reads the text, without the white space around it; `None` if no source is named.
     pub(crate) fn read(&self, cx: &mut Context) -> Result<Option<StoredSecret>, Failure> {
+        self.read_part(cx, |text| text)
+    }
+
+    /// Reads a token that is to be judged, without what says where it is for.
+    pub(crate) fn read_token(&self, cx: &mut Context) -> Result<Option<StoredSecret>, Failure> {
+        self.read_part(cx, without_place)
+    }
+
+    /// Reads the text, and takes a part of it.
+    fn read_part(&self, cx: &mut Context, part: fn(&str) -> &str) -> Result<Option<StoredSecret>, Failure> {
         let (name, bytes) = if self.stdin {
             ("standard input".to_owned(), limited(&mut cx.host.stdin))
         } else if let Some(path) = &self.from_file {
@@ -65,8 +76,15 @@ impl SourceArgs {
         };
         let bytes = Zeroizing::new(bytes.map_err(|error| unreadable(&name, &error.to_string()))?);
         let text = std::str::from_utf8(&bytes).map_err(|_| unreadable(&name, "it is not UTF-8"))?;
-        trimmed(text, &name).map(Some)
+        trimmed(part(text), &name).map(Some)
     }
+}
+
+/// Takes what stands before the last colon (`host:port:`) away from a JWT, as it is done for tokens of ours. Of other
+/// tokens a colon may be a part.
+fn without_place(text: &str) -> &str {
+    let rest = text.rsplit_once(':').map(|(_, rest)| rest.trim());
+    rest.filter(|rest| text::classify(rest) == Look::Jwt).unwrap_or(text)
 }
 
 /// Takes the white space around a text away, and refuses what is left if that is nothing or too much.

@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ParsedPublicKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use curve25519_dalek::edwards::CompressedEdwardsY;
 use jsonwebtoken::jwk::{AlgorithmParameters, Jwk};
 use jsonwebtoken::{Algorithm, EncodingKey};
 use serde_json::{Value, json};
@@ -48,6 +50,9 @@ pub(crate) enum NotAPublicKey {
     /// Its numbers are not numbers of its curve.
     #[error("its coordinates are not 32 bytes in base64url")]
     Coordinates,
+    /// Nobody has the private half, or everybody has.
+    #[error("its point is not on its curve, or one for which anybody can sign")]
+    Unsound,
 }
 
 /// A private key that signs admin tokens.
@@ -184,6 +189,23 @@ impl PublicKey {
         };
         let y = (signing == Signing::Es256).then(|| coordinate("y")).transpose()?;
         Ok(Self { signing, x: coordinate("x")?, y })
+    }
+
+    /// Takes the key, if it can vouch for anything.
+    pub(crate) fn sound(self) -> Result<Self, NotAPublicKey> {
+        if self.is_sound() { Ok(self) } else { Err(NotAPublicKey::Unsound) }
+    }
+
+    /// Tells whether its point is on its curve, and not one of the few on Ed25519 under which signatures can be made up
+    /// (RFC 8032 section 8 leaves them to the caller; verifying lets them pass).
+    pub(crate) fn is_sound(&self) -> bool {
+        match self.y {
+            None => CompressedEdwardsY(self.x).decompress().is_some_and(|point| !point.is_small_order()),
+            Some(y) => {
+                let uncompressed = [&[4], self.x.as_slice(), &y].concat();
+                ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, uncompressed).is_ok()
+            }
+        }
     }
 
     /// Returns how its tokens are signed.
@@ -330,6 +352,25 @@ mod tests {
         }
         for text in ["", "[]", "{}", "{\"keys\":[]}", "{\"keys\":[{},{}]}", "eyJhbGciOiJub25lIn0.e30."] {
             assert_eq!(PublicKey::parse(text), Err(NotAPublicKey::NotAJwk), "{text}");
+        }
+    }
+
+    #[test]
+    fn points_that_nobody_or_everybody_can_sign_for_are_unsound() {
+        let okp = |x: [u8; 32]| PublicKey { signing: Signing::Eddsa, x, y: None };
+        let mut identity = [0; 32];
+        identity[0] = 1;
+        // the last one has the order 8
+        let order_8 = "JuiVj8KyJ7BFw_SJ8u-Y8NXfrAXTxjM5sTgCiG1T_AU";
+        for x in [[0; 32], identity, [2; 32], *seed(order_8).expose()] {
+            assert_eq!(okp(x).sound(), Err(NotAPublicKey::Unsound), "{x:?}");
+        }
+        for y in [[0; 32], [7; 32]] {
+            let off = PublicKey { signing: Signing::Es256, x: [7; 32], y: Some(y) };
+            assert_eq!(off.sound(), Err(NotAPublicKey::Unsound));
+        }
+        for signing in [Signing::Eddsa, Signing::Es256] {
+            assert!(AdminKey::of_random(signing, &seed(RFC_8037)).unwrap().0.public().is_sound());
         }
     }
 

@@ -141,6 +141,12 @@ pub(crate) enum Refusal {
         /// The key that it names.
         kid: String,
     },
+    /// The key proves nothing.
+    #[error("its key `{kid}` is trusted here, and yet anybody could sign with it")]
+    UnsoundKey {
+        /// The key that it names.
+        kid: String,
+    },
     /// It was minted after its key had been replaced.
     #[error("its key was retired at {at}, before it was minted")]
     RetiredKey {
@@ -152,6 +158,14 @@ pub(crate) enum Refusal {
     TooLong {
         /// From `iat` to `exp`.
         lifetime: Lifetime,
+    },
+    /// It speaks for somebody else than its key may.
+    #[error("it says that it is of `{found}`, and its key is trusted here as `{name}`")]
+    OtherSubject {
+        /// Its `sub`.
+        found: String,
+        /// What its key is called here.
+        name: String,
     },
     /// A claim is missing that every access token has.
     #[error("it has no `{0}`")]
@@ -172,6 +186,8 @@ pub(crate) struct Shown<'a> {
 pub(crate) struct Expected<'a> {
     /// The key that it names, as it is trusted here.
     pub(crate) key: &'a PublicKey,
+    /// What that key is called here, which its tokens must have as their subject.
+    pub(crate) name: &'a str,
     /// When that key was retired, if it was.
     pub(crate) retired: Option<Timestamp>,
     /// Who issues admin tokens.
@@ -210,7 +226,7 @@ impl<'a> Shown<'a> {
 
     /// Describes a token whose key nobody here trusts.
     pub(crate) fn untrusted(&self) -> Refusal {
-        Refusal::UntrustedKey { kid: shown_kid(&self.kid) }
+        Refusal::UntrustedKey { kid: shown_name(&self.kid) }
     }
 
     /// Checks it with the key that it names.
@@ -219,11 +235,18 @@ impl<'a> Shown<'a> {
         if expected.key.kid() != self.kid {
             return Err(self.untrusted());
         }
+        // an older version may have let it into the ledger
+        if !expected.key.is_sound() {
+            return Err(Refusal::UnsoundKey { kid: shown_name(&self.kid) });
+        }
         let claims = jwt::verify(self.token, &KeySet::of(expected.key), expected.issuer.as_str(), now)?;
         jwt::require_audience(&claims, expected.audience)?;
         let text = |name| claims.text(name).filter(|text| !text.is_empty()).ok_or(Refusal::MissingClaim(name));
         let id = text("jti")?.to_owned();
-        text("sub")?;
+        let subject = text("sub")?;
+        if subject != expected.name {
+            return Err(Refusal::OtherSubject { found: shown_name(subject), name: expected.name.to_owned() });
+        }
         text("client_id")?;
         let minted = claims.time("iat").ok_or(Refusal::MissingClaim("iat"))?;
         let lifetime = claims.expires_at().unwrap_or(minted).since(minted);
@@ -237,8 +260,8 @@ impl<'a> Shown<'a> {
     }
 }
 
-/// Makes the name of a key fit to be shown. It is no secret, though it looks like one.
-fn shown_kid(kid: &str) -> String {
+/// Makes the name of a key, or of who has it, fit to be shown. It is no secret, though it looks like one.
+fn shown_name(kid: &str) -> String {
     kid.chars().take(LONGEST_SHOWN).flat_map(char::escape_debug).collect()
 }
 
@@ -313,7 +336,7 @@ mod tests {
     }
 
     fn expected<'a>(key: &'a PublicKey, issuer: &'a Issuer) -> Expected<'a> {
-        Expected { key, retired: None, issuer, audience: AUDIENCE }
+        Expected { key, name: "ops", retired: None, issuer, audience: AUDIENCE }
     }
 
     fn check_at(token: &Secret<String>, now: Timestamp) -> Result<AdminToken, Refusal> {
@@ -437,6 +460,29 @@ mod tests {
         assert_eq!(check(&signed(&json!({"kid": ""}), &json!({}))).unwrap_err(), Refusal::NoKey);
         let error = check(&signed(&json!({"kid": "k\u{1b}"}), &json!({}))).unwrap_err();
         assert_eq!(error, Refusal::UntrustedKey { kid: "k\\u{1b}".into() });
+    }
+
+    #[test]
+    fn who_has_a_key_speaks_for_its_name_alone() {
+        let error = check_claims(&json!({"sub": "root\u{1b}"})).unwrap_err();
+        assert_eq!(error, Refusal::OtherSubject { found: "root\\u{1b}".into(), name: "ops".into() });
+        assert!(check_claims(&json!({"sub": "ops"})).is_ok());
+    }
+
+    #[test]
+    fn a_key_that_anybody_can_sign_for_vouches_for_nothing() {
+        let mut identity = [0; 32];
+        identity[0] = 1;
+        let jwk = json!({"kty": "OKP", "crv": "Ed25519", "x": URL_SAFE_NO_PAD.encode(identity)});
+        let key = PublicKey::parse(&jwk.to_string()).unwrap();
+        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let header = json!({"alg": "EdDSA", "typ": "at+jwt", "kid": key.kid()});
+        // R is the identity, S is 0: good for every text
+        let signature = URL_SAFE_NO_PAD.encode([identity, [0; 32]].concat());
+        let token = Secret::new(format!("{}.{}.{signature}", part(&header), part(&claims(&json!({})))));
+        assert!(jwt::verify(&token, &KeySet::of(&key), issuer().as_str(), NOW).is_ok(), "the forgery is none");
+        let error = Shown::read(&token).unwrap().verify(&expected(&key, &issuer()), NOW).unwrap_err();
+        assert_eq!(error, Refusal::UnsoundKey { kid: key.kid() });
     }
 
     #[test]

@@ -78,6 +78,8 @@ const ID: usize = 22;
 const SECRET: usize = 43;
 /// The checksum: 32 bits.
 const CHECKSUM: usize = 6;
+/// The id of an admin token: 128 bits in hexadecimal digits.
+const JTI: usize = 32;
 /// Everything before the checksum.
 const BODY: usize = PREFIX + ID + SECRET;
 
@@ -235,6 +237,12 @@ pub(crate) fn read(text: &Secret<String>) -> Result<Presented, Misread> {
 /// Tells whether a text that stands where a name belongs is a token of ours.
 pub(crate) fn is_token(text: &str) -> bool {
     !matches!(read(&Secret::new(text.to_owned())), Err(Misread::Foreign))
+}
+
+/// Tells whether a text has the form of a token's public id, or of an admin token's: lists, history and messages show them.
+pub(crate) fn is_public(text: &str) -> bool {
+    let is_jti = || text.len() == JTI && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    text.parse::<PublicId>().is_ok() || is_jti()
 }
 
 /// Writes a number in base62, with zeros in front.

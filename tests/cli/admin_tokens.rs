@@ -238,12 +238,46 @@ fn a_host_that_has_the_public_key_alone_checks_and_cannot_mint() {
 }
 
 #[test]
-fn without_a_ledger_nobody_is_trusted() {
+fn what_stands_before_the_last_colon_says_where_a_token_is_for() {
+    let world = admin();
+    world.run(["job-token", "issue", "j"]).ok();
+    let token = format!("host.example.org:443:{}", mint(&world, &[]));
+    validate(&world, &token, &[]).ok();
+    let authorize =
+        |audience| world.feed(["job-token", "authorize", "j", "reset", "--stdin", "--audience", audience], &token);
+    authorize(AUDIENCE).ok();
+    let refused = authorize("others").fails(3).says("meant for pipelines");
+    assert_eq!(refused.stderr.matches("cause:").count(), 1, "{}", refused.stderr);
+}
+
+#[test]
+fn a_token_speaks_for_nobody_but_the_name_of_its_key() {
+    let admin = admin();
+    let host = checking(&admin);
+    // the same key under another name: what it mints says `ops`, and would be taken for that one's
+    let other = World::bare(Settings::default());
+    let keys = admin.run(["admin-token", "keys", "--json"]).ok().json();
+    std::fs::create_dir_all(other.home().join("config")).unwrap();
+    other.edit_config(|_| format!("[issued]\nissuer = {}\n", keys[0]["issuer"]));
+    other.run(["admin-token", "trust", "bob", &keys[0]["jwk"].to_string()]).ok();
+    let token = mint(&admin, &[]);
+    validate(&host, &token, &["--owner", "ops"]).ok();
+    assert_eq!(reason(&other, &token), "owner");
+    validate(&other, &token, &[]).fails(3).says("`ops`").says("`bob`");
+    other
+        .feed(["job-token", "authorize", "j", "reset", "--stdin", "--audience", AUDIENCE], &token)
+        .fails(3)
+        .says("`bob`");
+}
+
+#[test]
+fn without_a_ledger_nobody_can_tell() {
     let admin = admin();
     let host = checking(&admin);
     let token = mint(&admin, &[]);
     std::fs::remove_file(host.home().join("data/ledger.db")).unwrap();
-    assert_eq!(reason(&host, &token), "signature");
+    validate(&host, &token, &[]).fails(1).says("TOKENKEEP_LEDGER");
+    host.feed(["job-token", "authorize", "j", "reset", "--stdin", "--audience", AUDIENCE], &token).fails(1);
     host.feed(["validate", "--stdin"], &token).fails(2);
     assert!(!host.home().join("data/ledger.db").exists(), "checking made a ledger");
     // another ledger is another issuer
@@ -391,6 +425,19 @@ fn a_key_that_was_lost_is_revoked_and_made_anew() {
     world.run(["admin-token", "revoke", &kid]).ok();
     world.run(["admin-token", "keygen", "ops"]).ok();
     validate(&world, &mint(&world, &[]), &[]).ok();
+}
+
+#[test]
+fn a_key_that_anybody_or_nobody_can_sign_for_is_not_trusted() {
+    let world = admin();
+    let okp = |x: &str| json!({"kty": "OKP", "crv": "Ed25519", "x": x}).to_string();
+    let seven = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc";
+    let off_curve = json!({"kty": "EC", "crv": "P-256", "x": seven, "y": seven}).to_string();
+    let (identity, zero) = (format!("AQ{}", "A".repeat(41)), "A".repeat(43));
+    for jwk in [okp(&identity), okp(&zero), off_curve] {
+        world.run(["admin-token", "trust", "evil", &jwk]).fails(2).says("curve");
+        world.feed(["admin-token", "trust", "evil", "--stdin"], &jwk).fails(2).says("curve");
+    }
 }
 
 #[test]

@@ -47,6 +47,8 @@ fn every_filter_selects() {
     assert_eq!(history(&world, &["--actor", "nobody"]).len(), 0);
     world.run(["history", "--address", "300.1.1.1"]).fails(2);
     world.run(["history", "--cursor", "x"]).fails(2);
+    world.run(["history", "--kind", "jobb"]).fails(2).says("admin-key");
+    assert_eq!(history(&world, &["--kind", "admin-key"]).len(), 0);
 }
 
 #[test]
@@ -99,8 +101,22 @@ fn a_changed_or_missing_record_breaks_the_chain() {
         let ran = world.run(["audit"]);
         assert_eq!(ran.code, 1, "{sql}");
         assert!(ran.stdout.starts_with("chain"), "{}", ran.stdout);
+        assert!(ran.stderr.contains("backup") && !ran.stderr.contains("--fix"), "{}", ran.stderr);
+        let one = ran.stdout.lines().count() == 1;
+        assert_eq!(ran.stderr.contains("1 thing is wrong"), one, "{}", ran.stderr);
         assert_eq!(world.run(["audit", "--fix"]).code, 1);
     }
+}
+
+#[test]
+fn the_hint_of_a_damaged_ledger_leads_out_of_the_damage() {
+    let world = eventful();
+    tamper(&world, "PRAGMA wal_checkpoint(TRUNCATE)");
+    let mut bytes = std::fs::read(ledger(&world)).unwrap();
+    let pages = bytes.get_mut(4096..).unwrap();
+    pages.fill(0xff);
+    std::fs::write(ledger(&world), bytes).unwrap();
+    world.run(["audit"]).fails(1).says("restore the ledger from a backup");
 }
 
 #[test]

@@ -280,3 +280,55 @@ fn all_tokens_can_be_taken_back() {
     validate(&world, &job, &[]).fails(3);
     world.run(["audit"]).ok();
 }
+
+#[test]
+fn a_mistake_beside_a_public_id_is_told() {
+    let world = World::new();
+    let token = create(&world, &["--name", "laptop"]);
+    let (id, jti) = (id(&token), "0123456789abcdef0123456789abcdef");
+    for (args, said) in [
+        (&["token", "modify", id, "--expires", "foo"][..], "--expires"),
+        (&["history", "--id", id, "--limit", "foo"], "--limit"),
+        (&["token", "revoke", id, "extra"], "extra"),
+        (&["admin-token", "revoke", jti, "extra"], "extra"),
+    ] {
+        let ran = world.run(args).fails(2).says(said);
+        assert!(!ran.stderr.contains("something like a token"), "{}", ran.stderr);
+    }
+    world.run(["token", "revoke", id, &token]).fails(2).says("something like a token").hides(&token);
+    // where no id belongs, the same may be a password
+    world.run(["store", "x", jti]).fails(2).says("something like a token").hides(jti);
+}
+
+#[test]
+fn without_a_ledger_it_cannot_be_told_whether_a_token_is_good() {
+    let world = World::new();
+    let token = create(&world, &["--name", "laptop"]);
+    let empty = world.folder.path().join("empty.db");
+    std::fs::write(&empty, "").unwrap();
+    for path in [empty, world.folder.path().join("none.db")] {
+        for args in [&["validate", "--stdin"][..], &["job-token", "authorize", "j", "run", "--stdin"]] {
+            let mut command = world.command(args);
+            command.env("TOKENKEEP_LEDGER", &path);
+            let ran = crate::harness::feed(command, &token).fails(1);
+            ran.says("cannot be told").says("`ledger` in [issued]").says("TOKENKEEP_LEDGER");
+        }
+    }
+}
+
+#[test]
+fn a_child_lives_five_minutes_at_least() {
+    let world = World::new();
+    let parent = create(&world, &["--name", "laptop"]);
+    for kind in ["notebook", "oidc"] {
+        delegate(&world, &parent, &["--kind", kind, "--expires", "1s"]).fails(2).says("at least 5m");
+        delegate(&world, &parent, &["--kind", kind, "--expires", "6m"]).ok();
+    }
+}
+
+#[test]
+fn a_bad_name_does_not_reach_the_terminal_as_it_is() {
+    let world = World::new();
+    let ran = world.run(["token", "create", "--name", "a\u{1b}[31mb"]).fails(2).says("\\u{1b}");
+    ran.hides("\u{1b}");
+}

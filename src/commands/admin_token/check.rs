@@ -61,9 +61,6 @@ pub(crate) enum Refused {
         /// When.
         at: Timestamp,
     },
-    /// There is nothing here that says which keys are trusted.
-    #[error("there is no ledger here, so no admin key is trusted")]
-    NoLedger,
     /// No token was ever issued for the job.
     #[error("there is no job `{job}`")]
     UnknownJob {
@@ -99,9 +96,12 @@ impl From<Refused> for Failure {
             Refused::Event(refusal) => Self::from_error(Kind::No, &refusal).hint(EVENTS),
             Refused::UnknownJob { .. } => Self::from_error(Kind::No, &refused).hint(JOBS),
             Refused::WrongOwner { .. } => Self::from_error(Kind::No, &refused).hint(MINT),
-            Refused::Token(_) | Refused::Revoked { .. } | Refused::KeyRevoked { .. } | Refused::NoLedger => {
-                let untrusted = matches!(refused, Refused::NoLedger | Refused::Token(Refusal::UntrustedKey { .. }));
-                let hint = if untrusted { TRUST } else { MINT };
+            Refused::Token(_) | Refused::Revoked { .. } | Refused::KeyRevoked { .. } => {
+                let hint = match refused {
+                    Refused::Token(Refusal::UntrustedKey { .. }) => TRUST,
+                    Refused::Token(Refusal::OtherSubject { .. }) => SUBJECT,
+                    _ => MINT,
+                };
                 Self::new(Kind::No, "the admin token is not good").because(refused.to_string()).hint(hint)
             }
         }
@@ -149,7 +149,7 @@ pub(crate) fn check<E: From<Refused> + Display>(
     (asked, demand): (Asked<'_>, impl FnOnce(&Accepted) -> Result<(), E>),
 ) -> Result<Accepted, E> {
     let audience = asked.audience.ok_or_else(|| Refused::Failed(no_audience()))?;
-    let ledger = ledger.ok_or(Refused::NoLedger)?;
+    let ledger = ledger.ok_or_else(|| Refused::Failed(cx.without_a_ledger()))?;
     let by = cx.by();
     let judged = judge(cx, ledger, (token, audience), by.at).and_then(|accepted| {
         permit(cx, asked.event)?;
@@ -191,7 +191,7 @@ fn judge(
     let key = ledger.admin_key(shown.kid())?.ok_or_else(|| shown.untrusted())?;
     let issuer = issuer(cx, ledger).map_err(Refused::Failed)?;
     let public = public_key(&key).map_err(Refused::Failed)?;
-    let expected = Expected { key: &public, retired: key.retired, issuer: &issuer, audience };
+    let expected = Expected { key: &public, name: &key.name, retired: key.retired, issuer: &issuer, audience };
     let token = shown.verify(&expected, now)?;
     if let Some(at) = ledger.revoked_since(&key.kid)? {
         return Err(Refused::KeyRevoked { at });
@@ -246,6 +246,9 @@ pub(crate) const JOBS: &str = "see them with `tokenkeep job-token list --all`";
 
 /// How a key comes to be trusted.
 pub(crate) const TRUST: &str = "if its owner is known, trust the key: `tokenkeep admin-token trust NAME 'JWK'`";
+
+/// How subject and key come together.
+pub(crate) const SUBJECT: &str = "trust the next key of its owner under the name that its tokens have as `sub`";
 
 /// How to come by a good one.
 pub(crate) const MINT: &str = "mint a new one: `tokenkeep admin-token mint --audience AUDIENCE`";

@@ -8,6 +8,7 @@ use crate::error::Failure;
 use crate::ledger::admin::AdminKey;
 use crate::ledger::{Ledger, LedgerError};
 use crate::output::{Form, put_time};
+use crate::token::admin_key::PublicKey;
 use crate::token::admin_token::AdminLifetime;
 use crate::token::time::Timestamp;
 
@@ -70,7 +71,8 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     if args.jwks {
         let now = cx.now();
         let set = keys.iter().filter(|(state, key)| is_believed(*state, key, now));
-        let set = set.map(|(_, key)| Ok(public_key(key)?.jwk())).collect::<Result<Vec<_>, Failure>>()?;
+        let set = set.map(|(_, key)| public_key(key)).filter(|key| key.as_ref().map_or(true, PublicKey::is_sound));
+        let set = set.map(|key| Ok(key?.jwk())).collect::<Result<Vec<_>, Failure>>()?;
         cx.printer.raw(&format!("{:#}\n", json!({ "keys": set })))?;
     } else if let (Form::Json, Some(ledger)) = (cx.printer.form, &ledger) {
         let objects = keys.iter().map(|(state, key)| full_object(cx, ledger, *state, key));

@@ -25,7 +25,7 @@ const EXAMPLES: &str = "Examples:
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// What to call the key here: history says so who acted
+    /// What its owner calls the key: its tokens speak for this name alone, and history says so who acted
     #[arg(value_name = "NAME")]
     name: EntryName,
     /// The public key, as `admin-token keygen` prints it
@@ -61,10 +61,10 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
 fn read(args: &Args, cx: &mut Context) -> Result<PublicKey, Failure> {
     args.source.check(cx)?;
     if let Some(jwk) = &args.jwk {
-        return PublicKey::parse(jwk).map_err(|fault| unusable(&fault));
+        return PublicKey::parse(jwk).and_then(PublicKey::sound).map_err(|fault| unusable(&fault));
     }
     match args.source.read(cx)? {
-        Some(text) => PublicKey::of_text(text.secret()).map_err(|fault| unusable(&fault)),
+        Some(text) => PublicKey::of_text(text.secret()).and_then(PublicKey::sound).map_err(|fault| unusable(&fault)),
         None => Err(Failure::new(Kind::Usage, "it is not said which key to trust").hint(format!(
             "give its JWK: `tokenkeep admin-token trust {} 'JWK'`, or --stdin or --from-file",
             args.name
@@ -76,6 +76,7 @@ fn read(args: &Args, cx: &mut Context) -> Result<PublicKey, Failure> {
 fn unusable(fault: &NotAPublicKey) -> Failure {
     let hint = match fault {
         NotAPublicKey::Private => "do not use that key any more if others could read it; make another one",
+        NotAPublicKey::Unsound => "do not believe who gave it to you; no program makes such a key",
         NotAPublicKey::NotAJwk | NotAPublicKey::OtherKey | NotAPublicKey::Coordinates => {
             "its owner prints it with `tokenkeep admin-token keys --jwks`"
         }

@@ -47,19 +47,18 @@ pub(super) struct Args {
 /// Runs the command.
 pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     args.source.check(cx)?;
-    let Some(text) = args.source.read(cx)? else {
+    let Some(text) = args.source.read_token(cx)? else {
         return Err(Failure::new(Kind::Usage, "it is not said which token wants to do it")
             .hint("give it with --stdin, --from-file, --from-env or --from-fd"));
     };
     let by = cx.by();
-    let mut ledger = cx.present_ledger(&by)?;
-    if check::is_ours(cx, ledger.as_ref(), text.secret())? {
-        return admin(args, cx, ledger.as_mut(), text.secret());
+    let mut ledger = cx.present_ledger(&by)?.ok_or_else(|| cx.without_a_ledger())?;
+    if check::is_ours(cx, Some(&ledger), text.secret())? {
+        return admin(args, cx, &mut ledger, text.secret());
     }
-    let answer = match (issued::read(text.secret()), ledger) {
-        (Err(misread), _) => Err(Checked::Refused(misread.into())),
-        (Ok(_), None) => Err(Checked::Refused(Refusal::Unknown)),
-        (Ok(shown), Some(mut ledger)) => ask(args, cx.settings()?.policy(), (&mut ledger, &shown), &by),
+    let answer = match issued::read(text.secret()) {
+        Err(misread) => Err(Checked::Refused(misread.into())),
+        Ok(shown) => ask(args, cx.settings()?.policy(), (&mut ledger, &shown), &by),
     };
     match answer {
         Ok(actor) => yes(args, cx, &actor),
@@ -69,20 +68,17 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
 }
 
 /// Asks about an admin token, which does for every job and every event.
-fn admin(
-    args: &Args,
-    cx: &mut Context,
-    ledger: Option<&mut Ledger>,
-    token: &Secret<String>,
-) -> Result<Outcome, Failure> {
+fn admin(args: &Args, cx: &mut Context, ledger: &mut Ledger, token: &Secret<String>) -> Result<Outcome, Failure> {
     let asked = Asked { audience: args.audience.as_deref(), job: Some(args.job.as_str()), event: Some(&args.event) };
     let demand = |accepted: &Accepted| check::refuse_other_owner(accepted, args.owner.as_ref());
-    match check::check(cx, ledger, token, (asked, demand)) {
+    match check::check(cx, Some(ledger), token, (asked, demand)) {
         Ok(accepted) => yes(args, cx, &accepted.actor()),
         Err(Refused::Failed(failure)) => Err(failure),
         Err(refused) => {
-            say_no(args, cx, &refused.to_string())?;
-            Err(Failure::from(refused).while_doing(not_allowed(args)))
+            let why = refused.to_string();
+            say_no(args, cx, &why)?;
+            let hint = Failure::from(refused).hint;
+            Err(Failure { hint, ..Failure::new(Kind::No, not_allowed(args)).because(why) })
         }
     }
 }

@@ -4,7 +4,9 @@ use super::actor::{deny, good_token};
 use crate::commands::source::SourceArgs;
 use crate::commands::{Context, Outcome, issued};
 use crate::error::{Failure, Kind};
+use crate::ledger::LedgerError;
 use crate::ledger::child::{ChildAsk, ChildKind, Fit};
+use crate::ledger::named::SHORTEST;
 use crate::token::issued::TokenKind;
 use crate::token::names::Service;
 use crate::token::time::{Expires, Lifetime};
@@ -63,6 +65,9 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let lifetime = cx.settings()?.user_ttl();
     let mut by = cx.by();
     let expires = args.expires.map(|expires| expires.end(by.at));
+    if expires.is_some_and(|end| end.since(by.at) < SHORTEST) {
+        return Err(LedgerError::TooSoon { least: SHORTEST }.into());
+    }
     let ask = ChildAsk { kind, lifetime, expires, min_ttl: args.min_ttl };
     let parent = &args.parent;
     let source =

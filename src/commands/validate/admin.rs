@@ -3,7 +3,7 @@
 use super::Args;
 use super::verdict::{CheckedBy, Facts, Flaw, No, Reason};
 use crate::commands::Context;
-use crate::commands::admin_token::check::{self, Accepted, Asked, EVENTS, JOBS, MINT, Refused, TRUST};
+use crate::commands::admin_token::check::{self, Accepted, Asked, EVENTS, JOBS, MINT, Refused, SUBJECT, TRUST};
 use crate::secret::Secret;
 use crate::token::admin_token::Refusal;
 use crate::token::claims::Claims;
@@ -71,12 +71,12 @@ impl From<Refused> for Flaw {
                 failure @ Self::Failure(_) => return failure,
             },
             Refused::Token(refusal @ Refusal::UntrustedKey { .. }) => no(reason(&refusal), TRUST),
+            Refused::Token(refusal @ Refusal::OtherSubject { .. }) => no(reason(&refusal), SUBJECT),
             Refused::Token(refusal) => no(reason(&refusal), MINT),
             Refused::Revoked { .. } | Refused::KeyRevoked { .. } => no(Reason::Revoked, MINT),
             Refused::Event(_) => no(Reason::Event, EVENTS),
             Refused::WrongOwner { .. } => no(Reason::Owner, MINT),
             Refused::UnknownJob { .. } => no(Reason::Job, JOBS),
-            Refused::NoLedger => no(Reason::Signature, TRUST),
         })
     }
 }
@@ -84,7 +84,10 @@ impl From<Refused> for Flaw {
 /// Returns the word for a refusal.
 const fn reason(refusal: &Refusal) -> Reason {
     match refusal {
-        Refusal::UntrustedKey { .. } | Refusal::RetiredKey { .. } | Refusal::NoKey => Reason::Signature,
+        Refusal::UntrustedKey { .. } | Refusal::UnsoundKey { .. } | Refusal::RetiredKey { .. } | Refusal::NoKey => {
+            Reason::Signature
+        }
+        Refusal::OtherSubject { .. } => Reason::Owner,
         Refusal::Jwt(_) | Refusal::WrongType { .. } | Refusal::TooLong { .. } | Refusal::MissingClaim(_) => {
             Reason::Malformed
         }

@@ -51,7 +51,7 @@ fn ask(cx: &Context, args: &Args, shown: &Presented) -> Result<Facts, Flaw> {
         min_ttl: args.min_ttl,
     };
     let by = cx.by();
-    let Some(mut ledger) = cx.present_ledger(&by)? else { return Err(refused(&Refusal::Unknown)) };
+    let Some(mut ledger) = cx.present_ledger(&by)? else { return Err(Flaw::Failure(cx.without_a_ledger())) };
     match ledger.check(shown, &demands, &by) {
         Ok(token) => {
             let urn = ledger.urn().map_err(Failure::from)?;

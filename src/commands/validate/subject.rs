@@ -42,7 +42,7 @@ pub(super) fn judge_entry(cx: &Context, name: &EntryName, args: &Args) -> Result
 pub(super) fn judge_foreign(cx: &mut Context, args: &Args) -> Result<Facts, Flaw> {
     let demands = args.demands()?;
     args.source.check(cx)?;
-    let Some(token) = args.source.read(cx)? else {
+    let Some(token) = args.source.read_token(cx)? else {
         return Err(Failure::new(Kind::Usage, "there is no token to validate").into());
     };
     if let Some(facts) = issued::judge(cx, args, token.secret())? {
