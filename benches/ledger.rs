@@ -11,11 +11,14 @@
     reason = "a benchmark: it measures real time, prints, and what cannot be measured ends it"
 )]
 
+mod timing;
+
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Instant;
 
 use rusqlite::Connection;
+use timing::{compare, median, wall};
 
 /// How many pairs of runs a figure rests on.
 const PAIRS: usize = 100;
@@ -51,15 +54,12 @@ impl World {
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(TOKENKEEP);
         command.args(args).env_clear().env("PATH", "/usr/bin:/bin").env("TOKENKEEP_HOME", self.folder.path().join("h"));
-        command.stdin(Stdio::null()).stderr(Stdio::null());
         command
     }
 
     /// The check of the real token.
     fn check(&self) -> Command {
-        let mut command = self.command(&["validate", "--scope", "read", "--from-file", self.token.to_str().unwrap()]);
-        command.stdout(Stdio::null());
-        command
+        self.command(&["validate", "--scope", "read", "--from-file", self.token.to_str().unwrap()])
     }
 
     /// Adds tokens of a hundred owners, each with a record of history.
@@ -80,31 +80,10 @@ impl World {
     }
 }
 
-/// Runs a command and returns its wall time in milliseconds.
-fn wall(command: &mut Command) -> f64 {
-    command.stdout(Stdio::null());
-    let start = Instant::now();
-    assert!(command.status().unwrap().success(), "{command:?} failed");
-    start.elapsed().as_secs_f64() * 1e3
-}
-
-/// Returns the middle of some figures.
-fn median(mut figures: Vec<f64>) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
-/// Returns the median time of a command, and of an empty program between its runs.
-fn beside_nothing(command: &dyn Fn() -> Command) -> (f64, f64) {
-    let empty = || Command::new("/bin/true");
-    let runs: Vec<_> = (0..PAIRS).map(|_| (wall(&mut command()), wall(&mut empty()))).collect();
-    (median(runs.iter().map(|run| run.0).collect()), median(runs.iter().map(|run| run.1).collect()))
-}
-
 /// Measures checks and pages on a ledger; returns how long a check takes beyond an empty program.
 fn measure(count: u32) -> f64 {
     let world = World::new(count);
-    let (check, empty) = beside_nothing(&|| world.check());
+    let (check, empty, _) = compare(&|| world.check(), &|| Command::new("/bin/true"), PAIRS);
     println!("check, {count:>7} tokens: {check:.2} ms, {:.2} over an empty program (target 4)", check - empty);
     let pages: [&[&str]; 5] = [
         &["token", "list", "--limit", "50", "--json"],
