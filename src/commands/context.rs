@@ -16,6 +16,7 @@ use crate::profile::EntryName;
 use crate::secret::{Passphrase, Secret};
 use crate::settings::Settings;
 use crate::token::time::Timestamp;
+use crate::vault::keyring::Keyring;
 use crate::vault::pin::Pin;
 use crate::vault::unlock::{self, Sources};
 use crate::vault::{Vault, VaultError};
@@ -115,7 +116,13 @@ impl Context {
             credentials: path("CREDENTIALS_DIRECTORY"),
             identity_variable: env.text("TOKENKEEP_IDENTITY").map(|text| Secret::new(text.to_owned())),
             identity_file: self.settings()?.identity_file(),
+            keyring: self.settings()?.config.unlock.keyring.unwrap_or(false).then(|| self.keyring()),
         })
+    }
+
+    /// Returns the keyring of this session, which nobody has asked anything yet.
+    pub(crate) fn keyring(&self) -> Keyring {
+        Keyring::of(&self.host.env)
     }
 
     /// Opens the vault.
@@ -129,6 +136,7 @@ impl Context {
         let is_locked = opened.as_ref().err().is_some_and(|error| match error {
             VaultError::Source { fault, .. } => fault.is_missing(),
             VaultError::Locked { .. }
+            | VaultError::Keyring { .. }
             | VaultError::NotThisVault { .. }
             | VaultError::WrongPassphrase { .. }
             | VaultError::NoIdentity { .. } => true,

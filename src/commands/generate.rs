@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::init;
+use super::init::{self, Home};
 use super::profile::flags::{ProfileFlags, default_scopes, write_profile};
 use super::revoke_old::{generation_of_login, revoke_old};
 use super::target::{Target, TokenArgs};
@@ -109,14 +109,22 @@ fn open_or_make_vault(cx: &mut Context) -> Result<Vault, Failure> {
     if header::path(&folder).exists() || !cx.may_ask() {
         return cx.open_vault();
     }
-    let file = init::default_identity_file(cx)?;
-    let question =
-        format!("There is no vault yet. Make one in {}, opened by the key file {}?", folder.display(), file.display());
+    let home = init::default_home(cx)?;
+    let by = match &home {
+        Home::Keyring(_) => "the keyring of this desktop".to_owned(),
+        Home::File(file) => format!("the key file {}", file.display()),
+    };
+    let question = format!("There is no vault yet. Make one in {}, opened by {by}?", folder.display());
     if !Context::confirm(&question)? {
         return Err(Failure::new(Kind::Locked, "there is no vault").hint("make one with `tokenkeep init`"));
     }
-    let vault = init::make_with_file(cx, &file)?;
-    cx.printer.notice(&format!("made a vault; keep a copy of {} in a safe place", file.display()));
+    let vault = init::make(cx, &home)?;
+    cx.printer.notice(&match home {
+        Home::Keyring(_) => {
+            "made a vault; add a passphrase to it with `tokenkeep vault slot add passphrase`".to_owned()
+        }
+        Home::File(file) => format!("made a vault; keep a copy of {} in a safe place", file.display()),
+    });
     Ok(vault)
 }
 

@@ -4,6 +4,8 @@ use std::io;
 use std::net::IpAddr;
 use std::path::Path;
 
+use rustix::fs::FileType;
+
 use super::{Environment, process};
 
 /// Fills a buffer from the operating system's generator.
@@ -38,6 +40,16 @@ pub(crate) fn user() -> String {
 pub(crate) fn remote_address(env: &Environment) -> Option<IpAddr> {
     let connection = env.text("SSH_CONNECTION").or_else(|| env.text("SSH_CLIENT"))?;
     connection.split_whitespace().next()?.parse().ok()
+}
+
+/// Tells whether this session has a D-Bus that programs of the desktop can be asked on: by its variable, or by its socket
+/// in the place where systemd puts it. To look is all: whoever tries to connect without one starts one in passing.
+pub(crate) fn has_session_bus(env: &Environment) -> bool {
+    let socket = || {
+        let path = Path::new(env.raw("XDG_RUNTIME_DIR")?).join("bus");
+        rustix::fs::stat(&path).ok().map(|stat| FileType::from_raw_mode(stat.st_mode))
+    };
+    env.raw("DBUS_SESSION_BUS_ADDRESS").is_some() || socket() == Some(FileType::Socket)
 }
 
 /// Tells whether a path lies on a file system that several machines share.

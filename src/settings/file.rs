@@ -64,6 +64,8 @@ pub(crate) enum Backend {
 pub(crate) struct Unlock {
     /// The file that holds the vault identity, or one that opens a slot.
     pub(crate) identity_file: Option<String>,
+    /// Whether the keyring of the desktop holds the vault identity.
+    pub(crate) keyring: Option<bool>,
 }
 
 /// `[profiles.NAME]`, as text: parameters are not filled in yet.

@@ -5,6 +5,7 @@
 
 pub(crate) mod entry;
 pub(crate) mod header;
+pub(crate) mod keyring;
 pub(crate) mod pin;
 pub(crate) mod sealing;
 pub(crate) mod shelf;
@@ -25,6 +26,7 @@ use crate::profile::EntryName;
 use crate::token::time::Timestamp;
 use entry::{Body, Entry};
 use header::{Header, Slot, SlotKind};
+use keyring::KeyringFault;
 use pin::{Known, Pin};
 use sealing::{Identity, Key, SealFault, Sealer};
 use shelf::{EntryLock, Shelf};
@@ -91,6 +93,15 @@ pub(crate) enum VaultError {
     WrongPassphrase {
         /// Where it came from.
         source_name: String,
+    },
+    /// The keyring does not give or take what it should.
+    #[error("cannot {doing}")]
+    Keyring {
+        /// What was tried, as a verb with its object.
+        doing: String,
+        /// What is wrong.
+        #[source]
+        fault: KeyringFault,
     },
     /// Nobody answered.
     #[error("nobody typed a passphrase")]
@@ -186,6 +197,13 @@ pub(crate) enum VaultError {
     /// A file or folder is not as it must be.
     #[error(transparent)]
     File(#[from] FileFault),
+}
+
+impl VaultError {
+    /// Tells whether there is no keyring, or nothing in it that is asked for.
+    pub(crate) const fn is_absent_keyring(&self) -> bool {
+        matches!(self, Self::Keyring { fault, .. } if fault.is_absence())
+    }
 }
 
 /// An open vault.

@@ -35,6 +35,8 @@ mod issued_jobs;
 mod issued_settings;
 mod issued_storms;
 mod issued_tokens;
+mod keyring;
+mod keyring_unlock;
 mod killing;
 mod kills;
 mod leaks;

@@ -10,6 +10,7 @@ use crate::profile::EntryName;
 use crate::settings::SettingsError;
 use crate::vault::entry::Body;
 use crate::vault::header::{Header, Slot};
+use crate::vault::keyring::KeyringFault;
 use crate::vault::sealing::digest_hex;
 use crate::vault::shelf::Shelf;
 use crate::vault::{Vault, VaultError};
@@ -41,8 +42,8 @@ pub(super) struct Health {
 pub(super) enum Lookup {
     /// It is open.
     Open,
-    /// Nothing is there that could open it without a person.
-    Locked,
+    /// Nothing is there that could open it without a person; the problem is known where the keyring is what is locked.
+    Locked(Option<Problem>),
     /// It does not open.
     Failed(Problem),
     /// There is none.
@@ -83,7 +84,10 @@ impl Health {
         let (vault, opens) = match Vault::open(&folder, &cx.pin()?, &sources, None) {
             Ok(vault) => (Some(vault), Lookup::Open),
             Err(VaultError::Missing { .. }) => (None, Lookup::Missing),
-            Err(VaultError::Locked { .. }) => (None, Lookup::Locked),
+            Err(VaultError::Locked { .. }) => (None, Lookup::Locked(None)),
+            Err(error @ VaultError::Keyring { fault: KeyringFault::Locked, .. }) => {
+                (None, Lookup::Locked(Some(Problem::of(error.into()))))
+            }
             Err(error) => (None, Lookup::Failed(Problem::of(error.into()))),
         };
         // what is wrong with them was said when the vault was opened
@@ -122,12 +126,12 @@ fn of_vault(cx: &Context, opens: &Lookup) -> Result<Vec<Problem>, Failure> {
             let what = format!("there is no vault in {}", cx.vault_folder()?.display());
             vec![Problem::new(what, "make one with `tokenkeep init`")]
         }
-        Lookup::Locked if cx.asker().is_some() => Vec::new(),
-        Lookup::Locked => {
+        Lookup::Locked(None) if cx.asker().is_some() => Vec::new(),
+        Lookup::Locked(None) => {
             let locked = VaultError::Locked { slots: slot_kinds(cx)? };
             vec![Problem::of(locked.into())]
         }
-        Lookup::Failed(problem) => vec![problem.clone()],
+        Lookup::Locked(Some(problem)) | Lookup::Failed(problem) => vec![problem.clone()],
     })
 }
 
