@@ -19,7 +19,7 @@ use crate::profile::{EntryName, Profile};
 use crate::token::scopes::Scopes;
 use crate::token::time::Lifetime;
 use crate::vault::entry::Born;
-use crate::vault::{Vault, VaultError, header};
+use crate::vault::{Vault, header};
 
 /// Examples of the command.
 const EXAMPLES: &str = "Examples:
@@ -155,7 +155,7 @@ fn is_good(cx: &Context, target: &Target, vault: &Vault) -> Result<bool, Failure
 
 /// Returns the number of the newest generation, or 0.
 fn newest_generation(target: &Target, vault: &Vault) -> Result<u64, Failure> {
-    let generations = vault.shelf().generations(&target.name).map_err(VaultError::from)?;
+    let generations = vault.shelf().generations(&target.name)?;
     Ok(generations.first().copied().unwrap_or(0))
 }
 

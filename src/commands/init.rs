@@ -112,7 +112,7 @@ fn make_with_keyring(cx: &Context, keyring: &Keyring) -> Result<Vault, Failure> 
     let identity = Identity::generate();
     let recipient = identity.recipient().to_string();
     unlock::keep_in_keyring(keyring, &identity)?;
-    let made = point_to_keyring(cx).and_then(|()| Ok(Vault::create(&cx.vault_folder()?, &cx.pin()?, identity, None)?));
+    let made = point_to_keyring(cx).and_then(|()| Ok(Vault::create(&cx.site()?, &cx.pin()?, identity, None)?));
     if made.is_err() {
         // what is left there opens nothing
         drop(unlock::forget_in_keyring(keyring, &recipient));
@@ -141,7 +141,7 @@ fn make_with_file(cx: &Context, file: &Path) -> Result<Vault, Failure> {
     let mut edit = Edit::open(&cx.settings()?.path)?;
     edit.set(&["unlock"], "identity_file", shown_path(cx, &file)?)?;
     edit.save()?;
-    Ok(Vault::create(&cx.vault_folder()?, &cx.pin()?, identity, None)?)
+    Ok(Vault::create(&cx.site()?, &cx.pin()?, identity, None)?)
 }
 
 /// Returns the whole path of an identity file. A shell leaves the tilde in `--identity-file=~/x` alone.
@@ -167,7 +167,7 @@ fn make_with_passphrase(cx: &Context) -> Result<Vault, Failure> {
     #[expect(clippy::expect_used, reason = "a constant that is a name")]
     let name: EntryName = "passphrase".parse().expect("a name");
     let wrapping = Some((name, Wrapping::Passphrase(passphrase)));
-    Ok(Vault::create(&cx.vault_folder()?, &cx.pin()?, Identity::generate(), wrapping)?)
+    Ok(Vault::create(&cx.site()?, &cx.pin()?, Identity::generate(), wrapping)?)
 }
 
 /// Refuses a passphrase that is none.

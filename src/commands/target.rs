@@ -67,8 +67,8 @@ impl Target {
             return Ok(());
         }
         let shelf = crate::vault::shelf::Shelf::of(&cx.vault_folder()?);
-        match shelf.generations(&self.name) {
-            Ok(generations) if generations.is_empty() => {
+        match shelf.lists(&self.name) {
+            Ok(false) => {
                 let unknown = cx.settings()?.profile(&self.name.profile()).err();
                 Err(unknown.map_or_else(|| Failure::new(Kind::NotFound, "nothing of that name"), Failure::from))
             }

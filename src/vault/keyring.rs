@@ -15,7 +15,8 @@ use keyring_core::Entry;
 use keyring_core::api::{CredentialPersistence, CredentialStoreApi as _};
 use zeroize::Zeroizing;
 
-use crate::host::{Environment, machine};
+use crate::host::machine::SessionBus;
+use crate::host::{Environment, process};
 use crate::token::text::escaped;
 
 /// How long a call may take. One that works takes some ten milliseconds, and a person who waits longer than this thinks
@@ -55,6 +56,20 @@ pub(crate) enum KeyringFault {
     /// It did not keep what it was given.
     #[error("the keyring gives back something else than what it was given for `{0}`")]
     Unfaithful(String),
+    /// What it holds is not what we write.
+    #[error("the keyring's item `{0}` is damaged")]
+    Damaged(String),
+    /// An item is newer than what shall take its place.
+    #[error("the keyring's item `{name}` is generation {held} already")]
+    Newer {
+        /// The item.
+        name: String,
+        /// The generation that it holds.
+        held: u64,
+    },
+    /// Names were wanted alone.
+    #[error("the keyring was not asked")]
+    Unasked,
     /// Anything else, in its own words.
     #[error("the keyring refuses: {0}")]
     Refused(String),
@@ -84,7 +99,14 @@ impl KeyringFault {
             Self::Ambiguous(name) => {
                 return format!("see them with `secret-tool search --all username '{name}'`, and remove one");
             }
-            Self::Unfaithful(_) | Self::Refused(_) => "see what it says for itself: `journalctl --user -b -g keyring`",
+            Self::Damaged(_) | Self::Newer { .. } => {
+                "restore the keyring from a backup, or delete the entry and log in again"
+            }
+            Self::Unasked => "see what there is with `tokenkeep status`",
+            Self::Unfaithful(_) | Self::Refused(_) => {
+                "see what it says for itself (`journalctl --user -b -g keyring`); what is too large for it can rest in \
+                 files: `tokenkeep vault migrate --to age`"
+            }
         };
         hint.to_owned()
     }
@@ -95,13 +117,13 @@ impl KeyringFault {
 pub(crate) struct Keyring {
     /// The way to the thread that speaks to it.
     line: Arc<Mutex<Line>>,
+    /// Where it could be called.
+    bus: SessionBus,
 }
 
 /// The way to the thread that speaks to the keyring.
 #[derive(Debug)]
 enum Line {
-    /// There is no bus that it could be called on.
-    NoBus,
     /// It was not called yet.
     Idle,
     /// Somebody listens.
@@ -116,8 +138,7 @@ type Job = Box<dyn FnOnce(&mut Option<Link>) + Send>;
 impl Keyring {
     /// Takes the keyring of a session.
     pub(crate) fn of(env: &Environment) -> Self {
-        let line = if machine::has_session_bus(env) { Line::Idle } else { Line::NoBus };
-        Self { line: Arc::new(Mutex::new(line)) }
+        Self { line: Arc::new(Mutex::new(Line::Idle)), bus: SessionBus::of(env) }
     }
 
     /// Claims that something could be kept for good now: there is an unlocked collection, and it outlives the session.
@@ -129,6 +150,11 @@ impl Keyring {
     pub(crate) fn read(&self, name: &str) -> Result<Zeroizing<Vec<u8>>, KeyringFault> {
         let name = name.to_owned();
         self.call(move |link, _| link.read(&name))
+    }
+
+    /// Lists the names of all our items.
+    pub(crate) fn names(&self) -> Result<Vec<String>, KeyringFault> {
+        self.call(|link, _| link.names())
     }
 
     /// Keeps a text under a name in the place of what is there, and reads it back.
@@ -148,6 +174,9 @@ impl Keyring {
         &self,
         act: impl FnOnce(&Link, &AtomicBool) -> Result<T, KeyringFault> + Send + 'static,
     ) -> Result<T, KeyringFault> {
+        if !self.bus.is_there() {
+            return Err(KeyringFault::NoBus(String::new()));
+        }
         let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
         let overdue = Arc::new(AtomicBool::new(false));
         let (answer, answered) = mpsc::sync_channel(1);
@@ -161,9 +190,23 @@ impl Keyring {
         if matches!(outcome, Err(KeyringFault::Silent)) {
             overdue.store(true, Ordering::SeqCst);
             *line = Line::Silent;
+            ask_again_later(&self.line);
         }
         outcome
     }
+}
+
+/// Lets a keyring that owed an answer be asked again after a while: `exec` lives for hours.
+fn ask_again_later(line: &Arc<Mutex<Line>>) {
+    /// A command that asks many questions ends within this time, having waited for one answer alone.
+    const REST: Duration = Duration::from_secs(30);
+    let line = Arc::clone(line);
+    let rest = move || {
+        process::pause(REST);
+        *line.lock().unwrap_or_else(PoisonError::into_inner) = Line::Idle;
+    };
+    // without the thread it stays silent
+    drop(std::thread::Builder::new().spawn(rest));
 }
 
 impl Line {
@@ -171,7 +214,6 @@ impl Line {
     fn send(&mut self, job: Job) -> Result<(), KeyringFault> {
         let ended = |what: &dyn std::fmt::Display| KeyringFault::Refused(what.to_string());
         match self {
-            Self::NoBus => Err(KeyringFault::NoBus(String::new())),
             Self::Silent => Err(KeyringFault::Silent),
             Self::Open(jobs) => jobs.send(job).map_err(|error| ended(&error)),
             Self::Idle => {
@@ -256,6 +298,17 @@ impl Link {
             1 => Ok(Place::There),
             _ => Err(KeyringFault::Ambiguous(name.to_owned())),
         }
+    }
+
+    /// Lists the names of all our items.
+    fn names(&self) -> Result<Vec<String>, KeyringFault> {
+        let found = self.scout.search_items(HashMap::from([("service", SERVICE)])).map_err(|error| fault(&error))?;
+        if !found.locked.is_empty() {
+            return Err(KeyringFault::Locked);
+        }
+        let attributes = found.unlocked.iter().map(|item| item.get_attributes().map_err(|error| fault(&error)));
+        let attributes = attributes.collect::<Result<Vec<_>, _>>()?;
+        Ok(attributes.into_iter().filter_map(|mut found| found.remove("username")).collect())
     }
 
     /// Returns the store's entry for a name.

@@ -97,6 +97,11 @@ impl Desktop {
         }
     }
 
+    /// Tells whether a keyring is there.
+    pub(crate) fn has_keyring(&self) -> bool {
+        self.daemon.is_some()
+    }
+
     /// Locks the keyring, as a person does who leaves.
     pub(crate) fn lock(&self) {
         self.ask("Service.Lock", &[&format!("array:objpath:{LOGIN}")]);
@@ -182,6 +187,21 @@ impl Machine {
         machine
     }
 
+    /// A machine whose vault rests in the keyring, and is opened by a file: it is open while the keyring is locked.
+    pub(crate) fn in_keyring(desktop: Desktop) -> Self {
+        let machine = Self::bare(desktop);
+        machine.rest_in("keyring");
+        machine.run(["init", "--unlock", "file"]).ok();
+        machine.world.add_profile("prod", &[]);
+        machine
+    }
+
+    /// Writes into the configuration what entries rest in.
+    pub(crate) fn rest_in(&self, backend: &str) {
+        std::fs::create_dir_all(self.world.home().join("config")).unwrap();
+        self.world.edit_config(|text| format!("# mine\n[vault]\nbackend = \"{backend}\" # why\n{text}"));
+    }
+
     /// The same with a login.
     pub(crate) fn logged_in() -> Self {
         let machine = Self::new();
@@ -201,6 +221,41 @@ impl Machine {
         let mut command = self.world.command(args);
         command.env("DBUS_SESSION_BUS_ADDRESS", self.desktop.address());
         command
+    }
+
+    /// Starts, and leaves running.
+    pub(crate) fn start<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Child {
+        self.command(args).spawn().unwrap()
+    }
+
+    /// The token that `get` prints.
+    pub(crate) fn token(&self, name: &str) -> String {
+        self.run(["get", name]).ok().stdout.trim_end().to_owned()
+    }
+
+    /// Stores a secret.
+    pub(crate) fn keep(&self, name: &str, secret: &str) {
+        self.feed(["store", name, "--kind", "secret", "--stdin"], secret).ok();
+    }
+
+    /// The text of an entry's item.
+    pub(crate) fn item(&self, name: &str) -> String {
+        String::from_utf8(self.desktop.lookup(&format!("entry {} {name}", self.recipient()))).unwrap()
+    }
+
+    /// The generation that the first line of an entry's item names; 0 if there is none.
+    pub(crate) fn generation(&self, name: &str) -> u64 {
+        self.item(name).lines().next().map_or(0, |line| line.parse().unwrap())
+    }
+
+    /// Puts a text into the keyring.
+    pub(crate) fn put_item(&self, name: &str, text: &str) {
+        let user = format!("entry {} {name}", self.recipient());
+        let mut store = self.desktop.command("secret-tool");
+        store.args(["store", "--label=by hand", "service", "tokenkeep", "username", &user]);
+        let mut store = store.stdin(Stdio::piped()).spawn().unwrap();
+        store.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        assert!(store.wait().unwrap().success());
     }
 
     /// Runs to the end.

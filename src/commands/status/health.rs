@@ -12,7 +12,7 @@ use crate::vault::entry::Body;
 use crate::vault::header::{Header, Slot};
 use crate::vault::keyring::KeyringFault;
 use crate::vault::sealing::digest_hex;
-use crate::vault::shelf::Shelf;
+use crate::vault::shelf::{Backend, Shelf};
 use crate::vault::{Vault, VaultError};
 
 /// How everything stands.
@@ -81,7 +81,7 @@ impl Health {
     pub(super) fn examine(cx: &Context) -> Result<Self, Failure> {
         let folder = cx.vault_folder()?;
         let sources = cx.sources()?;
-        let (vault, opens) = match Vault::open(&folder, &cx.pin()?, &sources, None) {
+        let (vault, opens) = match Vault::open(&cx.site()?, &cx.pin()?, &sources, None) {
             Ok(vault) => (Some(vault), Lookup::Open),
             Err(VaultError::Missing { .. }) => (None, Lookup::Missing),
             Err(VaultError::Locked { .. }) => (None, Lookup::Locked(None)),
@@ -96,6 +96,7 @@ impl Health {
         let names = Shelf::of(&folder).names().unwrap_or_default().entries;
         let seen = look_at_all(cx, vault.as_ref(), &names)?;
         let mut problems = of_vault(cx, &opens)?;
+        problems.extend(misplaced(cx, &names)?);
         problems.extend(seen.iter().filter_map(of_entry));
         problems.extend(of_profiles(cx, &names)?);
         let count = |state: &'static str| (state, seen.iter().filter(|one| one.state() == Some(state)).count());
@@ -139,6 +140,20 @@ fn of_vault(cx: &Context, opens: &Lookup) -> Result<Vec<Problem>, Failure> {
 fn slot_kinds(cx: &Context) -> Result<Vec<crate::vault::header::SlotKind>, Failure> {
     let header = Header::read(&cx.vault_folder()?).ok();
     Ok(header.into_iter().flat_map(|header| header.slots).map(|slot| slot.kind).collect())
+}
+
+/// Says which entries a move between files and keyring has not reached.
+fn misplaced(cx: &Context, names: &[EntryName]) -> Result<Option<Problem>, Failure> {
+    let (site, shelf) = (cx.site()?, Shelf::of(&cx.vault_folder()?));
+    let is_elsewhere = |name: &&EntryName| shelf.backend(name).is_ok_and(|backend| backend != site.backend);
+    let count = names.iter().filter(is_elsewhere).count();
+    let (place, to) = match site.backend {
+        Backend::Age => ("the keyring", "age"),
+        Backend::Keyring => ("age files", "keyring"),
+    };
+    let mend = format!("move them with `tokenkeep vault migrate --to {to}`");
+    let what = format!("{count} of {} entries still rest in {place}", names.len());
+    Ok((count > 0).then(|| Problem::new(what, &mend)))
 }
 
 /// Says what is wrong with an entry.
