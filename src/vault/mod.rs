@@ -5,6 +5,7 @@
 
 pub(crate) mod entry;
 pub(crate) mod header;
+pub(crate) mod kernel;
 pub(crate) mod pin;
 pub(crate) mod sealing;
 pub(crate) mod shelf;
@@ -20,6 +21,7 @@ use std::time::Duration;
 use rustix::fs::OFlags;
 
 use crate::host::files::{self, FileFault};
+use crate::host::kernel_keyring::KeyringFault;
 use crate::host::process;
 use crate::profile::EntryName;
 use crate::token::time::Timestamp;
@@ -54,6 +56,9 @@ pub(crate) enum VaultError {
     Locked {
         /// The kinds of its slots.
         slots: Vec<SlotKind>,
+        /// Why the kernel's keyring could not be asked, if that was so.
+        #[source]
+        keyring: Option<KeyringFault>,
     },
     /// The source that was chosen cannot be read.
     #[error("cannot read the vault identity from {name}")]
@@ -183,6 +188,9 @@ pub(crate) enum VaultError {
         /// The vault's folder.
         folder: PathBuf,
     },
+    /// The kernel's keyring does not do what is asked of it.
+    #[error(transparent)]
+    Keyring(#[from] KeyringFault),
     /// A file or folder is not as it must be.
     #[error(transparent)]
     File(#[from] FileFault),
@@ -198,7 +206,7 @@ pub(crate) struct Vault {
     key: Key,
     /// What `vault.toml` says, authenticated.
     header: Header,
-    /// Whether a slot gave the identity.
+    /// Whether a slot gave the identity, or the kernel's keyring, where it does not last.
     opened_by_slot: bool,
 }
 

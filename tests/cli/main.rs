@@ -35,6 +35,7 @@ mod issued_jobs;
 mod issued_settings;
 mod issued_storms;
 mod issued_tokens;
+mod kernel_keyring;
 mod killing;
 mod kills;
 mod leaks;
