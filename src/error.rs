@@ -296,6 +296,9 @@ impl From<VaultError> for Failure {
                 (Kind::Usage, Some(format!("remove it first: `tokenkeep vault slot remove {name}`")))
             }
             E::NoSuchSlot { .. } => (Kind::NotFound, Some("see them with `tokenkeep vault slot list`".to_owned())),
+            E::NotAPassphrase { name } => {
+                (Kind::Usage, Some(format!("for another key remove it, `tokenkeep vault slot remove {name}`, and add one")))
+            }
             E::LastSlot { .. } => {
                 (Kind::Usage, Some("add another one first: `tokenkeep vault slot add NAME`".to_owned()))
             }

@@ -20,6 +20,7 @@ pub(crate) mod list;
 pub(crate) mod lock;
 pub(crate) mod maintain;
 pub(crate) mod man;
+mod new_passphrase;
 pub(crate) mod profile;
 pub(crate) mod refresh;
 pub(crate) mod revoke;

@@ -6,6 +6,7 @@
 pub(crate) mod entry;
 pub(crate) mod header;
 pub(crate) mod kernel;
+pub(crate) mod passphrase;
 pub(crate) mod pin;
 pub(crate) mod sealing;
 pub(crate) mod shelf;
@@ -133,6 +134,12 @@ pub(crate) enum VaultError {
     /// No slot of that name is there.
     #[error("there is no slot `{name}`")]
     NoSuchSlot {
+        /// The slot.
+        name: EntryName,
+    },
+    /// The slot has no passphrase.
+    #[error("slot `{name}` is opened by a key, and not by a passphrase")]
+    NotAPassphrase {
         /// The slot.
         name: EntryName,
     },

@@ -174,9 +174,9 @@ pub(crate) fn passphrase_of(text: &str) -> Passphrase {
     Passphrase::new(text.lines().next().unwrap_or_default().to_owned())
 }
 
-/// Reads a passphrase for a new slot from a descriptor.
-pub(crate) fn read_passphrase(number: i32) -> Result<Passphrase, VaultError> {
-    read_descriptor("--passphrase-fd", number).map(|text| passphrase_of(&text))
+/// Reads a passphrase for a new slot from the descriptor that a flag names.
+pub(crate) fn read_passphrase(flag: &'static str, number: i32) -> Result<Passphrase, VaultError> {
+    read_descriptor(flag, number).map(|text| passphrase_of(&text))
 }
 
 /// Reads the identity that an identity file holds, to make a vault with it.

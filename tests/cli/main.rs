@@ -41,6 +41,7 @@ mod kills;
 mod leaks;
 mod login;
 mod looking;
+mod passphrase;
 mod power;
 mod profile;
 mod provider_faults;

@@ -50,6 +50,7 @@ const COMMANDS: &[&[&str]] = &[
     &["vault", "slot", "list"],
     &["vault", "slot", "add", "more", "--recipient", "age1no"],
     &["vault", "slot", "remove", "nobody"],
+    &["vault", "slot", "change", "nobody"],
     &["config", "get", "unlock.identity_file"],
     &["delete", "nobody", "--yes"],
     &["revoke", "nobody"],
