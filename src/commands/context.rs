@@ -157,7 +157,7 @@ impl Context {
         !self.globals.no_input
             && self.host.env.raw("CI").is_none()
             && self.host.terminals.stderr
-            && terminal::is_present()
+            && terminal::is_in_front()
     }
 
     /// Asks a question that is answered with yes or no; the default is no.

@@ -44,6 +44,7 @@ mod looking;
 mod passphrase;
 mod power;
 mod profile;
+mod prompts;
 mod provider_faults;
 mod recovery;
 mod refusals;
