@@ -40,6 +40,7 @@ mod kills;
 mod leaks;
 mod login;
 mod looking;
+mod migration;
 mod power;
 mod profile;
 mod provider_faults;
