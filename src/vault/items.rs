@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use super::VaultError;
-use super::keyring::{Keyring, KeyringFault};
+use super::keyring::{DesktopFault, Keyring};
 use crate::profile::EntryName;
 
 /// The items of one vault.
@@ -65,7 +65,7 @@ impl Items {
 
     /// Claims that something could be kept now.
     pub(super) fn check(&self) -> Result<(), VaultError> {
-        self.keyring.check().map_err(|fault| VaultError::Keyring { doing: "use the keyring".to_owned(), fault })
+        self.keyring.check().map_err(|fault| VaultError::Desktop { doing: "use the keyring".to_owned(), fault })
     }
 
     /// Reads the newest generation of an entry.
@@ -84,7 +84,7 @@ impl Items {
     /// Lists the entries that have an item.
     pub(super) fn entries(&self) -> Result<Vec<EntryName>, VaultError> {
         let doing = || "list what the keyring holds".to_owned();
-        let names = self.keyring.names().map_err(|fault| VaultError::Keyring { doing: doing(), fault })?;
+        let names = self.keyring.names().map_err(|fault| VaultError::Desktop { doing: doing(), fault })?;
         let prefix = self.prefix();
         let entry = |name: &String| name.strip_prefix(&prefix)?.split(' ').next()?.parse().ok();
         let mut entries: Vec<EntryName> = names.iter().filter_map(entry).collect();
@@ -100,10 +100,10 @@ impl Items {
         match self.keyring.read(&name) {
             Ok(text) => match parse(&text) {
                 Some(item) => Ok(Some(item)),
-                None => Err(VaultError::Keyring { doing: doing(), fault: KeyringFault::Damaged(name) }),
+                None => Err(VaultError::Desktop { doing: doing(), fault: DesktopFault::Damaged(name) }),
             },
-            Err(KeyringFault::NoItem(_)) => Ok(None),
-            Err(fault) => Err(VaultError::Keyring { doing: doing(), fault }),
+            Err(DesktopFault::NoItem(_)) => Ok(None),
+            Err(fault) => Err(VaultError::Desktop { doing: doing(), fault }),
         }
     }
 
@@ -114,7 +114,7 @@ impl Items {
             Which::Previous => format!("tokenkeep: {entry} (previous)"),
         };
         let kept = self.keyring.write(&self.name(entry, which), &label, Zeroizing::new(text_of(item)));
-        kept.map_err(|fault| VaultError::Keyring { doing: format!("keep `{entry}` in the keyring"), fault })
+        kept.map_err(|fault| VaultError::Desktop { doing: format!("keep `{entry}` in the keyring"), fault })
     }
 
     /// Makes a generation the newest one of an entry: what was the newest becomes the previous one first. Whoever repeats
@@ -123,8 +123,8 @@ impl Items {
         match self.current(entry)? {
             Some(current) if current == *item => return Ok(()),
             Some(current) if current.generation >= item.generation => {
-                let fault = KeyringFault::Newer { name: self.name(entry, Which::Current), held: current.generation };
-                return Err(VaultError::Keyring { doing: format!("keep `{entry}` in the keyring"), fault });
+                let fault = DesktopFault::Newer { name: self.name(entry, Which::Current), held: current.generation };
+                return Err(VaultError::Desktop { doing: format!("keep `{entry}` in the keyring"), fault });
             }
             Some(current) => self.write(entry, Which::Previous, &current)?,
             None => {}
@@ -150,7 +150,7 @@ impl Items {
     /// Removes one item, if it is there.
     fn remove_one(&self, entry: &EntryName, which: Which) -> Result<(), VaultError> {
         let removed = self.keyring.remove(&self.name(entry, which));
-        removed.map_err(|fault| VaultError::Keyring { doing: format!("remove `{entry}` from the keyring"), fault })
+        removed.map_err(|fault| VaultError::Desktop { doing: format!("remove `{entry}` from the keyring"), fault })
     }
 }
 

@@ -28,7 +28,7 @@ const SERVICE: &str = "tokenkeep";
 
 /// Why the keyring does not do what it was asked for.
 #[derive(Clone, Debug, thiserror::Error)]
-pub(crate) enum KeyringFault {
+pub(crate) enum DesktopFault {
     /// Nobody can be asked.
     #[error("there is no keyring here: this session has no D-Bus{0}")]
     NoBus(String),
@@ -75,7 +75,7 @@ pub(crate) enum KeyringFault {
     Refused(String),
 }
 
-impl KeyringFault {
+impl DesktopFault {
     /// Tells whether there is no keyring, or nothing of ours in it: then another way to unlock may be tried.
     pub(crate) const fn is_absence(&self) -> bool {
         matches!(self, Self::NoBus(_) | Self::NoService | Self::NoCollection | Self::NoItem(_))
@@ -142,29 +142,29 @@ impl Keyring {
     }
 
     /// Claims that something could be kept for good now: there is an unlocked collection, and it outlives the session.
-    pub(crate) fn check(&self) -> Result<(), KeyringFault> {
+    pub(crate) fn check(&self) -> Result<(), DesktopFault> {
         self.call(|link, _| link.check())
     }
 
     /// Reads the text under a name.
-    pub(crate) fn read(&self, name: &str) -> Result<Zeroizing<Vec<u8>>, KeyringFault> {
+    pub(crate) fn read(&self, name: &str) -> Result<Zeroizing<Vec<u8>>, DesktopFault> {
         let name = name.to_owned();
         self.call(move |link, _| link.read(&name))
     }
 
     /// Lists the names of all our items.
-    pub(crate) fn names(&self) -> Result<Vec<String>, KeyringFault> {
+    pub(crate) fn names(&self) -> Result<Vec<String>, DesktopFault> {
         self.call(|link, _| link.names())
     }
 
     /// Keeps a text under a name in the place of what is there, and reads it back.
-    pub(crate) fn write(&self, name: &str, label: &str, text: Zeroizing<Vec<u8>>) -> Result<(), KeyringFault> {
+    pub(crate) fn write(&self, name: &str, label: &str, text: Zeroizing<Vec<u8>>) -> Result<(), DesktopFault> {
         let (name, label) = (name.to_owned(), label.to_owned());
         self.call(move |link, overdue| link.write((&name, &label), &text, overdue))
     }
 
     /// Removes what is under a name, if anything is.
-    pub(crate) fn remove(&self, name: &str) -> Result<(), KeyringFault> {
+    pub(crate) fn remove(&self, name: &str) -> Result<(), DesktopFault> {
         let name = name.to_owned();
         self.call(move |link, overdue| link.remove(&name, overdue))
     }
@@ -172,10 +172,10 @@ impl Keyring {
     /// Lets the thread do something, and waits for it as long as the deadline allows.
     fn call<T: Send + 'static>(
         &self,
-        act: impl FnOnce(&Link, &AtomicBool) -> Result<T, KeyringFault> + Send + 'static,
-    ) -> Result<T, KeyringFault> {
+        act: impl FnOnce(&Link, &AtomicBool) -> Result<T, DesktopFault> + Send + 'static,
+    ) -> Result<T, DesktopFault> {
         if !self.bus.is_there() {
-            return Err(KeyringFault::NoBus(String::new()));
+            return Err(DesktopFault::NoBus(String::new()));
         }
         let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
         let overdue = Arc::new(AtomicBool::new(false));
@@ -186,8 +186,8 @@ impl Keyring {
             // who asked may have left
             drop(answer.send(outcome));
         }))?;
-        let outcome = answered.recv_timeout(PATIENCE).unwrap_or(Err(KeyringFault::Silent));
-        if matches!(outcome, Err(KeyringFault::Silent)) {
+        let outcome = answered.recv_timeout(PATIENCE).unwrap_or(Err(DesktopFault::Silent));
+        if matches!(outcome, Err(DesktopFault::Silent)) {
             overdue.store(true, Ordering::SeqCst);
             *line = Line::Silent;
             ask_again_later(&self.line);
@@ -211,10 +211,10 @@ fn ask_again_later(line: &Arc<Mutex<Line>>) {
 
 impl Line {
     /// Passes a job to the thread, which begins with the first.
-    fn send(&mut self, job: Job) -> Result<(), KeyringFault> {
-        let ended = |what: &dyn std::fmt::Display| KeyringFault::Refused(what.to_string());
+    fn send(&mut self, job: Job) -> Result<(), DesktopFault> {
+        let ended = |what: &dyn std::fmt::Display| DesktopFault::Refused(what.to_string());
         match self {
-            Self::Silent => Err(KeyringFault::Silent),
+            Self::Silent => Err(DesktopFault::Silent),
             Self::Open(jobs) => jobs.send(job).map_err(|error| ended(&error)),
             Self::Idle => {
                 let (jobs, asked) = mpsc::channel();
@@ -236,7 +236,7 @@ fn serve(asked: &Receiver<Job>) {
 }
 
 /// Returns the connection, which is made for the first who needs it.
-fn connected(link: &mut Option<Link>) -> Result<&Link, KeyringFault> {
+fn connected(link: &mut Option<Link>) -> Result<&Link, DesktopFault> {
     match link {
         Some(link) => Ok(link),
         None => Ok(link.insert(Link::open()?)),
@@ -262,7 +262,7 @@ enum Place {
 
 impl Link {
     /// Connects.
-    fn open() -> Result<Self, KeyringFault> {
+    fn open() -> Result<Self, DesktopFault> {
         let scout = SecretService::connect_with_max_prompt_timeout(EncryptionType::Plain, 0)
             .map_err(|error| unconnected(&error))?;
         let store = Store::new().map_err(|error| refused(&error))?;
@@ -270,41 +270,41 @@ impl Link {
     }
 
     /// Claims that something could be kept for good now.
-    fn check(&self) -> Result<(), KeyringFault> {
+    fn check(&self) -> Result<(), DesktopFault> {
         let home = self.scout.get_default_collection().map_err(|error| match error {
-            dbus_secret_service::Error::NoResult => KeyringFault::NoCollection,
+            dbus_secret_service::Error::NoResult => DesktopFault::NoCollection,
             error => fault(&error),
         })?;
         let forgets = self.scout.get_collection_by_alias("session").is_ok_and(|session| session.path == home.path);
         if forgets || !matches!(self.store.persistence(), CredentialPersistence::UntilDelete) {
-            return Err(KeyringFault::Forgetful);
+            return Err(DesktopFault::Forgetful);
         }
         let locked = home.is_locked().map_err(|error| fault(&error))?;
-        if locked { Err(KeyringFault::Locked) } else { Ok(()) }
+        if locked { Err(DesktopFault::Locked) } else { Ok(()) }
     }
 
     /// Looks where an item is. One that is locked is an error; in a collection that is locked, there could be one.
-    fn find(&self, name: &str) -> Result<Place, KeyringFault> {
+    fn find(&self, name: &str) -> Result<Place, DesktopFault> {
         let attributes = HashMap::from([("service", SERVICE), ("username", name)]);
         let found = self.scout.search_items(attributes).map_err(|error| fault(&error))?;
         if !found.locked.is_empty() {
-            return Err(KeyringFault::Locked);
+            return Err(DesktopFault::Locked);
         }
         match found.unlocked.len() {
             0 => match self.check() {
-                Ok(()) | Err(KeyringFault::NoCollection | KeyringFault::Forgetful) => Ok(Place::Nowhere),
+                Ok(()) | Err(DesktopFault::NoCollection | DesktopFault::Forgetful) => Ok(Place::Nowhere),
                 Err(fault) => Err(fault),
             },
             1 => Ok(Place::There),
-            _ => Err(KeyringFault::Ambiguous(name.to_owned())),
+            _ => Err(DesktopFault::Ambiguous(name.to_owned())),
         }
     }
 
     /// Lists the names of all our items.
-    fn names(&self) -> Result<Vec<String>, KeyringFault> {
+    fn names(&self) -> Result<Vec<String>, DesktopFault> {
         let found = self.scout.search_items(HashMap::from([("service", SERVICE)])).map_err(|error| fault(&error))?;
         if !found.locked.is_empty() {
-            return Err(KeyringFault::Locked);
+            return Err(DesktopFault::Locked);
         }
         let attributes = found.unlocked.iter().map(|item| item.get_attributes().map_err(|error| fault(&error)));
         let attributes = attributes.collect::<Result<Vec<_>, _>>()?;
@@ -312,21 +312,21 @@ impl Link {
     }
 
     /// Returns the store's entry for a name.
-    fn entry(&self, name: &str, label: &str) -> Result<Entry, KeyringFault> {
+    fn entry(&self, name: &str, label: &str) -> Result<Entry, DesktopFault> {
         let label = HashMap::from([("label", label)]);
         self.store.build(SERVICE, name, Some(&label)).map_err(|error| refused(&error))
     }
 
     /// Reads the text under a name.
-    fn read(&self, name: &str) -> Result<Zeroizing<Vec<u8>>, KeyringFault> {
+    fn read(&self, name: &str) -> Result<Zeroizing<Vec<u8>>, DesktopFault> {
         match self.find(name)? {
             Place::There => text_of(&self.entry(name, name)?, name),
-            Place::Nowhere => Err(KeyringFault::NoItem(name.to_owned())),
+            Place::Nowhere => Err(DesktopFault::NoItem(name.to_owned())),
         }
     }
 
     /// Keeps a text under a name, and reads it back.
-    fn write(&self, (name, label): (&str, &str), text: &[u8], overdue: &AtomicBool) -> Result<(), KeyringFault> {
+    fn write(&self, (name, label): (&str, &str), text: &[u8], overdue: &AtomicBool) -> Result<(), DesktopFault> {
         if self.find(name)? == Place::Nowhere {
             self.check()?;
         }
@@ -334,11 +334,11 @@ impl Link {
         refuse_late(overdue)?;
         entry.set_secret(text).map_err(|error| refused(&error))?;
         let kept = text_of(&entry, name)?;
-        if kept.as_slice() == text { Ok(()) } else { Err(KeyringFault::Unfaithful(name.to_owned())) }
+        if kept.as_slice() == text { Ok(()) } else { Err(DesktopFault::Unfaithful(name.to_owned())) }
     }
 
     /// Removes what is under a name.
-    fn remove(&self, name: &str, overdue: &AtomicBool) -> Result<(), KeyringFault> {
+    fn remove(&self, name: &str, overdue: &AtomicBool) -> Result<(), DesktopFault> {
         if self.find(name)? == Place::Nowhere {
             return Ok(());
         }
@@ -352,56 +352,56 @@ impl Link {
 }
 
 /// Reads the text of an entry.
-fn text_of(entry: &Entry, name: &str) -> Result<Zeroizing<Vec<u8>>, KeyringFault> {
+fn text_of(entry: &Entry, name: &str) -> Result<Zeroizing<Vec<u8>>, DesktopFault> {
     match entry.get_secret() {
         Ok(text) => Ok(Zeroizing::new(text)),
-        Err(keyring_core::Error::NoEntry) => Err(KeyringFault::NoItem(name.to_owned())),
+        Err(keyring_core::Error::NoEntry) => Err(DesktopFault::NoItem(name.to_owned())),
         Err(error) => Err(refused(&error)),
     }
 }
 
 /// Keeps a change from happening after who wanted it has given up, and perhaps the lock with it.
-fn refuse_late(overdue: &AtomicBool) -> Result<(), KeyringFault> {
-    if overdue.load(Ordering::SeqCst) { Err(KeyringFault::Silent) } else { Ok(()) }
+fn refuse_late(overdue: &AtomicBool) -> Result<(), DesktopFault> {
+    if overdue.load(Ordering::SeqCst) { Err(DesktopFault::Silent) } else { Ok(()) }
 }
 
 /// Says why no connection came about.
-fn unconnected(error: &dbus_secret_service::Error) -> KeyringFault {
+fn unconnected(error: &dbus_secret_service::Error) -> DesktopFault {
     match fault(error) {
-        KeyringFault::Refused(words) => KeyringFault::NoBus(format!(" ({words})")),
+        DesktopFault::Refused(words) => DesktopFault::NoBus(format!(" ({words})")),
         known => known,
     }
 }
 
 /// Says what the Secret Service, or the way to it, complains of.
-fn fault(error: &dbus_secret_service::Error) -> KeyringFault {
+fn fault(error: &dbus_secret_service::Error) -> DesktopFault {
     use dbus_secret_service::Error as E;
     let name = match error {
-        E::Locked | E::Prompt => return KeyringFault::Locked,
-        E::Unavailable => return KeyringFault::NoService,
+        E::Locked | E::Prompt => return DesktopFault::Locked,
+        E::Unavailable => return DesktopFault::NoService,
         E::Dbus(error) => error.name().unwrap_or_default(),
         _ => "",
     };
-    let Some(name) = name.strip_prefix("org.freedesktop.") else { return KeyringFault::Refused(words(error)) };
+    let Some(name) = name.strip_prefix("org.freedesktop.") else { return DesktopFault::Refused(words(error)) };
     match name {
-        "Secret.Error.IsLocked" => KeyringFault::Locked,
-        "DBus.Error.NoReply" | "DBus.Error.Timeout" | "DBus.Error.TimedOut" => KeyringFault::Silent,
-        "DBus.Error.ServiceUnknown" | "DBus.Error.NameHasNoOwner" => KeyringFault::NoService,
-        name if name.starts_with("DBus.Error.Spawn.") => KeyringFault::NoService,
-        _ => KeyringFault::Refused(words(error)),
+        "Secret.Error.IsLocked" => DesktopFault::Locked,
+        "DBus.Error.NoReply" | "DBus.Error.Timeout" | "DBus.Error.TimedOut" => DesktopFault::Silent,
+        "DBus.Error.ServiceUnknown" | "DBus.Error.NameHasNoOwner" => DesktopFault::NoService,
+        name if name.starts_with("DBus.Error.Spawn.") => DesktopFault::NoService,
+        _ => DesktopFault::Refused(words(error)),
     }
 }
 
 /// Says what the store complains of; behind most of it is the Secret Service.
-fn refused(error: &keyring_core::Error) -> KeyringFault {
+fn refused(error: &keyring_core::Error) -> DesktopFault {
     use keyring_core::Error as E;
     match error {
         E::PlatformFailure(inner) | E::NoStorageAccess(inner) => {
-            inner.downcast_ref().map_or_else(|| KeyringFault::Refused(words(inner)), fault)
+            inner.downcast_ref().map_or_else(|| DesktopFault::Refused(words(inner)), fault)
         }
         // never in its own words, which hold what it was given
-        E::BadEncoding(_) | E::BadDataFormat(..) => KeyringFault::Refused("what it holds is damaged".to_owned()),
-        other => KeyringFault::Refused(words(other)),
+        E::BadEncoding(_) | E::BadDataFormat(..) => DesktopFault::Refused("what it holds is damaged".to_owned()),
+        other => DesktopFault::Refused(words(other)),
     }
 }
 

@@ -6,8 +6,10 @@
 pub(crate) mod entry;
 pub(crate) mod header;
 mod items;
+pub(crate) mod kernel;
 pub(crate) mod keyring;
 pub(crate) mod migrate;
+pub(crate) mod passphrase;
 pub(crate) mod pin;
 pub(crate) mod sealing;
 pub(crate) mod shelf;
@@ -23,12 +25,13 @@ use std::time::Duration;
 use rustix::fs::OFlags;
 
 use crate::host::files::{self, FileFault};
+use crate::host::kernel_keyring::KeyringFault;
 use crate::host::process;
 use crate::profile::EntryName;
 use crate::token::time::Timestamp;
 use entry::{Body, Entry};
 use header::{Header, Slot, SlotKind};
-use keyring::{Keyring, KeyringFault};
+use keyring::{DesktopFault, Keyring};
 use pin::{Known, Pin};
 use sealing::{Identity, Key, SealFault, Sealer};
 use shelf::{Backend, EntryLock, Shelf};
@@ -58,6 +61,9 @@ pub(crate) enum VaultError {
     Locked {
         /// The kinds of its slots.
         slots: Vec<SlotKind>,
+        /// Why the kernel's keyring could not be asked, if that was so.
+        #[source]
+        keyring: Option<KeyringFault>,
     },
     /// The source that was chosen cannot be read.
     #[error("cannot read the vault identity from {name}")]
@@ -98,12 +104,12 @@ pub(crate) enum VaultError {
     },
     /// The keyring does not give or take what it should.
     #[error("cannot {doing}")]
-    Keyring {
+    Desktop {
         /// What was tried, as a verb with its object.
         doing: String,
         /// What is wrong.
         #[source]
-        fault: KeyringFault,
+        fault: DesktopFault,
     },
     /// Nobody answered.
     #[error("nobody typed a passphrase")]
@@ -141,6 +147,12 @@ pub(crate) enum VaultError {
     /// No slot of that name is there.
     #[error("there is no slot `{name}`")]
     NoSuchSlot {
+        /// The slot.
+        name: EntryName,
+    },
+    /// The slot has no passphrase.
+    #[error("slot `{name}` is opened by a key, and not by a passphrase")]
+    NotAPassphrase {
         /// The slot.
         name: EntryName,
     },
@@ -196,6 +208,9 @@ pub(crate) enum VaultError {
         /// The vault's folder.
         folder: PathBuf,
     },
+    /// The kernel's keyring does not do what is asked of it.
+    #[error(transparent)]
+    Keyring(#[from] KeyringFault),
     /// A file or folder is not as it must be.
     #[error(transparent)]
     File(#[from] FileFault),
@@ -204,7 +219,7 @@ pub(crate) enum VaultError {
 impl VaultError {
     /// Tells whether there is no keyring, or nothing in it that is asked for.
     pub(crate) const fn is_absent_keyring(&self) -> bool {
-        matches!(self, Self::Keyring { fault, .. } if fault.is_absence())
+        matches!(self, Self::Desktop { fault, .. } if fault.is_absence())
     }
 }
 
@@ -219,6 +234,14 @@ pub(crate) struct Site {
     pub(crate) keyring: Keyring,
 }
 
+#[cfg(test)]
+impl Site {
+    /// A vault in files, where there is no keyring.
+    pub(crate) fn in_files(folder: PathBuf) -> Self {
+        Self { folder, backend: Backend::Age, keyring: Keyring::of(&crate::host::Environment::default()) }
+    }
+}
+
 /// An open vault.
 pub(crate) struct Vault {
     /// The vault's folder.
@@ -231,7 +254,7 @@ pub(crate) struct Vault {
     key: Key,
     /// What `vault.toml` says, authenticated.
     header: Header,
-    /// Whether a slot gave the identity.
+    /// Whether a slot gave the identity, or the kernel's keyring, where it does not last.
     opened_by_slot: bool,
 }
 
@@ -246,7 +269,7 @@ impl Vault {
         let folder = site.folder.as_path();
         if site.backend == Backend::Keyring {
             let doing = || "make a vault in the keyring".to_owned();
-            site.keyring.check().map_err(|fault| VaultError::Keyring { doing: doing(), fault })?;
+            site.keyring.check().map_err(|fault| VaultError::Desktop { doing: doing(), fault })?;
         }
         for path in [folder, &folder.join("entries"), &folder.join("slots")] {
             files::make_folder(path)?;

@@ -15,7 +15,7 @@ use rustix::fs::{FallocateFlags, OFlags};
 use serde::{Deserialize, Serialize};
 
 use super::items::{Item, Items};
-use super::keyring::KeyringFault;
+use super::keyring::DesktopFault;
 use super::sealing::LARGEST_FILE;
 use super::{Site, VaultError};
 use crate::host::files::{self, Access, FileFault, Published, fault};
@@ -107,7 +107,7 @@ impl Shelf {
     /// Returns the way into the keyring.
     pub(super) fn items(&self) -> Result<&Items, VaultError> {
         let unasked =
-            || VaultError::Keyring { doing: "look into the keyring".to_owned(), fault: KeyringFault::Unasked };
+            || VaultError::Desktop { doing: "look into the keyring".to_owned(), fault: DesktopFault::Unasked };
         self.items.as_ref().ok_or_else(unasked)
     }
 
@@ -224,8 +224,8 @@ impl Shelf {
                 return Ok(None);
             }
         }
-        let fault = KeyringFault::NoItem(items.place(name));
-        Err(VaultError::Keyring { doing: format!("read `{name}` in the keyring"), fault })
+        let fault = DesktopFault::NoItem(items.place(name));
+        Err(VaultError::Desktop { doing: format!("read `{name}` in the keyring"), fault })
     }
 
     /// Lists what lies in an entry's folder and has no place there.
