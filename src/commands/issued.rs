@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 use super::{Context, Outcome};
 use crate::error::{Failure, Kind};
 use crate::keeper::LOCK_PATIENCE;
-use crate::ledger::job::{Issued, Reused};
+use crate::ledger::issued::{Issued, Reused};
 use crate::ledger::token::{Standing, Token};
 use crate::output::{Form, put_time};
 use crate::profile::EntryName;

@@ -380,7 +380,7 @@ fn duplicates(db: &Connection) -> Result<Vec<Alert>, LedgerError> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::job::Issued;
+    use super::super::issued::Issued;
     use super::super::named::{NamedAsk, Others};
     use super::super::rights::Actor;
     use super::super::scratch::{NOW, by, ledger};

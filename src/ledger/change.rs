@@ -118,7 +118,7 @@ mod tests {
                 let kind = TokenKind::Notebook;
                 let (owner, scopes) = ("ada".to_owned(), Scopes::default());
                 let new = NewToken { kind, owner, name: None, scopes, service: None, job: None, parent, expires: None };
-                let token = new.insert(db, (&id, &[0; 32]), by(NOW).at)?;
+                let token = new.insert(db, &id, &[0; 32], by(NOW).at)?;
                 parent = Some(token.serial);
                 first.get_or_insert(token);
             }

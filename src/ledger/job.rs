@@ -6,11 +6,10 @@
 use rusqlite::{Connection, params};
 
 use super::change::{self, Closing};
-use super::history::{self, Action};
+use super::issued::{Fresh, Issued, Reused, retell, write_new};
 use super::token::{self, Grace, Holder, Lease, NewToken, Standing, Token};
 use super::{By, Ledger, LedgerError};
-use crate::secret::Secret;
-use crate::token::issued::{self, IssueKey, PublicId, TokenKind, TokenSecret};
+use crate::token::issued::{IssueKey, PublicId, TokenKind};
 use crate::token::scopes::Scopes;
 use crate::token::time::{Lifetime, Timestamp};
 
@@ -63,25 +62,6 @@ pub(crate) enum Present {
     Rotate,
 }
 
-/// A token, and its text for the one time it is shown.
-pub(crate) struct Issued {
-    /// What to show.
-    pub(crate) text: Secret<String>,
-    /// What is known of it.
-    pub(crate) token: Token,
-    /// Whether it was there before.
-    pub(crate) reused: Reused,
-}
-
-/// Whether a token was there before somebody asked for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reused {
-    /// It was.
-    Yes,
-    /// It is new.
-    No,
-}
-
 /// What a renewal found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Renewal {
@@ -94,8 +74,7 @@ pub(crate) enum Renewal {
 impl Ledger {
     /// Issues the token of a job, or tells the same text again.
     pub(crate) fn issue_job(&mut self, ask: &JobAsk, key: &IssueKey, by: &By) -> Result<Issued, LedgerError> {
-        let id = PublicId::of(self.random()?);
-        let nonce = PublicId::of(self.random()?);
+        let (fresh, nonce) = (self.fresh_derived(key)?, PublicId::of(self.random()?));
         self.write(|db| {
             if let Some(present) = present(db, ask, Holder::Issue, by)? {
                 let text = retell(&present, key)?;
@@ -103,19 +82,17 @@ impl Ledger {
                 let token = token::by_id(db, &present.id)?.unwrap_or(present);
                 return Ok(Issued { text, token, reused: Reused::Yes });
             }
-            let secret = issued::derive(key, &id);
-            begin(db, ask, (Holder::Issue, nonce.as_str()), (&id, &secret), by)
+            begin(db, ask, (Holder::Issue, nonce.as_str()), &fresh, by)
         })
     }
 
     /// Issues the token of a job that runs as our child. It is told once, so its secret is random.
     pub(crate) fn begin_run(&mut self, ask: &JobAsk, by: &By) -> Result<Issued, LedgerError> {
-        let (id, nonce) = (PublicId::of(self.random()?), PublicId::of(self.random()?));
-        let secret = self.random_secret()?;
+        let (fresh, nonce) = (self.fresh()?, PublicId::of(self.random()?));
         self.write(|db| {
             // `run` never takes the present one up: it is another's, or rotated, or swept
             present(db, ask, Holder::Run, by)?;
-            begin(db, ask, (Holder::Run, nonce.as_str()), (&id, &secret), by)
+            begin(db, ask, (Holder::Run, nonce.as_str()), &fresh, by)
         })
     }
 
@@ -265,10 +242,9 @@ fn begin(
     db: &Connection,
     ask: &JobAsk,
     (holder, nonce): (Holder, &str),
-    (id, secret): (&PublicId, &TokenSecret),
+    fresh: &Fresh,
     by: &By,
 ) -> Result<Issued, LedgerError> {
-    let (text, digest) = issued::compose(TokenKind::Job, id, secret);
     let new = NewToken {
         kind: TokenKind::Job,
         owner: ask.owner.clone(),
@@ -282,13 +258,13 @@ fn begin(
     if let Some((_, scopes)) = &ask.grace {
         refuse_wider(&new.scopes, scopes)?;
     }
-    let token = new.insert(db, (id, digest.bytes()), by.at)?;
+    let issued = write_new(db, &new, fresh, by)?;
     let seconds = |length: Lifetime| i64::try_from(length.as_seconds()).unwrap_or(i64::MAX);
     db.execute(
         "INSERT INTO lease (token, holder, nonce, host, started, length, until, grace, grace_scopes)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         params![
-            token.serial,
+            issued.token.serial,
             holder.word(),
             nonce,
             by.host,
@@ -299,19 +275,8 @@ fn begin(
             ask.grace.as_ref().map(|(_, scopes)| scopes.to_string()),
         ],
     )?;
-    history::append(db, by, Action::Issue, token.event())?;
-    let token = token::by_id(db, id)?.unwrap_or(token);
-    Ok(Issued { text, token, reused: Reused::No })
-}
-
-/// Tells a token's text again, if the issue key is still the one it came from.
-pub(super) fn retell(token: &Token, key: &IssueKey) -> Result<Secret<String>, LedgerError> {
-    let (text, digest) = issued::compose(token.kind, &token.id, &issued::derive(key, &token.id));
-    if digest.is(&token.digest) {
-        Ok(text)
-    } else {
-        Err(LedgerError::Underivable { id: token.id.to_string(), kind: token.kind })
-    }
+    let token = token::by_id(db, &fresh.id)?.unwrap_or(issued.token);
+    Ok(Issued { token, ..issued })
 }
 
 /// Lets a lease hold as long as it does from now.
@@ -396,6 +361,8 @@ mod tests {
     use super::super::check::{Checked, Demands, Refusal};
     use super::super::scratch::{NOW, by, ledger};
     use super::*;
+    use crate::secret::Secret;
+    use crate::token::issued;
 
     fn ask(present: Present) -> JobAsk {
         let scopes = Some(Scopes::lenient("read clean"));

@@ -5,11 +5,13 @@ use serde_json::{Map, Value, json};
 
 use super::change::{self, Closing, descendants};
 use super::history::{self, Action, Event};
-use super::job::{Issued, Reused};
+use super::issued::{Issued, write_new};
 use super::rights::Actor;
+use super::rotate::supersede;
 use super::token::{self, NewToken, Standing, Token};
 use super::{By, Ledger, LedgerError};
-use crate::token::issued::{self, PublicId, TokenKind, TokenSecret};
+use crate::token::issued::{PublicId, TokenKind};
+use crate::token::overlap::Overlap;
 use crate::token::scopes::Scopes;
 use crate::token::time::{Lifetime, Timestamp};
 
@@ -38,8 +40,8 @@ pub(crate) struct NamedAsk {
 pub(crate) enum Others {
     /// They stay.
     Keep,
-    /// They are revoked: one key a person.
-    Replace,
+    /// Another one takes their place, at once or after a while: one key a person.
+    Replace(Overlap),
 }
 
 /// What shall be different.
@@ -84,14 +86,14 @@ pub(crate) struct Changed {
 impl Ledger {
     /// Creates a token.
     pub(crate) fn create(&mut self, ask: &NamedAsk, actor: &Actor, by: &By) -> Result<Issued, LedgerError> {
-        let fresh = (PublicId::of(self.random()?), self.random_secret()?);
+        let fresh = self.fresh()?;
         self.write(|db| {
             actor.require_may_issue(ask.kind, &ask.owner, &ask.scopes)?;
             refuse_soon(ask.expires, by.at)?;
-            if ask.others == Others::Replace {
+            if let Others::Replace(overlap) = ask.others {
                 let which = "t.owner = ?1 AND t.kind = 'user' AND t.state = 'live'";
                 for other in token::many(db, which, &[&ask.owner])? {
-                    change::close(db, by, &other, Closing::Rotate, Some("another token takes its place"))?;
+                    supersede(db, &other, &fresh.id, overlap, by)?;
                 }
             }
             free_name(db, &ask.owner, ask.name.as_deref(), by)?;
@@ -105,7 +107,7 @@ impl Ledger {
                 parent: None,
                 expires: ask.expires,
             };
-            write_new(db, &new, (&fresh.0, &fresh.1), by)
+            write_new(db, &new, &fresh, by)
         })
     }
 
@@ -148,32 +150,6 @@ impl Ledger {
         })
     }
 
-    /// Puts a new token in the place of one, with the same owner, name, scopes and end.
-    pub(crate) fn rotate(&mut self, id: &PublicId, actor: &Actor, by: &By) -> Result<Issued, LedgerError> {
-        let fresh = (PublicId::of(self.random()?), self.random_secret()?);
-        self.write(|db| {
-            let old = visible(db, id, actor)?;
-            if old.kind.is_child() || old.kind == TokenKind::Job {
-                return Err(LedgerError::NotRotatable { kind: old.kind });
-            }
-            actor.require_may_issue(old.kind, &old.owner, &old.scopes)?;
-            refuse_closed(&old, by.at)?;
-            let reason = format!("{} takes its place", fresh.0);
-            change::close(db, by, &old, Closing::Rotate, Some(&reason))?;
-            let new = NewToken {
-                kind: old.kind,
-                owner: old.owner,
-                name: old.name,
-                scopes: old.scopes,
-                service: None,
-                job: None,
-                parent: None,
-                expires: old.expires,
-            };
-            write_new(db, &new, (&fresh.0, &fresh.1), by)
-        })
-    }
-
     /// Takes a token back, and its descendants with it.
     pub(crate) fn revoke(&mut self, id: &PublicId, actor: &Actor, by: &By) -> Result<Changed, LedgerError> {
         self.write(|db| {
@@ -208,21 +184,8 @@ impl Ledger {
     }
 }
 
-/// Writes a new token and its record.
-pub(super) fn write_new(
-    db: &Connection,
-    new: &NewToken,
-    (id, secret): (&PublicId, &TokenSecret),
-    by: &By,
-) -> Result<Issued, LedgerError> {
-    let (text, digest) = issued::compose(new.kind, id, secret);
-    let token = new.insert(db, (id, digest.bytes()), by.at)?;
-    history::append(db, by, Action::Issue, token.event())?;
-    Ok(Issued { text, token, reused: Reused::No })
-}
-
 /// Finds a token that is the actor's business.
-fn visible(db: &Connection, id: &PublicId, actor: &Actor) -> Result<Token, LedgerError> {
+pub(super) fn visible(db: &Connection, id: &PublicId, actor: &Actor) -> Result<Token, LedgerError> {
     let found = token::by_id(db, id)?.filter(|token| actor.may_see(&token.owner));
     found.ok_or_else(|| LedgerError::NoSuchToken { id: id.to_string() })
 }
@@ -236,12 +199,14 @@ fn refuse_soon(end: Option<Timestamp>, now: Timestamp) -> Result<(), LedgerError
 }
 
 /// Refuses to change what is over.
-fn refuse_closed(token: &Token, now: Timestamp) -> Result<(), LedgerError> {
+pub(super) fn refuse_closed(token: &Token, now: Timestamp) -> Result<(), LedgerError> {
+    let over = |how| Err(LedgerError::Over { id: token.id.to_string(), how });
+    if token.is_superseded() {
+        return over("rotated already");
+    }
     match token.standing(now) {
         Standing::Good | Standing::Lapsed { .. } | Standing::Grace { .. } => Ok(()),
-        over @ (Standing::Ended { .. } | Standing::Revoked { .. } | Standing::Expired { .. }) => {
-            Err(LedgerError::Over { id: token.id.to_string(), how: over.word() })
-        }
+        closed @ (Standing::Ended { .. } | Standing::Revoked { .. } | Standing::Expired { .. }) => over(closed.word()),
     }
 }
 
@@ -338,8 +303,8 @@ mod tests {
         let (strong, weak) = (make("strong", "admin:token"), make("weak", "user:token read"));
         let like = make("like", "read");
         let actor = Actor::of(weak).unwrap();
-        assert!(matches!(ledger.rotate(&strong.id, &actor, &by(NOW)), Err(LedgerError::Denied(_))));
+        assert!(matches!(ledger.rotate(&strong.id, Overlap::default(), &actor, &by(NOW)), Err(LedgerError::Denied(_))));
         assert_eq!(ledger.visible(&strong.id, &actor).unwrap().standing(by(NOW).at), Standing::Good);
-        ledger.rotate(&like.id, &actor, &by(NOW)).unwrap();
+        ledger.rotate(&like.id, Overlap::default(), &actor, &by(NOW)).unwrap();
     }
 }

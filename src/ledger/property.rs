@@ -5,7 +5,8 @@ use tempfile::TempDir;
 use super::audit::Fix;
 use super::check::{Checked, Demands};
 use super::child::{ChildAsk, ChildKind};
-use super::job::{Issued, JobAsk, Limit, Present, RUN_LEASE, Renewal, Reused};
+use super::issued::{Issued, Reused};
+use super::job::{JobAsk, Limit, Present, RUN_LEASE, Renewal};
 use super::named::{Change, End, NamedAsk, Others};
 use super::rights::Actor;
 use super::scratch::{NOW, by, ledger};
@@ -13,6 +14,7 @@ use super::token::{self, Holder, Standing, Token};
 use super::{Ledger, LedgerError};
 use crate::secret::Secret;
 use crate::token::issued::{self, IssueKey, TokenKind};
+use crate::token::overlap::Overlap;
 use crate::token::scopes::Scopes;
 use crate::token::time::{Lifetime, Timestamp};
 
@@ -26,6 +28,7 @@ struct Modelled {
     expires: i64,
     lease: Option<i64>,
     closed: bool,
+    rotated: bool,
 }
 
 impl Modelled {
@@ -74,7 +77,8 @@ impl World {
         let token = issued.token;
         let lease = token.lease.as_ref().and_then(|lease| lease.until).map(Timestamp::epoch);
         let expires = token.expires.map_or(i64::MAX, Timestamp::epoch);
-        self.tokens.push(Modelled { text: issued.text, parent, name, job, expires, lease, closed: false, token });
+        let text = issued.text;
+        self.tokens.push(Modelled { text, parent, name, job, expires, lease, closed: false, rotated: false, token });
     }
 
     fn close(&mut self, at: usize) {
@@ -186,10 +190,10 @@ impl World {
             name: Some(name.to_string()),
             scopes: Scopes::lenient("read write"),
             expires: Some(Timestamp::from_epoch(self.now + 300 + i64::try_from(self.below(900)).unwrap())),
-            others: if replace { Others::Replace } else { Others::Keep },
+            others: if replace { Others::Replace(Overlap::default()) } else { Others::Keep },
         };
         let done = self.ledger.create(&ask, &Actor::System, &by(self.now));
-        let users = |token: &Modelled| !token.closed && token.name.is_some();
+        let users = |token: &Modelled| !token.closed && token.token.kind == TokenKind::User;
         for at in 0..self.tokens.len() {
             if users(&self.tokens[at]) && replace {
                 self.close(at);
@@ -236,7 +240,7 @@ impl World {
         let done = self.ledger.modify(&id, &change, &Actor::System, &by(self.now));
         if self.tokens[at].token.kind != TokenKind::User {
             assert!(matches!(done, Err(LedgerError::NotModifiable { .. })));
-        } else if !self.tokens[at].is_good(self.now) {
+        } else if !self.tokens[at].is_good(self.now) || self.tokens[at].rotated {
             assert!(matches!(done, Err(LedgerError::Over { .. })));
         } else {
             done.unwrap();
@@ -259,13 +263,24 @@ impl World {
         let (id, good) =
             (self.tokens[at].token.id.clone(), !self.tokens[at].closed && self.now < self.tokens[at].expires);
         if self.tokens[at].token.kind == TokenKind::User && self.below(2) == 0 {
-            let done = self.ledger.rotate(&id, &Actor::System, &by(self.now));
-            if !good {
+            let grace = [0, 100][usize::from(self.below(2) == 0)];
+            let overlap = Overlap::of(Lifetime::seconds(grace)).unwrap();
+            let done = self.ledger.rotate(&id, overlap, &Actor::System, &by(self.now));
+            if !good || self.tokens[at].rotated {
                 assert!(matches!(done, Err(LedgerError::Over { .. })));
                 return;
             }
             let name = self.tokens[at].name;
-            self.close(at);
+            let expires = done.as_ref().unwrap().token.expires.map_or(i64::MAX, Timestamp::epoch);
+            assert_eq!(expires, self.tokens[at].expires);
+            if grace == 0 {
+                self.close(at);
+            } else {
+                let end = expires.min(self.now + i64::try_from(grace).unwrap());
+                let old = &mut self.tokens[at];
+                (old.name, old.expires, old.rotated) = (None, end, true);
+                self.shorten(at, end);
+            }
             self.add(done.unwrap(), None, name, None);
         } else {
             let done = self.ledger.revoke(&id, &Actor::System, &by(self.now)).unwrap();

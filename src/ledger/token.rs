@@ -52,7 +52,7 @@ pub(crate) struct Lease {
     pub(crate) grace: Option<(Lifetime, Scopes)>,
 }
 
-/// What is left of a token after its job ended.
+/// What is left of a token after its job ended, or another one took its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Grace {
     /// Until when.
@@ -92,7 +92,7 @@ pub(crate) struct Token {
     pub(crate) state: State,
     /// When that was.
     pub(crate) closed: Option<Timestamp>,
-    /// What is left after the end.
+    /// What is left after the end, or after another token took its place.
     pub(crate) grace: Option<Grace>,
     /// When it was accepted last, to the minute.
     pub(crate) last_used: Option<Timestamp>,
@@ -166,6 +166,11 @@ impl Token {
             Some(at) => Standing::Lapsed { at },
             None => Standing::Good,
         }
+    }
+
+    /// Tells whether another token has taken its place, and it is good for a little while yet.
+    pub(crate) fn is_superseded(&self) -> bool {
+        self.state == State::Live && self.grace.is_some()
     }
 
     /// Returns until when it is good if nobody does anything.
@@ -309,7 +314,8 @@ impl NewToken {
     pub(super) fn insert(
         &self,
         db: &Connection,
-        (id, digest): (&PublicId, &[u8]),
+        id: &PublicId,
+        digest: &[u8],
         created: Timestamp,
     ) -> Result<Token, LedgerError> {
         db.execute(

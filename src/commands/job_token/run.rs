@@ -10,7 +10,8 @@ use crate::commands::{Context, Outcome};
 use crate::error::Failure;
 use crate::host::child::{ChildEvent, Running, Watch};
 use crate::ledger::Ledger;
-use crate::ledger::job::{Issued, RUN_LEASE, Renewal};
+use crate::ledger::issued::Issued;
+use crate::ledger::job::{RUN_LEASE, Renewal};
 use crate::ledger::token::Token;
 use crate::token::time::Lifetime;
 

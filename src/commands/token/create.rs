@@ -7,6 +7,7 @@ use crate::host::machine;
 use crate::ledger::named::{NamedAsk, Others};
 use crate::token::issued::TokenKind;
 use crate::token::names::{Label, Owner};
+use crate::token::overlap::Overlap;
 use crate::token::time::{Expires, Timestamp};
 
 /// Examples of the command.
@@ -44,9 +45,12 @@ pub(super) struct Args {
     /// Let it never end
     #[arg(long, conflicts_with = "expires")]
     no_expire: bool,
-    /// Revoke the owner's other user tokens
+    /// Put it in the place of all the owner's other user tokens
     #[arg(long)]
     replace: bool,
+    /// How long these stay good yet, 1d at most [default: not at all]
+    #[arg(long, value_name = "TIME", requires = "replace")]
+    grace: Option<Overlap>,
     #[command(flatten)]
     acting: AsArgs,
 }
@@ -60,7 +64,7 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let owner = args.owner.as_ref().map_or_else(acts, ToString::to_string);
     let name = name(args, &owner)?;
     let expires = expires(args, cx, acting.by.at)?;
-    let others = if args.replace { Others::Replace } else { Others::Keep };
+    let others = if args.replace { Others::Replace(args.grace.unwrap_or_default()) } else { Others::Keep };
     let ask = NamedAsk { kind: args.kind, owner, name, scopes, expires, others };
     let created = acting.ledger.create(&ask, &acting.actor, &acting.by);
     let created = acting.answer(created)?;
