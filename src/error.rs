@@ -360,6 +360,9 @@ impl From<LedgerError> for Failure {
                 format!("restore the entry `issue-key` of the vault, or `tokenkeep token revoke {id}` and ask again"),
             ),
             E::NoSuchJob { .. } => (Kind::NotFound, "see them with `tokenkeep job-token list --all`".to_owned()),
+            E::SeveralOwners { .. } => {
+                (Kind::Usage, "say whose is meant with --owner, or that all are with --all-owners".to_owned())
+            }
             E::NotRunning { job } => (Kind::No, format!("begin it anew with `tokenkeep job-token issue {job}`")),
             E::GraceScope(_) => (Kind::Usage, "name some of the token's own scopes with --grace-scope".to_owned()),
             E::Denied(_) => (Kind::Denied, "let somebody do it who may, or ask for less".to_owned()),

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::token::AsArgs;
+use super::actor::AsArgs;
+use super::issued::say_unreadable;
 use super::{Context, Outcome};
 use crate::error::Failure;
 use crate::ledger::maintain::hex;
@@ -113,19 +114,12 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let page = match args.acting.look(cx)? {
         Some(mut acting) => {
             let mut query = query(args, acting.by.at);
-            if !acting.actor.is_admin() {
-                let own = acting.actor.owner().map(str::to_owned);
-                if query.owner.is_some() && query.owner != own {
-                    return acting.refuse("only an administrator may see the history of others").map_err(|failure| {
-                        failure.hint("leave --owner out, or act with a token that has the scope `admin:token`")
-                    });
-                }
-                query.owner = own;
-            }
+            query.owner = acting.visible_owner(query.owner, "see the history of others")?;
             acting.ledger.history(&query)?
         }
         None => Page::default(),
     };
+    say_unreadable(cx, page.unreadable);
     match cx.printer.form {
         Form::Json => cx.printer.objects(page.records.iter().map(object).collect())?,
         Form::Text if page.records.is_empty() => cx.printer.notice("nothing happened that fits"),

@@ -93,6 +93,16 @@ pub(super) fn show_once(cx: &mut Context, issued: &Issued) -> Result<Outcome, Fa
     Ok(Outcome::Done)
 }
 
+/// Says that some rows are missing in a list because they are damaged, also where nothing else is said.
+pub(super) fn say_unreadable(cx: &mut Context, count: usize) {
+    let left_out = match count {
+        0 => return,
+        1 => "1 row cannot be read, and is left out".to_owned(),
+        count => format!("{count} rows cannot be read, and are left out"),
+    };
+    cx.printer.say(&format!("{left_out}; `tokenkeep audit` says what is wrong"));
+}
+
 /// Describes a token to programs.
 pub(super) fn object(token: &Token, now: Timestamp) -> Value {
     let lease = token.lease.as_ref().map(|lease| {

@@ -1,5 +1,6 @@
 //! The commands: one file each, with its arguments, its examples and its `run`. No protocol, no cryptography.
 
+mod actor;
 pub(crate) mod admin_token;
 pub(crate) mod audit;
 pub(crate) mod completions;

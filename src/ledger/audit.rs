@@ -169,9 +169,12 @@ fn broken_chain(db: &Connection) -> Result<Vec<Alert>, LedgerError> {
     let mut rows = select.query([])?;
     let (mut before, mut anchor, mut alerts) = (history::BEGINNING, None, Vec::new());
     while let Some(row) = rows.next()? {
-        let mut values = (0..17).map(|column| row.get(column)).collect::<rusqlite::Result<Vec<Value>>>()?;
-        let (number, hash): (i64, Hash) = (row.get(0)?, row.get(17)?);
-        let action: String = row.get(2)?;
+        let number: i64 = row.get(0)?;
+        let Ok((mut values, hash, action)) = read_link(row) else {
+            alerts.push(broken(format!("record {number} cannot be read")));
+            before = Head { number, hash: row.get(17).unwrap_or(before.hash) };
+            continue;
+        };
         if before.number == 0 && action == Action::Cut.word() {
             anchor = Some(format!("cut up to number {number}:{}", hex(&hash)));
             before = Head { number, hash };
@@ -199,18 +202,21 @@ fn broken_chain(db: &Connection) -> Result<Vec<Alert>, LedgerError> {
     Ok(alerts)
 }
 
+/// Reads of a record what the chain needs: all values that are hashed, the hash, and what was done.
+fn read_link(row: &rusqlite::Row<'_>) -> rusqlite::Result<(Vec<Value>, Hash, String)> {
+    let values = (0..17).map(|column| row.get(column)).collect::<rusqlite::Result<_>>()?;
+    Ok((values, row.get(17)?, row.get(2)?))
+}
+
 /// Looks for rows that this program did not write.
 fn unreadable(db: &Connection) -> Result<Vec<Alert>, LedgerError> {
     let mut select = db.prepare(token::SELECT)?;
     let rows = select.query_map([], token::read)?;
     let mut alerts = Vec::new();
     for row in rows {
-        let message = match row {
-            Ok(Ok(_)) => continue,
-            Ok(Err(error)) => error.to_string(),
-            Err(error) => error.to_string(),
-        };
-        alerts.push(Alert { check: Check::Unreadable, token: None, message, mended: Mended::No });
+        let Err(row) = row? else { continue };
+        let message = format!("{row}; nobody can use it, and it can be revoked");
+        alerts.push(Alert { check: Check::Unreadable, token: row.id, message, mended: Mended::No });
     }
     Ok(alerts)
 }
@@ -221,7 +227,7 @@ fn check_tokens(db: &Connection, known: Option<&Scopes>, fix: Fix, by: &By) -> R
     let mut closing = |check: Check, which: &str, message: &str| -> Result<(), LedgerError> {
         for token in readable(db, which, by.at)? {
             let mended = mend(fix, || {
-                if token::one(db, "t.serial = ?1 AND t.state = 'live'", &[&token.serial])?.is_some() {
+                if token::exists(db, "t.serial = ?1 AND t.state = 'live'", &[&token.serial])? {
                     let how = if check == Check::Overdue || check == Check::NotRunning {
                         Closing::Expire
                     } else {
@@ -370,7 +376,9 @@ fn duplicates(db: &Connection) -> Result<Vec<Alert>, LedgerError> {
     ];
     for (what, sql) in both {
         let mut select = db.prepare(sql)?;
-        for which in select.query_map([], |row| row.get::<_, String>(0))? {
+        for which in
+            select.query_map([], |row| Ok(String::from_utf8_lossy(row.get_ref(0)?.as_bytes()?).into_owned()))?
+        {
             let message = format!("several live tokens have one owner and {what}: {}", which?.escape_debug());
             alerts.push(Alert { check: Check::Duplicate, token: None, message, mended: Mended::No });
         }

@@ -152,7 +152,7 @@ fn reusable(
     let which = "t.parent = ?1 AND t.kind = ?2 AND t.scopes = ?3 AND t.service IS ?4 AND t.state = 'live'
                  ORDER BY t.expires DESC";
     let (kind, service) = (ask.kind.token_kind().word(), ask.kind.service());
-    let children = token::many(db, which, &[&parent.serial, &kind, &scopes.to_string(), &service])?;
+    let children = token::readable(db, which, &[&parent.serial, &kind, &scopes.to_string(), &service])?;
     let does = |child: &Token| {
         let Some(end) = child.expires.filter(|_| child.standing(now) == Standing::Good) else { return false };
         let enough = ask.min_ttl.unwrap_or_else(|| end.since(child.created).half());

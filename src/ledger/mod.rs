@@ -12,6 +12,7 @@ pub(crate) mod child;
 pub(crate) mod history;
 pub(crate) mod issued;
 pub(crate) mod job;
+pub(crate) mod lease;
 pub(crate) mod list;
 pub(crate) mod maintain;
 pub(crate) mod named;
@@ -134,6 +135,14 @@ pub(crate) enum LedgerError {
     NoSuchJob {
         /// The job.
         job: String,
+    },
+    /// Several owners have a token of the job, and it is not said whose is meant.
+    #[error("the job `{job}` has tokens of several owners: {owners}")]
+    SeveralOwners {
+        /// The job.
+        job: String,
+        /// The owners.
+        owners: String,
     },
     /// Its job has ended.
     #[error("the job `{job}` does not run any more")]
@@ -294,5 +303,45 @@ pub(crate) mod scratch {
     pub(crate) fn random(buffer: &mut [u8]) -> std::io::Result<()> {
         rustix::rand::getrandom(buffer, rustix::rand::GetRandomFlags::empty()).map(drop)?;
         Ok(())
+    }
+    pub(crate) mod jobs {
+        //! Jobs of one owner.
+
+        use super::super::Ledger;
+        use super::super::check::{Checked, Demands, Refusal};
+        use super::super::job::{JobAsk, Limit, Present};
+        use super::super::lease::{JobRef, Whose};
+        use super::by;
+        use crate::secret::Secret;
+        use crate::token::issued::{self, IssueKey};
+        use crate::token::scopes::Scopes;
+        use crate::token::time::Lifetime;
+
+        /// Asks for the token of a job of an hour.
+        pub(crate) fn ask(present: Present) -> JobAsk {
+            let scopes = Some(Scopes::lenient("read clean"));
+            let ttl = Limit::Default(Lifetime::seconds(3_600));
+            JobAsk { owner: "ada".into(), job: "j1".into(), scopes, ttl, lease: None, grace: None, present }
+        }
+
+        /// That job, whoever owns it.
+        pub(crate) fn whole() -> JobRef {
+            JobRef { job: "j1".into(), whose: Whose::All }
+        }
+
+        /// What texts are derived from.
+        pub(crate) fn key() -> IssueKey {
+            Secret::new(Box::new([3; 32]))
+        }
+
+        /// What a check at some second says.
+        pub(crate) fn check(ledger: &mut Ledger, text: &Secret<String>, second: i64) -> Option<Refusal> {
+            let demands = Demands { job: Some("j1"), ..Demands::default() };
+            match ledger.check(&issued::read(text).unwrap(), &demands, &by(second)) {
+                Ok(_) => None,
+                Err(Checked::Refused(refusal)) => Some(refusal),
+                Err(Checked::Ledger(error)) => panic!("{error}"),
+            }
+        }
     }
 }

@@ -8,7 +8,7 @@ use super::history::{self, Action, Event};
 use super::issued::{Issued, write_new};
 use super::rights::Actor;
 use super::rotate::supersede;
-use super::token::{self, NewToken, Standing, Token};
+use super::token::{self, Found, NewToken, Standing, Token};
 use super::{By, Ledger, LedgerError};
 use crate::token::issued::{PublicId, TokenKind};
 use crate::token::overlap::Overlap;
@@ -74,7 +74,16 @@ impl End {
     }
 }
 
-/// What a change or a revocation did.
+/// What taking a token back did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Revoked {
+    /// So many tokens were closed, its descendants included.
+    Now(usize),
+    /// It was over already, and this is how it stood.
+    Before(&'static str),
+}
+
+/// What a change did.
 #[derive(Clone, Debug)]
 pub(crate) struct Changed {
     /// The token as it is now.
@@ -92,8 +101,8 @@ impl Ledger {
             refuse_soon(ask.expires, by.at)?;
             if let Others::Replace(overlap) = ask.others {
                 let which = "t.owner = ?1 AND t.kind = 'user' AND t.state = 'live'";
-                for other in token::many(db, which, &[&ask.owner])? {
-                    supersede(db, &other, &fresh.id, overlap, by)?;
+                for other in token::rows(db, which, &[&ask.owner])? {
+                    replace(db, &other, &fresh.id, overlap, by)?;
                 }
             }
             free_name(db, &ask.owner, ask.name.as_deref(), by)?;
@@ -151,13 +160,25 @@ impl Ledger {
     }
 
     /// Takes a token back, and its descendants with it.
-    pub(crate) fn revoke(&mut self, id: &PublicId, actor: &Actor, by: &By) -> Result<Changed, LedgerError> {
+    pub(crate) fn revoke(&mut self, id: &PublicId, actor: &Actor, by: &By) -> Result<Revoked, LedgerError> {
         self.write(|db| {
-            let old = visible(db, id, actor)?;
-            let over =
-                !matches!(old.standing(by.at), Standing::Good | Standing::Lapsed { .. } | Standing::Grace { .. });
-            let count = if over { 0 } else { change::close(db, by, &old, Closing::Revoke, None)? };
-            Ok(Changed { token: token::by_id(db, id)?.unwrap_or(old), count })
+            let unknown = || LedgerError::NoSuchToken { id: id.to_string() };
+            let old = token::find(db, "t.id = ?1", &[&id.as_str()])?.ok_or_else(unknown)?;
+            let (is_visible, is_over, before) = match &old {
+                Found::Token(token) => {
+                    let standing = token.standing(by.at);
+                    (actor.may_see(&token.owner), standing.is_over(), standing.word())
+                }
+                // nobody knows whose it is
+                Found::Unreadable(_) => {
+                    (actor.is_admin(), !token::exists(db, OPEN, &[&old.serial(), &by.at.epoch()])?, "closed")
+                }
+            };
+            match (is_visible, is_over) {
+                (false, _) => Err(unknown()),
+                (true, true) => Ok(Revoked::Before(before)),
+                (true, false) => change::close(db, by, &old, Closing::Revoke, None).map(Revoked::Now),
+            }
         })
     }
 
@@ -167,9 +188,9 @@ impl Ledger {
             actor.require_admin()?;
             let which = "(t.state = 'live' OR t.grace_until > ?1) AND t.state <> 'revoked' ORDER BY t.serial DESC";
             let mut count = 0;
-            for token in token::many(db, which, &[&by.at.epoch()])? {
+            for token in token::rows(db, which, &[&by.at.epoch()])? {
                 // a child may have gone with its parent meanwhile
-                if token::one(db, "t.serial = ?1 AND t.state <> 'revoked'", &[&token.serial])?.is_some() {
+                if token::exists(db, "t.serial = ?1 AND t.state <> 'revoked'", &[&token.serial()])? {
                     count += change::close(db, by, &token, Closing::Revoke, Some("all tokens were taken back"))?;
                 }
             }
@@ -181,6 +202,22 @@ impl Ledger {
             )?;
             Ok(count)
         })
+    }
+}
+
+/// A row that something is still good of; `?1` is the row, `?2` the time.
+const OPEN: &str = "t.serial = ?1 AND (t.state = 'live' OR t.state = 'ended' AND t.grace_until > ?2)";
+
+/// Lets a token make room for another one, whether it can be read or not.
+fn replace(db: &Connection, old: &Found, successor: &PublicId, overlap: Overlap, by: &By) -> Result<(), LedgerError> {
+    match old {
+        // it dies by itself, sooner than the others
+        Found::Token(token) if token.is_superseded() && overlap.length().is_some() => Ok(()),
+        Found::Token(token) => supersede(db, token, successor, overlap, by),
+        Found::Unreadable(_) => {
+            let reason = format!("{successor} takes its place");
+            change::close(db, by, old, Closing::Rotate, Some(&reason)).map(drop)
+        }
     }
 }
 
@@ -258,7 +295,7 @@ pub(super) fn edit(
 fn close_wider(db: &Connection, token: &Token, by: &By) -> Result<usize, LedgerError> {
     let mut count = 0;
     // the deepest come first, so none has gone with its parent before its turn
-    for child in descendants(db, token.serial)? {
+    for child in descendants(db, token.serial)?.into_iter().filter_map(Found::token) {
         if child.scopes.iter().any(|scope| !token.scopes.contains(scope)) {
             let reason = format!("its parent {} may do less", token.id);
             count += change::close(db, by, &child, Closing::Revoke, Some(&reason))?;
@@ -270,7 +307,7 @@ fn close_wider(db: &Connection, token: &Token, by: &By) -> Result<usize, LedgerE
 /// Shortens the lives of all descendants that would outlive an end; returns how many.
 pub(super) fn shorten_below(db: &Connection, token: &Token, end: Timestamp, by: &By) -> Result<usize, LedgerError> {
     let mut count = 0;
-    for child in descendants(db, token.serial)? {
+    for child in descendants(db, token.serial)?.into_iter().filter_map(Found::token) {
         if child.expires.is_none_or(|expires| expires > end) {
             let shorter = Token { expires: Some(end), ..child.clone() };
             let reason = format!("its parent {} ends sooner", token.id);

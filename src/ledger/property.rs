@@ -6,8 +6,9 @@ use super::audit::Fix;
 use super::check::{Checked, Demands};
 use super::child::{ChildAsk, ChildKind};
 use super::issued::{Issued, Reused};
-use super::job::{JobAsk, Limit, Present, RUN_LEASE, Renewal};
-use super::named::{Change, End, NamedAsk, Others};
+use super::job::{JobAsk, Limit, Present};
+use super::lease::{JobRef, RUN_LEASE, Renewal, Whose};
+use super::named::{Change, End, NamedAsk, Others, Revoked};
 use super::rights::Actor;
 use super::scratch::{NOW, by, ledger};
 use super::token::{self, Holder, Standing, Token};
@@ -114,8 +115,8 @@ impl World {
         };
         let by = by(self.now);
         let done = match holder {
-            Holder::Issue => self.ledger.issue_job(&ask, &key(), &by),
-            Holder::Run => self.ledger.begin_run(&ask, &by),
+            Holder::Issue => self.ledger.issue_job(&ask, &key(), &Actor::System, &by),
+            Holder::Run => self.ledger.begin_run(&ask, &Actor::System, &by),
         };
         let present = self.of_job(job);
         let over = present.is_some_and(|at| {
@@ -153,18 +154,18 @@ impl World {
     fn end(&mut self) {
         let job = self.below(4);
         let known = self.tokens.iter().any(|token| token.job.is_some_and(|(of, _)| of == job));
-        let (job_name, revoke) = (job.to_string(), self.below(3) == 0);
+        let (which, revoke) = (JobRef { job: job.to_string(), whose: Whose::Usual("eve".into()) }, self.below(3) == 0);
         let done = if revoke {
-            self.ledger.revoke_job(&job_name, None, &by(self.now))
+            self.ledger.revoke_job(&which, &Actor::System, &by(self.now))
         } else {
-            self.ledger.end_job((&job_name, None), None, &by(self.now))
+            self.ledger.end_job(&which, None, &Actor::System, &by(self.now))
         };
         match self.of_job(job) {
             Some(at) => {
-                assert_eq!(done.unwrap().len(), 1);
+                assert_eq!(done.unwrap().ids.len(), 1);
                 self.close(at);
             }
-            None if known => assert_eq!(done.unwrap().len(), 0),
+            None if known => assert_eq!(done.unwrap().ids.len(), 0),
             None => assert!(matches!(done, Err(LedgerError::NoSuchJob { .. }))),
         }
     }
@@ -284,7 +285,7 @@ impl World {
             self.add(done.unwrap(), None, name, None);
         } else {
             let done = self.ledger.revoke(&id, &Actor::System, &by(self.now)).unwrap();
-            assert_eq!(done.count > 0, good);
+            assert_eq!(matches!(done, Revoked::Now(_)), good);
             if good {
                 self.close(at);
             }

@@ -1,6 +1,6 @@
 //! `token create`: issues a user, service or session token.
 
-use super::AsArgs;
+use crate::commands::actor::AsArgs;
 use crate::commands::{Context, Outcome, issued};
 use crate::error::{Failure, Kind};
 use crate::host::machine;

@@ -1,6 +1,6 @@
 //! `token delegate`: issues a child of a token.
 
-use super::actor::{deny, good_token};
+use crate::commands::actor::{deny, good_token};
 use crate::commands::source::SourceArgs;
 use crate::commands::{Context, Outcome, issued};
 use crate::error::{Failure, Kind};

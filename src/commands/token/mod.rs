@@ -1,6 +1,5 @@
 //! `tokenkeep token`: named tokens of people and programs, and the children that they hand on.
 
-mod actor;
 mod create;
 mod delegate;
 mod list;
@@ -9,8 +8,6 @@ mod revoke;
 mod rotate;
 mod show;
 mod wipe;
-
-pub(super) use actor::AsArgs;
 
 use super::{Context, Outcome};
 use crate::error::Failure;

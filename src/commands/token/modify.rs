@@ -1,6 +1,6 @@
 //! `token modify`: changes the name, scopes or end of a user token.
 
-use super::AsArgs;
+use crate::commands::actor::AsArgs;
 use crate::commands::issued::{self, object};
 use crate::commands::{Context, Outcome};
 use crate::error::{Failure, Kind};

@@ -2,9 +2,10 @@
 
 use serde_json::json;
 
-use super::AsArgs;
+use crate::commands::actor::AsArgs;
 use crate::commands::{Context, Outcome};
 use crate::error::Failure;
+use crate::ledger::named::Revoked;
 use crate::output::Form;
 use crate::token::issued::PublicId;
 
@@ -31,12 +32,13 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let revoked = acting.ledger.revoke(&args.id, &acting.actor, &acting.by);
     let revoked = acting.answer(revoked)?;
     if cx.printer.form == Form::Json {
-        cx.printer.object(json!({"id": args.id.as_str(), "revoked": revoked.count}))?;
+        let count = if let Revoked::Now(count) = revoked { count } else { 0 };
+        cx.printer.object(json!({"id": args.id.as_str(), "revoked": count}))?;
     }
-    cx.printer.notice(&match revoked.count {
-        0 => format!("token {} is {} already", args.id, revoked.token.standing(acting.by.at).word()),
-        1 => format!("revoked token {}", args.id),
-        count => format!("revoked token {}, and {} below it", args.id, count - 1),
+    cx.printer.notice(&match revoked {
+        Revoked::Before(how) => format!("token {} is {how} already", args.id),
+        Revoked::Now(..=1) => format!("revoked token {}", args.id),
+        Revoked::Now(count) => format!("revoked token {}, and {} below it", args.id, count - 1),
     });
     Ok(Outcome::Done)
 }

@@ -1,6 +1,6 @@
 //! `token rotate`: puts a new token in the place of one.
 
-use super::AsArgs;
+use crate::commands::actor::AsArgs;
 use crate::commands::{Context, Outcome, issued};
 use crate::error::Failure;
 use crate::token::issued::PublicId;

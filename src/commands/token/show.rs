@@ -2,12 +2,12 @@
 
 use serde_json::json;
 
-use super::AsArgs;
-use crate::commands::issued::{facts, object};
+use crate::commands::actor::AsArgs;
+use crate::commands::issued::{facts, object, say_unreadable};
 use crate::commands::{Context, Outcome};
 use crate::error::Failure;
 use crate::ledger::LedgerError;
-use crate::ledger::list::Filter;
+use crate::ledger::list::{Filter, Listed};
 use crate::output::Form;
 use crate::token::issued::PublicId;
 
@@ -37,7 +37,8 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     };
     let token = acting.ledger.visible(&args.id, &acting.actor)?;
     let filter = Filter { parent: Some(args.id.clone()), live_at: Some(acting.by.at), ..Filter::default() };
-    let children = acting.ledger.tokens(&filter)?;
+    let Listed { tokens: children, unreadable } = acting.ledger.tokens(&filter)?;
+    say_unreadable(cx, unreadable);
     if cx.printer.form == Form::Json {
         let mut object = object(&token, acting.by.at);
         if let Some(fields) = object.as_object_mut() {
