@@ -332,6 +332,7 @@ impl From<LedgerError> for Failure {
             E::OpenToAll { path } => (Kind::Config, format!("type `chmod o-w '{}'`", path.display())),
             E::NotALedger { .. } => (Kind::Config, "name another file: `ledger` in [issued] of config.toml".to_owned()),
             E::Newer { .. } => (Kind::Config, "use the version of tokenkeep that wrote it, or a later one".to_owned()),
+            E::Older { .. } => (Kind::Failed, "let its owner type `tokenkeep maintain`".to_owned()),
             E::Busy => (Kind::Later, "try again in a minute".to_owned()),
             E::ReadOnly(_) | E::Database(_) => {
                 (Kind::Failed, "see with `df -h` and `ls -l` whether there is room and you may write it".to_owned())

@@ -107,7 +107,13 @@ impl Check {
     /// Tells whether `--fix` can mend it.
     const fn is_mendable(self) -> bool {
         match self {
-            Self::Overdue | Self::NotRunning | Self::StrayLease | Self::Outlives | Self::Orphan | Self::Cycle => true,
+            Self::Overdue
+            | Self::NotRunning
+            | Self::StrayLease
+            | Self::Outlives
+            | Self::Orphan
+            | Self::Cycle
+            | Self::Exchanged => true,
             Self::Database
             | Self::Unreadable
             | Self::Duplicate

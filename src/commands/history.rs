@@ -18,7 +18,7 @@ use crate::token::time::{Lifetime, Timestamp};
 const EXAMPLES: &str = "Examples:
   tokenkeep history --limit 20
   tokenkeep history --owner ada --since 7d --json
-  tokenkeep history --job nightly-17
+  tokenkeep history --job nightly-17 --since 2026-11-23
   tokenkeep history --id 4fXk2mQ9sTz7Lw1Rb8Nc3d --recursive
 ";
 
@@ -56,10 +56,10 @@ pub(crate) struct Args {
     /// Done from this address or network, like 192.0.2.0/24
     #[arg(long, value_name = "ADDRESS")]
     address: Option<Network>,
-    /// At this time or later: a time, or how long ago
+    /// At this time or later: a time, a day (from its 00:00 UTC), or how long ago
     #[arg(long, value_name = "TIME")]
     since: Option<Moment>,
-    /// At this time or earlier: a time, or how long ago
+    /// At this time or earlier: a time, a day (to its 00:00 UTC), or how long ago
     #[arg(long, value_name = "TIME")]
     until: Option<Moment>,
     /// No more than so many
@@ -95,7 +95,10 @@ impl std::str::FromStr for Moment {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let at = || text.parse().map(Self::At);
-        text.parse().map(Self::Ago).or_else(|_| at()).map_err(|_| "not a time like 2026-12-31T23:59:59Z, or 7d")
+        text.parse()
+            .map(Self::Ago)
+            .or_else(|_| at())
+            .map_err(|_| "not a time like 2026-12-31T23:59:59Z, 2026-12-31 (00:00 UTC) or 7d")
     }
 }
 

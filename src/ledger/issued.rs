@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-use super::history::{self, Action};
+use super::history::{self, Action, Event};
 use super::token::{NewToken, Token};
 use super::{By, Ledger, LedgerError};
 use crate::secret::Secret;
@@ -53,7 +53,7 @@ impl Ledger {
 pub(super) fn write_new(db: &Connection, new: &NewToken, fresh: &Fresh, by: &By) -> Result<Issued, LedgerError> {
     let (text, digest) = issued::compose(new.kind, &fresh.id, &fresh.secret);
     let token = new.insert(db, &fresh.id, digest.bytes(), by.at)?;
-    history::append(db, by, Action::Issue, token.event())?;
+    history::append(db, by, Action::Issue, Event { digest: Some(*digest.bytes()), ..token.event() })?;
     Ok(Issued { text, token, reused: Reused::No })
 }
 

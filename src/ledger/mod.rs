@@ -76,6 +76,14 @@ pub(crate) enum LedgerError {
         /// The newest that we know.
         known: u32,
     },
+    /// An earlier version of the program wrote it, and it could not be brought up to date.
+    #[error("the ledger has schema {found}, which must become {known} first")]
+    Older {
+        /// The schema of the file.
+        found: u32,
+        /// The newest that we know.
+        known: u32,
+    },
     /// Somebody else writes to it for longer than anybody should.
     #[error("the ledger is busy: another process has been writing to it for too long")]
     Busy,

@@ -10,7 +10,7 @@ use super::history::{Event, Hash, address, octets};
 use super::{Ledger, LedgerError};
 use crate::token::time::Timestamp;
 
-/// What is read of a record, in the order in which it is hashed.
+/// What is read of a record, in the order in which it is hashed; a digest, which nobody needs to see, comes after them.
 pub(super) const COLUMNS: &str =
     "number, time, action, token, kind, owner, name, scopes, service, job, parent, expires,
   old, actor, host, address, reason, hash";
@@ -282,6 +282,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Record> {
             expires: row.get::<_, Option<i64>>(11)?.map(Timestamp::from_epoch),
             old: row.get(12)?,
             reason: row.get(16)?,
+            digest: None,
         },
         actor: row.get(13)?,
         host: row.get(14)?,

@@ -324,3 +324,28 @@ fn only_administrators_look_after_the_ledger() {
     assert_eq!(history(&world, &["--actor", "eve"])[0]["action"], "deny");
     assert_eq!(history(&world, &["--id", jti])[0]["actor"], "boss");
 }
+
+#[test]
+fn a_day_is_a_time_wherever_one_is_asked() {
+    let world = World::new();
+    let token = world.run(["token", "create", "--name", "a", "--expires", "2099-05-01", "--json"]).ok().json();
+    assert_eq!(token["expires_at"], "2099-05-01T00:00:00Z");
+    let id = token["id"].as_str().unwrap();
+    world.run(["token", "modify", id, "--expires", "2098-12-24"]).ok();
+    world.run(["token", "modify", id, "--expires", "2001-01-01"]).fails(2).says("at least");
+    world.run(["token", "create", "--name", "b", "--expires", "2099-13-01"]).fails(2).says("00:00 UTC");
+    assert_eq!(history(&world, &["--since", "2001-01-01"]).len(), 2);
+    assert_eq!(history(&world, &["--since", "2098-01-01"]).len(), 0);
+    assert_eq!(history(&world, &["--until", "2001-01-01"]).len(), 0);
+}
+
+#[test]
+fn a_text_that_was_exchanged_is_found() {
+    let world = eventful();
+    let owned = |name: &str| format!("(SELECT digest FROM token WHERE owner = 'ada' AND name = '{name}')");
+    tamper(&world, &format!("UPDATE token SET digest = {} WHERE owner = 'bob'", owned("a")));
+    let ran = world.run(["audit"]);
+    assert!(ran.code == 1 && ran.stdout.starts_with("exchanged "), "{ran:?}");
+    assert!(ran.stderr.contains("audit --fix"), "{}", ran.stderr);
+    assert_eq!(world.run(["audit", "--fix"]).code, 0);
+}

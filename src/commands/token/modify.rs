@@ -33,7 +33,7 @@ pub(super) struct Args {
     /// What it may do from now on (repeat for more; '' for nothing)
     #[arg(long = "scope", value_name = "SCOPE")]
     scopes: Vec<String>,
-    /// When it ends: a time, or how long from now
+    /// When it ends: a time, a day (at its 00:00 UTC), or how long from now
     #[arg(long, value_name = "TIME")]
     expires: Option<Expires>,
     /// Let it never end
