@@ -26,6 +26,7 @@ mod schema;
 pub(crate) mod stats;
 pub(crate) mod token;
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
@@ -89,7 +90,7 @@ pub(crate) enum LedgerError {
     Busy,
     /// It can be read and not written.
     #[error("the ledger cannot be written")]
-    ReadOnly(#[source] rusqlite::Error),
+    ReadOnly(#[source] SqliteFault),
     /// A file or folder is not as it must be.
     #[error(transparent)]
     File(#[from] FileFault),
@@ -101,7 +102,7 @@ pub(crate) enum LedgerError {
     Damaged(String),
     /// SQLite cannot do it.
     #[error("the ledger's database failed")]
-    Database(#[source] rusqlite::Error),
+    Database(#[source] SqliteFault),
     /// Somebody keeps the job running.
     #[error("the job `{job}` is held by `job-token {holder}` on {host} since {since}")]
     Held {
@@ -217,14 +218,33 @@ pub(crate) enum LedgerError {
     KeyExists(String),
 }
 
+/// What SQLite says. Its own cause only says the same in other words, and is not told.
+#[derive(Debug)]
+pub(crate) struct SqliteFault(rusqlite::Error);
+
+impl SqliteFault {
+    /// Tells whether it is of a kind.
+    fn is(&self, code: rusqlite::ErrorCode) -> bool {
+        self.0.sqlite_error_code() == Some(code)
+    }
+}
+
+impl fmt::Display for SqliteFault {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+impl std::error::Error for SqliteFault {}
+
 impl From<rusqlite::Error> for LedgerError {
     fn from(error: rusqlite::Error) -> Self {
         use rusqlite::ErrorCode as Code;
         match error.sqlite_error_code() {
             Some(Code::DatabaseBusy | Code::DatabaseLocked) => Self::Busy,
-            Some(Code::ReadOnly) => Self::ReadOnly(error),
+            Some(Code::ReadOnly) => Self::ReadOnly(SqliteFault(error)),
             Some(Code::DatabaseCorrupt) => Self::Damaged(error.to_string()),
-            _ => Self::Database(error),
+            _ => Self::Database(SqliteFault(error)),
         }
     }
 }

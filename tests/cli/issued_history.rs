@@ -349,3 +349,23 @@ fn a_text_that_was_exchanged_is_found() {
     assert!(ran.stderr.contains("audit --fix"), "{}", ran.stderr);
     assert_eq!(world.run(["audit", "--fix"]).code, 0);
 }
+
+#[test]
+fn a_fault_of_the_database_is_told_once() {
+    let world = eventful();
+    tamper(
+        &world,
+        "CREATE TRIGGER full BEFORE INSERT ON history WHEN new.action = 'issue' BEGIN SELECT RAISE(FAIL, 'it is full'); END;",
+    );
+    let ran = world.run(["token", "create", "--name", "x"]).fails(1).says("cause: it is full");
+    assert_eq!(ran.stderr.matches("cause:").count(), 1, "{}", ran.stderr);
+}
+
+#[test]
+fn whoami_and_history_call_the_user_of_the_system_the_same() {
+    let world = eventful();
+    let mut whoami = world.command(["whoami", "--json"]);
+    let who = Ran::from(whoami.env("USER", "somebody-else").output().unwrap()).ok().json();
+    let name = who["os_user"].as_str().unwrap();
+    assert_eq!(history(&world, &["--limit", "1"])[0]["actor"], format!("os:{name}"));
+}
