@@ -369,6 +369,7 @@ impl From<LedgerError> for Failure {
             E::Denied(_) => (Kind::Denied, "let somebody do it who may, or ask for less".to_owned()),
             E::NoSuchToken { .. } => (Kind::NotFound, "see them with `tokenkeep token list --all`".to_owned()),
             E::NameTaken { .. } => (Kind::Usage, "take another name, or revoke that one first".to_owned()),
+            E::Unfit(unfit) => (Kind::Usage, unfit.instead().to_owned()),
             E::TooSoon { .. } => (Kind::Usage, "give a later end: `--expires 1h`".to_owned()),
             E::NotModifiable { .. } => (Kind::Usage, "issue another one with `tokenkeep token create`".to_owned()),
             E::NotRotatable { kind: TokenKind::Job } => {

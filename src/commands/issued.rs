@@ -125,7 +125,7 @@ pub(super) fn object(token: &Token, now: Timestamp) -> Value {
         "service": token.service,
         "job": token.job,
         "parent": token.parent.as_ref().map(ToString::to_string),
-        "state": token.standing(now).word(),
+        "state": token.state(now),
         "lease": lease,
         "grace": grace,
         "cursor": token.place().to_string(),
@@ -155,7 +155,7 @@ pub(super) fn facts(token: &Token, now: Timestamp) -> Vec<(&'static str, String)
     let mut facts = vec![
         ("id", token.id.to_string()),
         ("kind", token.kind.to_string()),
-        ("state", token.standing(now).word().to_owned()),
+        ("state", token.state(now).to_owned()),
         ("owner", escaped(&token.owner)),
         ("name", text(&token.name)),
         ("scopes", token.scopes.to_string()),

@@ -377,7 +377,9 @@ fn differing(db: &Connection, now: Timestamp) -> Result<Vec<Alert>, LedgerError>
         SELECT 1 FROM history h WHERE h.number = (SELECT max(number) FROM history
           WHERE token = t.id AND action IN ('issue', 'edit'))
         AND (h.kind IS NOT t.kind OR h.owner IS NOT t.owner OR h.name IS NOT t.name OR h.scopes IS NOT t.scopes
-          OR h.expires IS NOT t.expires OR h.job IS NOT t.job OR h.service IS NOT t.service))";
+          OR h.expires IS NOT t.expires OR h.job IS NOT t.job OR h.service IS NOT t.service
+          OR h.parent IS NOT (SELECT p.id FROM token p WHERE p.serial = t.parent)
+          OR h.action = 'issue' AND h.time <> t.created))";
     for token in readable(db, which, now)? {
         alerts.push(alert(Check::Differs, &token, "it is not what its history says", Mended::No));
     }
@@ -487,6 +489,24 @@ mod tests {
         // in history it cannot be exchanged unnoticed
         ledger.db.execute("UPDATE history SET digest = zeroblob(32) WHERE number = 2", []).unwrap();
         assert_eq!(audit(&mut ledger, Fix::No, NOW + 1).first(), Some(&(Check::Chain, Mended::No)));
+    }
+
+    #[test]
+    fn every_fact_of_a_token_is_compared_with_its_history() {
+        for change in [
+            "owner = 'eve'",
+            "scopes = 'more'",
+            "expires = 4000000000",
+            "name = 'c'",
+            "created = created - 1",
+            "parent = 2",
+        ] {
+            let (_folder, mut ledger) = ledger();
+            create(&mut ledger, "a", NOW);
+            create(&mut ledger, "b", NOW);
+            ledger.db.execute(&format!("UPDATE token SET {change} WHERE serial = 1"), []).unwrap();
+            assert_eq!(audit(&mut ledger, Fix::No, NOW + 1), [(Check::Differs, Mended::No)], "{change}");
+        }
     }
 
     #[test]

@@ -179,6 +179,9 @@ pub(crate) enum LedgerError {
         /// The name.
         name: String,
     },
+    /// There is no such token of that kind.
+    #[error(transparent)]
+    Unfit(#[from] named::Unfit),
     /// The end of a token comes too soon.
     #[error("a token lives at least {least}")]
     TooSoon {

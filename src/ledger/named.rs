@@ -11,6 +11,7 @@ use super::rotate::supersede;
 use super::token::{self, Found, NewToken, Standing, Token};
 use super::{By, Ledger, LedgerError};
 use crate::token::issued::{PublicId, TokenKind};
+use crate::token::names::Owner;
 use crate::token::overlap::Overlap;
 use crate::token::scopes::Scopes;
 use crate::token::time::{Lifetime, Timestamp};
@@ -33,6 +34,65 @@ pub(crate) struct NamedAsk {
     pub(crate) expires: Option<Timestamp>,
     /// What happens to the owner's other user tokens.
     pub(crate) others: Others,
+}
+
+/// Why there is no such token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Unfit {
+    /// Nobody could tell it from the owner's others.
+    #[error("a user token needs a name")]
+    NoName,
+    /// It would have a name for nothing.
+    #[error("only user tokens have a name")]
+    Named,
+    /// Its owner is a person.
+    #[error("a service token's owner is a program")]
+    NotABot,
+    /// It would take the place of tokens of another kind.
+    #[error("only user tokens are replaced")]
+    NotReplaced,
+    /// It begins with a job.
+    #[error("a job's token is issued with its job")]
+    AJobs,
+    /// It comes from another token.
+    #[error("a {0} token has a parent")]
+    AChild(TokenKind),
+}
+
+impl Unfit {
+    /// Says what to type instead.
+    pub(crate) const fn instead(self) -> &'static str {
+        match self {
+            Self::NoName => "give it one: `--name laptop`",
+            Self::Named => "leave --name out",
+            Self::NotABot => "name one like `--owner bot-ci`",
+            Self::NotReplaced => "leave --replace out",
+            Self::AJobs => "type `tokenkeep job-token issue JOB`",
+            Self::AChild(_) => "type `tokenkeep token delegate --kind KIND --parent-stdin < TOKEN`",
+        }
+    }
+}
+
+impl NamedAsk {
+    /// What a person's only token is called where nobody says it.
+    const ONLY: &str = "default";
+
+    /// Refuses what does not go with the kind, and names what goes without a name.
+    pub(crate) fn fit(self) -> Result<Self, LedgerError> {
+        let replaces = matches!(self.others, Others::Replace(_));
+        let is_bots = self.owner.parse().is_ok_and(|owner| Owner::is_bot(&owner));
+        let unfit = match (self.kind, &self.name) {
+            (TokenKind::Job, _) => Unfit::AJobs,
+            (kind @ (TokenKind::Notebook | TokenKind::Internal | TokenKind::Oidc), _) => Unfit::AChild(kind),
+            (TokenKind::Service | TokenKind::Session, _) if replaces => Unfit::NotReplaced,
+            (TokenKind::Service | TokenKind::Session, Some(_)) => Unfit::Named,
+            (TokenKind::Service, None) if !is_bots => Unfit::NotABot,
+            (TokenKind::User, None) if !replaces => Unfit::NoName,
+            (TokenKind::User, None) => return Ok(Self { name: Some(Self::ONLY.to_owned()), ..self }),
+            (TokenKind::User, Some(_)) | (TokenKind::Service | TokenKind::Session, None) => return Ok(self),
+        };
+        Err(unfit.into())
+    }
 }
 
 /// What happens to the other user tokens of the same owner.
@@ -66,7 +126,7 @@ pub(crate) enum End {
 
 impl End {
     /// Returns the time, if there is one.
-    const fn time(self) -> Option<Timestamp> {
+    pub(crate) const fn time(self) -> Option<Timestamp> {
         match self {
             Self::At(time) => Some(time),
             Self::Never => None,

@@ -137,12 +137,15 @@ pub(crate) enum Standing {
     },
 }
 
+/// The word for what is left after the end.
+const GRACE: &str = "grace";
+
 impl Standing {
     /// Returns the word for it.
     pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::Good => "good",
-            Self::Grace { .. } => "grace",
+            Self::Grace { .. } => GRACE,
             Self::Ended { .. } => "ended",
             Self::Revoked { .. } => "revoked",
             Self::Expired { .. } => "expired",
@@ -184,6 +187,14 @@ impl Token {
     /// Tells whether another token has taken its place, and it is good for a little while yet.
     pub(crate) fn is_superseded(&self) -> bool {
         self.state == State::Live && self.grace.is_some()
+    }
+
+    /// Returns the word for how it stands; one that was rotated is good for its grace.
+    pub(crate) fn state(&self, now: Timestamp) -> &'static str {
+        match self.standing(now) {
+            Standing::Good if self.is_superseded() => GRACE,
+            standing => standing.word(),
+        }
     }
 
     /// Returns until when it is good if nobody does anything.

@@ -343,6 +343,7 @@ fn a_rotated_token_may_stay_good_for_a_little_while() {
         validate(&world, token, &["--scope", "read"]).ok();
     }
     validate(&world, &old, &[]).ok().says("another token has taken its place");
+    assert_eq!(world.run(["token", "show", id(&old), "--json"]).ok().json()["state"], "grace");
     std::fs::write(world.folder.path().join("old"), &old).unwrap();
     std::fs::write(world.folder.path().join("child"), &notebook).unwrap();
     for file in ["old", "child"] {

@@ -74,7 +74,7 @@ fn print(cx: &mut Context, tokens: &[Token]) -> Result<Outcome, Failure> {
                     token.job.as_deref().map_or_else(String::new, escaped),
                     escaped(&token.owner),
                     token.id.to_string(),
-                    token.standing(now).word().to_owned(),
+                    token.state(now).to_owned(),
                     left(token, now),
                     lease.unwrap_or_else(|| "-".to_owned()),
                     token.scopes.to_string(),

@@ -79,7 +79,7 @@ fn print(cx: &mut Context, tokens: &[Token]) -> Result<Outcome, Failure> {
                     token.kind.to_string(),
                     escaped(&token.owner),
                     name.map_or_else(|| "-".to_owned(), |name| escaped(name)),
-                    token.standing(now).word().to_owned(),
+                    token.state(now).to_owned(),
                     left(token, now),
                     token.scopes.to_string(),
                 ]

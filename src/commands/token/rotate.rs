@@ -1,9 +1,8 @@
 //! `token rotate`: puts a new token in the place of one.
 
-use crate::commands::actor::AsArgs;
+use super::WhichArgs;
 use crate::commands::{Context, Outcome, issued};
 use crate::error::Failure;
-use crate::token::issued::PublicId;
 use crate::token::overlap::Overlap;
 
 /// Examples of the command.
@@ -21,20 +20,17 @@ const EXAMPLES: &str = "Examples:
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// The public id of the old one
-    #[arg(value_name = "ID")]
-    id: PublicId,
+    #[command(flatten)]
+    which: WhichArgs,
     /// How long the old one stays good yet, 1d at most [default: not at all]
     #[arg(long, value_name = "TIME")]
     grace: Option<Overlap>,
-    #[command(flatten)]
-    acting: AsArgs,
 }
 
 /// Runs the command.
 pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
-    let mut acting = args.acting.begin(cx)?;
-    let rotated = acting.ledger.rotate(&args.id, args.grace.unwrap_or_default(), &acting.actor, &acting.by);
+    let mut acting = args.which.acting.begin(cx)?;
+    let rotated = acting.ledger.rotate(&args.which.id, args.grace.unwrap_or_default(), &acting.actor, &acting.by);
     let rotated = acting.answer(rotated)?;
     issued::show_once(cx, &rotated)
 }
