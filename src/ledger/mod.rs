@@ -5,6 +5,7 @@
 
 pub(crate) mod admin;
 pub(crate) mod admin_checks;
+pub(crate) mod admin_verdict;
 pub(crate) mod audit;
 mod change;
 pub(crate) mod check;

@@ -347,7 +347,7 @@ fn a_rotated_token_may_stay_good_for_a_little_while() {
     std::fs::write(world.folder.path().join("old"), &old).unwrap();
     std::fs::write(world.folder.path().join("child"), &notebook).unwrap();
     for file in ["old", "child"] {
-        run_at(&world, "+599s", &["validate", "--from-file", file]).ok();
+        run_at(&world, "+540s", &["validate", "--from-file", file]).ok();
         run_at(&world, "+601s", &["validate", "--from-file", file]).fails(3).says("expired");
     }
     validate(&world, &new, &[]).ok();
