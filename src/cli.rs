@@ -72,6 +72,7 @@ commands! {
     Init init "init" "Make a vault";
     Profile profile "profile" "Add, list, show, remove and discover profiles";
     Vault vault "vault" "Manage the vault's slots, and verify it";
+    Schedule schedule "schedule" "Refresh regularly: a systemd timer or a cron job";
     Config config "config" "Show settings as they are in force";
     Delete delete "delete" "Delete an entry from the vault";
     Completions completions "completions" "Print the completion script of a shell";

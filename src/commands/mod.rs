@@ -23,6 +23,7 @@ pub(crate) mod profile;
 pub(crate) mod refresh;
 pub(crate) mod revoke;
 mod revoke_old;
+pub(crate) mod schedule;
 pub(crate) mod show;
 mod source;
 pub(crate) mod stats;

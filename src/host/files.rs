@@ -160,6 +160,11 @@ pub(crate) fn check_folder(path: &Path) -> Result<(), FileFault> {
     check_stat(path, &stat, Access::Private, Kind::Folder)
 }
 
+/// Returns who owns a file or folder, if it is there.
+pub(crate) fn owner(path: &Path) -> Option<u32> {
+    rustix::fs::lstat(path).ok().map(|stat| stat.st_uid)
+}
+
 /// Lists the names in a folder.
 pub(crate) fn list(path: &Path) -> Result<Vec<OsString>, FileFault> {
     let items = std::fs::read_dir(path).map_err(fault("list", path))?;

@@ -9,6 +9,7 @@ pub(crate) mod files;
 pub(crate) mod folders;
 pub(crate) mod machine;
 pub(crate) mod process;
+pub(crate) mod program;
 pub(crate) mod temporary;
 pub(crate) mod terminal;
 

@@ -45,6 +45,7 @@ mod profile;
 mod provider_faults;
 mod recovery;
 mod refusals;
+mod schedule;
 mod secrecy;
 mod signals;
 mod slots;
