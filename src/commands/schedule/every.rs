@@ -120,7 +120,7 @@ mod tests {
             ("1h", "hourly", "37 * * * *"),
             ("6h", "0/6:00", "37 3-23/6 * * *"),
             ("1d", "daily", "37 15 * * *"),
-            ("7d", "weekly", "37 15 * * 4"),
+            ("7d", "weekly", "37 15 * * 6"),
         ];
         for (text, calendar, crontab) in table {
             assert_eq!(every(text).calendar().unwrap(), calendar, "{text}");
