@@ -12,6 +12,7 @@
 )]
 
 mod harness;
+mod manager;
 mod outside;
 mod terminal;
 
@@ -46,6 +47,7 @@ mod provider_faults;
 mod recovery;
 mod refusals;
 mod schedule;
+mod schedule_systemd;
 mod secrecy;
 mod signals;
 mod slots;
