@@ -10,6 +10,7 @@ pub(crate) mod folders;
 pub(crate) mod machine;
 pub(crate) mod process;
 pub(crate) mod program;
+pub(crate) mod survey;
 pub(crate) mod temporary;
 pub(crate) mod terminal;
 

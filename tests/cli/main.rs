@@ -22,6 +22,7 @@ mod clock;
 mod clocks;
 mod crowds;
 mod disk;
+mod doctor;
 mod endings;
 mod faults;
 mod generated;

@@ -9,6 +9,8 @@ mod remove;
 mod show;
 mod units;
 
+pub(super) use place::units_of_user;
+
 use super::{Context, Outcome};
 use crate::error::Failure;
 

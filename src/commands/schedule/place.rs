@@ -194,7 +194,7 @@ impl Place {
 }
 
 /// Returns where the units of this user are.
-pub(super) fn units_of_user(cx: &Context) -> Result<PathBuf, Failure> {
+pub(in crate::commands) fn units_of_user(cx: &Context) -> Result<PathBuf, Failure> {
     let given = cx.host.env.raw("XDG_CONFIG_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
     let home = || Ok::<_, Failure>(Folders::of(&cx.host)?.home.map(|home| home.join(".config")));
     let base = given.map_or_else(home, |path| Ok(Some(path)))?;
