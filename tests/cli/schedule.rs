@@ -6,8 +6,7 @@ use std::process::{Command, Stdio};
 use provider::Endpoint;
 
 use crate::harness::{PATIENCE, Ran, World, short_lived};
-use crate::outside::{NOBODY, chmod, is_root, leave_out, mode, sh, snapshot, write};
-use crate::signals::wait_for_file;
+use crate::outside::{NOBODY, is_root, leave_out, mode, sh, snapshot, write};
 
 /// The unit folder of a world's user.
 fn units(world: &World) -> PathBuf {
@@ -302,12 +301,14 @@ fn a_real_cron_refreshes_by_the_line_that_is_printed() {
     }
     let command = cron_command(&world, &home, &["--write-dir", "out"]);
     // cron's own clock is moved, and not that of what it starts
-    let command = format!("unset LD_PRELOAD FAKETIME; {command} && date >{0}/ran || date >{0}/failed", "/srv");
+    let folder = world.folder.path().display();
+    let command = format!(
+        "unset LD_PRELOAD FAKETIME; {command} >{folder}/said 2>&1 && date >{folder}/ran || date >{folder}/failed"
+    );
     write(&world.file("table"), format!("* * * * * {command}\n").as_bytes(), 0o600);
-    chmod(world.folder.path(), 0o755);
-    let script = format!("mount --bind '{}' /srv\n{CRON}", world.folder.path().display());
     let mut cron = Command::new("unshare");
-    cron.args(["--mount", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c", &script, "sh"]).arg("/srv");
+    cron.args(["--mount", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c", CRON, "sh"]);
+    cron.arg(world.folder.path());
     let mut cron = cron.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let end = std::time::Instant::now() + PATIENCE;
     while !world.file("ran").exists() && !world.file("failed").exists() {
@@ -321,7 +322,7 @@ fn a_real_cron_refreshes_by_the_line_that_is_printed() {
     }
     cron.kill().unwrap();
     cron.wait().unwrap();
-    wait_for_file(&world.file("ran"));
+    assert!(world.file("ran").exists(), "{}", read(&world.file("said")));
     assert_eq!(world.provider.count(Endpoint::Token), 1);
     assert!(world.provider.is_access_live(&read(&world.file("out/prod"))));
 }
