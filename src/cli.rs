@@ -71,6 +71,8 @@ commands! {
     Maintain maintain "maintain" "Close expired tokens, sweep orphans, cut history; for cron";
     Stats stats "stats" "Show figures about the tokens that live";
     Init init "init" "Make a vault";
+    Unlock unlock "unlock" "Open the vault for a while";
+    Lock lock "lock" "Close what `unlock` opened, now";
     Profile profile "profile" "Add, list, show, remove and discover profiles";
     Vault vault "vault" "Manage the vault's slots, and verify it";
     Schedule schedule "schedule" "Refresh regularly: a systemd timer or a cron job";

@@ -6,7 +6,7 @@ use provider::{Endpoint, Fault, Settings, json};
 use serde_json::Value;
 
 use crate::harness::{Ran, World, short_lived};
-use crate::outside::{Forger, chmod, hinted, mode, sh, snapshot, write};
+use crate::outside::{Forger, chmod, hinted, leave_out, mode, sh, snapshot, write};
 
 /// Runs it without asking a provider.
 fn doctor(world: &World, flags: &[&str]) -> Ran {
@@ -86,6 +86,22 @@ fn a_locked_vault_is_looked_at_from_outside_and_nobody_is_asked() {
     finds(&ran, "warn", "the vault is locked");
     finds(&ran, "ok", "nobody else can read");
     assert!(!ran.stdout.contains("entry prod"));
+}
+
+#[test]
+fn a_vault_that_unlock_left_open_is_said_to_be() {
+    let world = World::logged_in(Settings::default());
+    world.forget_identity_file();
+    let mut unlock = world.command(["unlock", "--for", "5m"]);
+    let unlocked = unlock.env("TOKENKEEP_IDENTITY_FILE", world.identity_file()).output().unwrap();
+    if !unlocked.status.success() {
+        return leave_out(&String::from_utf8_lossy(&unlocked.stderr));
+    }
+    let ran = doctor(&world, &[]).ok();
+    world.run(["lock"]).ok();
+    finds(&ran, "info", "open for all your programs until");
+    finds(&ran, "ok", "the kernel keyring opens the vault");
+    finds(&doctor(&world, &[]).ok(), "ok", "left nothing there");
 }
 
 #[test]

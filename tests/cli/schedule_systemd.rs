@@ -179,3 +179,30 @@ fn nor_does_a_unit_of_a_users_own_manager() {
         stop_in_the_middle(&world, Whose::AUsers, "--now");
     }
 }
+
+#[test]
+fn a_vault_that_unlock_left_open_is_open_for_units_too() {
+    for whose in [Whose::TheSystems, Whose::AUsers] {
+        let world = world();
+        if !is_root() {
+            return;
+        }
+        std::fs::rename(world.identity_file(), world.file("identity.txt")).unwrap();
+        chmod(&world.file("identity.txt"), 0o600);
+        world.forget_identity_file();
+        if whose == Whose::AUsers {
+            sh(&format!("chown {NOBODY} '{}'", world.file("identity.txt").display()));
+        }
+        let script = "
+            TOKENKEEP_IDENTITY_FILE=/srv/identity.txt /srv/tokenkeep unlock --for 5m
+            trap '/srv/tokenkeep lock' EXIT
+            /srv/tokenkeep schedule install $scope --every 10m
+            ctl daemon-reload
+            ctl start $unit.service
+            touch /srv/done";
+        if on_machine(&world, whose, script).is_none() {
+            return;
+        }
+        assert_eq!(world.provider.count(Endpoint::Token), 1, "{whose:?}");
+    }
+}

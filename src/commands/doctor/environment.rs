@@ -28,13 +28,13 @@ pub(super) fn surroundings(scene: &Scene<'_>) -> Vec<Finding> {
     let is_set = |variable: &str| env.raw(variable).is_some();
     let is_there = |path: &str| Path::new(path).exists();
     let seen = [
-        (terminal::is_present(), "a terminal"),
-        (!terminal::is_present(), "no terminal"),
+        (terminal::is_in_front(), "a terminal"),
+        (!terminal::is_in_front(), "no terminal"),
         (is_set("GITHUB_ACTIONS"), "GitHub Actions"),
         (is_set("GITLAB_CI"), "GitLab CI"),
         (is_set("JENKINS_URL"), "Jenkins"),
         (is_set("CI"), "CI: nothing is ever asked"),
-        (is_set("INVOCATION_ID") && !terminal::is_present(), "a unit of systemd"),
+        (is_set("INVOCATION_ID") && !terminal::is_in_front(), "a unit of systemd"),
         (is_set("SSH_CONNECTION"), "ssh"),
         (is_there("/.dockerenv") || is_there("/run/.containerenv") || is_set("container"), "a container"),
     ];

@@ -45,7 +45,7 @@ pub(crate) struct Args {
 type Check = fn(&Scene<'_>) -> Vec<Finding>;
 
 /// What looks at this machine alone, in the order in which people read it.
-const CHECKS: [Check; 16] = [
+const CHECKS: [Check; 17] = [
     environment::program,
     environment::surroundings,
     environment::variables,
@@ -57,6 +57,7 @@ const CHECKS: [Check; 16] = [
     vault::header,
     vault::files,
     vault::unlocking,
+    vault::kernel_keyring,
     vault::leftovers,
     vault::entries,
     settings::profiles,

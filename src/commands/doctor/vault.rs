@@ -5,13 +5,15 @@ use super::finding::{Finding, Fix, Status};
 use crate::commands::problems::of_entry;
 use crate::commands::survey::{self as entries_seen, Seen};
 use crate::host::files::{self, Access};
+use crate::host::kernel_keyring::KeyringFault;
 use crate::host::survey;
 use crate::keeper::note::{Event, when};
 use crate::keeper::standing::{self, Standing};
 use crate::profile::EntryName;
-use crate::token::time::Lifetime;
+use crate::token::time::{Lifetime, Timestamp};
 use crate::vault::VaultError;
 use crate::vault::header::Header;
+use crate::vault::kernel;
 use crate::vault::sealing::digest_hex;
 use crate::vault::shelf::Shelf;
 
@@ -64,13 +66,14 @@ pub(super) fn files(scene: &Scene<'_>) -> Vec<Finding> {
 /// Checks that the vault opens with nobody at the keyboard.
 pub(super) fn unlocking(scene: &Scene<'_>) -> Vec<Finding> {
     const CHECK: &str = "unlocking";
-    let source = scene.cx.sources().ok().and_then(|sources| sources.present());
+    let lent = left_open(scene).is_ok_and(|opened| opened.is_some());
+    let source = scene.cx.sources().ok().and_then(|sources| sources.present(lent));
     let named = source.unwrap_or_else(|| "nothing".to_owned());
     let finding = match &scene.vault {
         Ok(Ok(_)) => Finding::new(CHECK, Status::Ok, format!("{named} opens the vault, without a person")),
         Ok(Err(VaultError::Missing { .. })) => return Vec::new(),
-        Ok(Err(VaultError::Locked { slots })) => {
-            let error = VaultError::Locked { slots: slots.clone() };
+        Ok(Err(VaultError::Locked { slots, keyring })) => {
+            let error = VaultError::Locked { slots: slots.clone(), keyring: *keyring };
             Finding::of_failure(CHECK, Status::Warn, error)
         }
         Ok(Err(error)) => {
@@ -82,6 +85,27 @@ pub(super) fn unlocking(scene: &Scene<'_>) -> Vec<Finding> {
         Err(_) => Finding::new(CHECK, Status::Skip, "the configuration cannot be read"),
     };
     vec![finding]
+}
+
+/// Looks whether `unlock` left the vault open.
+fn left_open(scene: &Scene<'_>) -> Result<Option<kernel::Opened>, KeyringFault> {
+    let header = scene.folders().and_then(|folders| Header::read(&folders.data.join("vault")).ok());
+    header.map_or(Ok(None), |header| kernel::find(&header.recipient))
+}
+
+/// Says whether `unlock` left the vault open, and whether it could.
+pub(super) fn kernel_keyring(scene: &Scene<'_>) -> Vec<Finding> {
+    const CHECK: &str = "kernel keyring";
+    let until = |until: Option<Timestamp>| until.map(|until| format!(" until {until}")).unwrap_or_default();
+    vec![match left_open(scene) {
+        Ok(Some(opened)) => {
+            let message = format!("the vault is open for all your programs{}", until(opened.until));
+            Finding::new(CHECK, Status::Info, message).mend("close it with `tokenkeep lock`")
+        }
+        Ok(None) => Finding::new(CHECK, Status::Ok, "`tokenkeep unlock` left nothing there"),
+        // who opens the vault another way does not need it
+        Err(fault) => Finding::new(CHECK, Status::Info, fault.to_string()),
+    }]
 }
 
 impl Finding {

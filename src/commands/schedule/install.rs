@@ -119,9 +119,9 @@ fn say_locked(cx: &mut Context, job: &Job) -> Result<(), Failure> {
     }
     let unattended =
         Sources { identity_fd: None, passphrase_fd: None, credentials: None, identity_variable: None, ..cx.sources()? };
-    if unattended.present().is_none() {
+    if unattended.present(false).is_none() {
         cx.printer.notice(
-            "nothing opens the vault there without a person: give the key with --credential, or see `tokenkeep help cron`",
+            "nothing opens the vault there without a person: give the key with --credential, or leave it open with `tokenkeep unlock`",
         );
     }
     Ok(())

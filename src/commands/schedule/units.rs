@@ -90,15 +90,24 @@ ProtectKernelTunables=yes
 ProtectProc=invisible
 ";
 
-/// Says what the service can write: what a refresh writes, and nothing else.
+/// Says where the service can write: where a refresh writes, and nowhere else.
+///
+/// A user's own manager can do that in a user namespace only. There, the kernel's keyring is another one, so that a vault
+/// that `unlock` left open is locked, and what belongs to root seems to be somebody else's.
 fn writing(job: &Job) -> String {
     let runtime = job
         .runtime_folder
         .iter()
         .map(|name| format!("RuntimeDirectory={name}\nRuntimeDirectoryMode=0700\nRuntimeDirectoryPreserve=yes"));
+    let confined = confined_to(job).into_iter().filter(|_| job.scope == Scope::System);
+    lines(std::iter::once(String::new()).chain(runtime).chain(confined))
+}
+
+/// Confines the service to what it writes.
+fn confined_to(job: &Job) -> Vec<String> {
     let writes = job.writes.iter().map(|path| format!("ReadWritePaths={}", quoted(path)));
     let tmp = (!job.needs_tmp()).then(|| "PrivateTmp=yes".to_owned());
-    lines(["\nProtectSystem=strict".to_owned()].into_iter().chain(runtime).chain(writes).chain(tmp))
+    std::iter::once("ProtectSystem=strict".to_owned()).chain(writes).chain(tmp).collect()
 }
 
 /// Ends each line.
@@ -146,11 +155,20 @@ mod tests {
 
     #[test]
     fn tmp_is_hidden_unless_something_there_is_needed() {
-        assert!(service(&Job::sample()).contains("PrivateTmp=yes"));
-        let in_tmp = Job { writes: vec!["/var/tmp/vault".into()], ..Job::sample() };
+        let job = || Job { scope: Scope::System, ..Job::sample() };
+        assert!(service(&job()).contains("PrivateTmp=yes"));
+        let in_tmp = Job { writes: vec!["/var/tmp/vault".into()], ..job() };
         assert!(!service(&in_tmp).contains("PrivateTmp"));
-        let program = Job { program: "/tmp/tokenkeep".into(), ..Job::sample() };
+        let program = Job { program: "/tmp/tokenkeep".into(), ..job() };
         assert!(!service(&program).contains("PrivateTmp"));
+    }
+
+    #[test]
+    fn a_users_unit_stays_in_the_users_own_namespaces() {
+        let text = service(&Job::sample());
+        for word in ["Protect", "Private", "ReadWritePaths"] {
+            assert!(!text.contains(word), "{word}");
+        }
     }
 
     #[test]
