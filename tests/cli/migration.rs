@@ -85,7 +85,12 @@ fn config_folder(world: &World) -> PathBuf {
 
 /// A machine with a vault and no profile.
 fn world_without_profile() -> World {
-    let world = World::bare(Settings::default());
+    world_of(Settings::default())
+}
+
+/// The same with a provider of its own kind.
+fn world_of(settings: Settings) -> World {
+    let world = World::bare(settings);
     world.run(["init", "--unlock", "file"]).ok();
     world
 }
@@ -129,6 +134,24 @@ fn an_account_of_the_real_agent_becomes_a_profile_and_an_entry() {
     lives(&world, "site");
     assert_eq!(world.token("site-client"), SECRET);
     assert!(file.is_file(), "without a word it stays");
+}
+
+#[test]
+fn a_slash_that_is_the_provider_s_own_stays() {
+    let world = world_of(Settings { issuer_path: "/".to_owned(), ..Settings::default() });
+    Agent::start(&world).account(&world, "site");
+    let taken = import(&world, &["site", "--json"]).ok().json();
+    assert!(taken[0]["issuer"].as_str().unwrap().ends_with('/'), "{taken}");
+    lives(&world, "site");
+}
+
+#[test]
+fn a_provider_that_is_down_keeps_nothing_from_being_taken_over() {
+    let (world, _) = world_with_account();
+    world.provider.go_offline();
+    import(&world, &["site"]).ok().says("nobody could be asked");
+    world.provider.go_online();
+    lives(&world, "site");
 }
 
 #[test]
