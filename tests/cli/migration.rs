@@ -195,6 +195,7 @@ fn a_wrong_password_and_a_changed_file_store_nothing() {
     assert_eq!(world.generation("site"), 0);
     assert!(file.is_file());
     import(&world, &["nobody"]).fails(8).says("nobody").says("ls -la '.'");
+    import(&world, &["site", "nobody"]).fails(1).says("2 of 2 logins").says("larger than");
 }
 
 #[test]

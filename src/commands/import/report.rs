@@ -74,9 +74,11 @@ fn failure_of(results: Vec<Imported>) -> Option<Failure> {
     }
     let (kind, hint) = failures.first().map(|(.., failure)| (failure.kind, failure.hint.clone()))?;
     let summary = Failure::new(kind, format!("{} of {count} logins could not be taken over", failures.len()));
-    let mut summary = failures
-        .into_iter()
-        .fold(summary, |summary, (place, _, failure)| summary.because(format!("{place}: {}", failure.one_line())));
+    let line = |(place, file, failure): (String, String, Failure)| {
+        let line = failure.one_line();
+        if line.contains(&file) { line } else { format!("{place}: {line}") }
+    };
+    let mut summary = failures.into_iter().map(line).fold(summary, Failure::because);
     summary.hint = hint;
     Some(summary)
 }
