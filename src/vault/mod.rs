@@ -5,6 +5,8 @@
 
 pub(crate) mod entry;
 pub(crate) mod header;
+pub(crate) mod kernel;
+pub(crate) mod passphrase;
 pub(crate) mod pin;
 pub(crate) mod sealing;
 pub(crate) mod shelf;
@@ -20,6 +22,7 @@ use std::time::Duration;
 use rustix::fs::OFlags;
 
 use crate::host::files::{self, FileFault};
+use crate::host::kernel_keyring::KeyringFault;
 use crate::host::process;
 use crate::profile::EntryName;
 use crate::token::time::Timestamp;
@@ -54,6 +57,9 @@ pub(crate) enum VaultError {
     Locked {
         /// The kinds of its slots.
         slots: Vec<SlotKind>,
+        /// Why the kernel's keyring could not be asked, if that was so.
+        #[source]
+        keyring: Option<KeyringFault>,
     },
     /// The source that was chosen cannot be read.
     #[error("cannot read the vault identity from {name}")]
@@ -131,6 +137,12 @@ pub(crate) enum VaultError {
         /// The slot.
         name: EntryName,
     },
+    /// The slot has no passphrase.
+    #[error("slot `{name}` is opened by a key, and not by a passphrase")]
+    NotAPassphrase {
+        /// The slot.
+        name: EntryName,
+    },
     /// The only slot cannot go.
     #[error("`{name}` is the last slot, and the only way into this vault that is known")]
     LastSlot {
@@ -183,6 +195,9 @@ pub(crate) enum VaultError {
         /// The vault's folder.
         folder: PathBuf,
     },
+    /// The kernel's keyring does not do what is asked of it.
+    #[error(transparent)]
+    Keyring(#[from] KeyringFault),
     /// A file or folder is not as it must be.
     #[error(transparent)]
     File(#[from] FileFault),
@@ -198,7 +213,7 @@ pub(crate) struct Vault {
     key: Key,
     /// What `vault.toml` says, authenticated.
     header: Header,
-    /// Whether a slot gave the identity.
+    /// Whether a slot gave the identity, or the kernel's keyring, where it does not last.
     opened_by_slot: bool,
 }
 

@@ -25,7 +25,7 @@ pub(crate) struct Args {
 /// What to do with the vault.
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Add, list and remove ways to unlock
+    /// Add, list, change and remove ways to unlock
     Slot(slot::Args),
     /// Open every file and check it
     Verify(verify::Args),

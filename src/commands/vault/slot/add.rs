@@ -1,11 +1,9 @@
 //! `vault slot add`: wraps the vault identity for one more way to unlock.
 
-use crate::commands::init::refuse_empty;
-use crate::commands::{Context, Outcome};
+use crate::commands::{Context, Outcome, new_passphrase};
 use crate::error::Failure;
 use crate::profile::EntryName;
 use crate::vault::slots::Wrapping;
-use crate::vault::unlock;
 
 /// Add a way to unlock: a passphrase, or an age recipient
 #[derive(clap::Args)]
@@ -23,14 +21,10 @@ pub(super) struct Args {
 /// Runs the command.
 pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let mut vault = cx.open_vault()?;
-    let wrapping = match (&args.recipient, args.new_passphrase_fd) {
-        (Some(recipient), _) => Wrapping::Recipient(recipient.clone()),
-        (None, Some(number)) => Wrapping::Passphrase(unlock::read_passphrase(number)?),
-        (None, None) => Wrapping::Passphrase(cx.new_passphrase("--new-passphrase-fd")?),
+    let wrapping = match &args.recipient {
+        Some(recipient) => Wrapping::Recipient(recipient.clone()),
+        None => Wrapping::Passphrase(new_passphrase::take(cx, "--new-passphrase-fd", args.new_passphrase_fd)?),
     };
-    if let Wrapping::Passphrase(passphrase) = &wrapping {
-        refuse_empty(passphrase)?;
-    }
     vault.add_slot(&args.name, wrapping)?;
     cx.printer.notice(&format!("added the slot `{}`", args.name));
     Ok(Outcome::Done)

@@ -1,6 +1,7 @@
 //! `vault slot`: the ways to unlock a vault.
 
 mod add;
+mod change;
 mod list;
 mod remove;
 
@@ -11,10 +12,11 @@ use crate::error::Failure;
 const EXAMPLES: &str = "Examples:
   tokenkeep vault slot add passphrase
   tokenkeep vault slot add ci --recipient age1...
+  tokenkeep vault slot change passphrase
   tokenkeep vault slot remove ci
 ";
 
-/// Add, list and remove ways to unlock
+/// Add, list, change and remove ways to unlock
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
@@ -30,6 +32,8 @@ enum Command {
     Add(add::Args),
     /// List the ways to unlock
     List,
+    /// Change the passphrase of a slot
+    Change(change::Args),
     /// Remove a way to unlock; it takes back no knowledge
     Remove(remove::Args),
 }
@@ -39,6 +43,7 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     match &args.command {
         Command::Add(args) => add::run(args, cx),
         Command::List => list::run(cx),
+        Command::Change(args) => change::run(args, cx),
         Command::Remove(args) => remove::run(args, cx),
     }
 }
