@@ -253,6 +253,20 @@ fn a_person_is_asked_for_the_password_and_about_the_file() {
 }
 
 #[test]
+fn who_gives_up_at_a_question_is_not_asked_the_next() {
+    let (world, file) = world_with_account();
+    std::fs::copy(&file, file.with_file_name("twin")).unwrap();
+    let mut terminal = world.on_terminal(["import", "oidc-agent", "--all"]);
+    terminal.sees("account site: ").presses_control('c');
+    terminal.ends().with(130);
+    let mut terminal = world.on_terminal(["import", "oidc-agent", "site", "--name", "one"]);
+    terminal.sees("account site: ").types(PASSWORD).sees("[y/N] ").presses_control('c');
+    terminal.ends().with(130);
+    assert!(file.is_file());
+    assert_eq!((world.generation("one"), world.generation("site")), (1, 0));
+}
+
+#[test]
 fn a_profile_that_says_otherwise_is_not_replaced_unasked() {
     let (world, _) = world_with_account();
     let elsewhere =

@@ -53,7 +53,15 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let vault = cx.open_vault()?;
     let mut passwords = Passwords { known: given_password(args, cx)?.into_iter().collect(), may_ask: false };
     passwords.may_ask = passwords.known.is_empty() && cx.may_ask();
-    let mut sources: Vec<Source> = paths.iter().map(|path| source(cx, path, &mut passwords)).collect();
+    let mut sources = Vec::new();
+    for path in &paths {
+        let source = source(cx, path, &mut passwords);
+        // who gives up at one question must not be asked the next
+        if source.logins.as_ref().is_err_and(|failure| failure.kind == Kind::Interrupted) {
+            return source.logins.map(|_| Outcome::Done);
+        }
+        sources.push(source);
+    }
     if args.flags.issuer.is_none() {
         let mut answers = Answers::new();
         for found in sources.iter_mut().flat_map(|source| source.logins.iter_mut().flatten()) {

@@ -35,6 +35,11 @@ impl Imported {
         self.outcome.is_ok() || self.is_nothing
     }
 
+    /// Tells whether somebody pressed Ctrl-C at a question.
+    pub(super) fn is_interrupted(&self) -> bool {
+        self.outcome.as_ref().is_err_and(|failure| failure.kind == Kind::Interrupted)
+    }
+
     /// Says which login of which file it is.
     fn place(&self) -> String {
         if self.label.is_empty() { self.file.clone() } else { format!("`{}` of {}", self.label, self.file) }
