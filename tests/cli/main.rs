@@ -12,6 +12,7 @@
 )]
 
 mod harness;
+mod manager;
 mod outside;
 mod terminal;
 
@@ -21,6 +22,7 @@ mod clock;
 mod clocks;
 mod crowds;
 mod disk;
+mod doctor;
 mod endings;
 mod faults;
 mod generated;
@@ -49,6 +51,8 @@ mod prompts;
 mod provider_faults;
 mod recovery;
 mod refusals;
+mod schedule;
+mod schedule_systemd;
 mod secrecy;
 mod signals;
 mod slots;
