@@ -63,8 +63,8 @@ fn what_makes_no_sense_is_refused_with_its_place() {
         let ran = crate::harness::Ran::from(ran);
         assert!(ran.code == 9 && ran.stderr.contains(variable), "{ran:?}");
     }
-    world.edit_config(|_| "[vault]\nbackend = \"keyring\"\n".to_owned());
-    world.run(["status"]).fails(9).says("config.toml:2: ").says("age files only");
+    world.edit_config(|_| "[vault]\nbackend = \"disk\"\n".to_owned());
+    world.run(["status"]).fails(9).says("config.toml:2: ").says("not a backend");
     world.edit_config(|_| "[issued]\nisuer = \"https://a.example\"\n".to_owned());
     world.run(["status"]).fails(9).says("config.toml:2: ").says("did you mean `issuer`");
     world.edit_config(|_| "\n\n[policy]\nadmin_events = [\"run\"]\n".to_owned());

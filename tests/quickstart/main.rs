@@ -39,7 +39,7 @@ fn demonstrate() {
     println!("TOKENKEEP_HOME is {}; on disk: {}", home.display(), listing(home));
 
     heading("Make a vault, and log in once (here the provider approves by itself)");
-    step(home, &["init"]);
+    step(home, &["init", "--unlock", "file"]);
     step(home, &["generate", "demo", "--issuer", &provider.issuer(), "--client-id", "automated-access"]);
     let login_token = provider.newest_refresh_token().expect("the login brought a refresh token");
 
