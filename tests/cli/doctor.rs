@@ -186,6 +186,17 @@ fn a_lock_that_is_held_is_said_and_not_waited_for() {
 }
 
 #[test]
+fn a_pipe_in_the_place_of_a_lock_holds_nobody_up() {
+    let world = World::logged_in(Settings::default());
+    let lock = world.entry("prod").join("lock");
+    std::fs::remove_file(&lock).unwrap();
+    sh(&format!("mkfifo -m 600 '{}'", lock.display()));
+    finds(&failed(doctor(&world, &["--fix"])), "fail", "is not a regular file");
+    world.run(["status"]).ok();
+    world.run(["list"]).ok();
+}
+
+#[test]
 fn a_login_that_has_ended_and_a_provider_that_is_gone_fail() {
     let world = World::logged_in(short_lived(300));
     world.provider.misbehave(Endpoint::Token, Fault::oauth("invalid_grant"));
