@@ -73,6 +73,7 @@ commands! {
     Init init "init" "Make a vault";
     Unlock unlock "unlock" "Open the vault for a while";
     Lock lock "lock" "Close what `unlock` opened, now";
+    Import import "import" "Take logins over from another tool";
     Profile profile "profile" "Add, list, show, remove and discover profiles";
     Vault vault "vault" "Manage the vault's slots, and verify it";
     Schedule schedule "schedule" "Refresh regularly: a systemd timer or a cron job";

@@ -358,6 +358,7 @@ impl From<LedgerError> for Failure {
             E::OpenToAll { path } => (Kind::Config, format!("type `chmod o-w '{}'`", path.display())),
             E::NotALedger { .. } => (Kind::Config, "name another file: `ledger` in [issued] of config.toml".to_owned()),
             E::Newer { .. } => (Kind::Config, "use the version of tokenkeep that wrote it, or a later one".to_owned()),
+            E::Older { .. } => (Kind::Failed, "let its owner type `tokenkeep maintain`".to_owned()),
             E::Busy => (Kind::Later, "try again in a minute".to_owned()),
             E::ReadOnly(_) | E::Database(_) => {
                 (Kind::Failed, "see with `df -h` and `ls -l` whether there is room and you may write it".to_owned())
@@ -386,11 +387,15 @@ impl From<LedgerError> for Failure {
                 format!("restore the entry `issue-key` of the vault, or `tokenkeep token revoke {id}` and ask again"),
             ),
             E::NoSuchJob { .. } => (Kind::NotFound, "see them with `tokenkeep job-token list --all`".to_owned()),
+            E::SeveralOwners { .. } => {
+                (Kind::Usage, "say whose is meant with --owner, or that all are with --all-owners".to_owned())
+            }
             E::NotRunning { job } => (Kind::No, format!("begin it anew with `tokenkeep job-token issue {job}`")),
             E::GraceScope(_) => (Kind::Usage, "name some of the token's own scopes with --grace-scope".to_owned()),
             E::Denied(_) => (Kind::Denied, "let somebody do it who may, or ask for less".to_owned()),
             E::NoSuchToken { .. } => (Kind::NotFound, "see them with `tokenkeep token list --all`".to_owned()),
             E::NameTaken { .. } => (Kind::Usage, "take another name, or revoke that one first".to_owned()),
+            E::Unfit(unfit) => (Kind::Usage, unfit.instead().to_owned()),
             E::TooSoon { .. } => (Kind::Usage, "give a later end: `--expires 1h`".to_owned()),
             E::NotModifiable { .. } => (Kind::Usage, "issue another one with `tokenkeep token create`".to_owned()),
             E::NotRotatable { kind: TokenKind::Job } => {

@@ -1,5 +1,6 @@
 //! The commands: one file each, with its arguments, its examples and its `run`. No protocol, no cryptography.
 
+mod actor;
 pub(crate) mod admin_token;
 pub(crate) mod audit;
 pub(crate) mod completions;
@@ -14,6 +15,7 @@ pub(crate) mod get;
 mod globals;
 pub(crate) mod help;
 pub(crate) mod history;
+pub(crate) mod import;
 pub(crate) mod init;
 mod issued;
 pub(crate) mod job_token;

@@ -11,6 +11,7 @@ pub(crate) mod kernel_keyring;
 pub(crate) mod machine;
 pub(crate) mod process;
 pub(crate) mod program;
+pub(crate) mod shred;
 pub(crate) mod survey;
 pub(crate) mod temporary;
 pub(crate) mod terminal;

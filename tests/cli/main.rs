@@ -43,6 +43,7 @@ mod kills;
 mod leaks;
 mod login;
 mod looking;
+mod migration;
 mod passphrase;
 mod power;
 mod profile;

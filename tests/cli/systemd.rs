@@ -3,7 +3,7 @@
 
 use provider::Settings;
 
-use crate::harness::World;
+use crate::harness::{Ran, World};
 use crate::manager::{Left, Network, boot, bring_program};
 use crate::outside::{NOBODY, chmod, is_root, new_identity, sh};
 
@@ -63,4 +63,33 @@ fn a_unit_of_a_user_without_privileges_opens_the_vault_with_a_credential_that_ro
     let lines = format!("{}\nUser={NOBODY}\nGroup={NOBODY}", credential(&world, "right.txt"));
     let Some(unit) = in_unit(&world, &lines) else { return };
     assert_eq!(unit.stdout, "secret\n", "{}", unit.stderr);
+}
+
+/// Leaves the vault open in the kernel's keyring, as the user that systemd runs for.
+fn leave_open(world: &World) {
+    let mut command = world.command(["unlock", "--for", "10m"]);
+    let ran = command.env("TOKENKEEP_IDENTITY_FILE", world.file("right.txt")).output().unwrap();
+    Ran::from(ran).ok();
+}
+
+#[test]
+fn a_unit_opens_the_vault_that_its_user_has_left_open() {
+    let world = world();
+    leave_open(&world);
+    for mode in ["private", "inherit", "shared"] {
+        let Some(unit) = in_unit(&world, &format!("KeyringMode={mode}")) else { return };
+        assert_eq!(unit.stdout, "secret\n", "{mode}: {}", unit.stderr);
+    }
+    world.run(["lock"]).ok().says("closed");
+}
+
+#[test]
+fn a_unit_that_may_not_use_the_kernels_keyring_is_told_so() {
+    let world = world();
+    leave_open(&world);
+    let lines = "SystemCallFilter=~@keyring\nSystemCallErrorNumber=EPERM";
+    let Some(unit) = in_unit(&world, lines) else { return };
+    assert_eq!(unit.stdout, "");
+    assert!(unit.stderr.contains("locked") && unit.stderr.contains("is forbidden here"), "{}", unit.stderr);
+    world.run(["lock"]).ok().says("closed");
 }
