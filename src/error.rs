@@ -24,6 +24,7 @@ use crate::token::time::Timestamp;
 use crate::vault::VaultError;
 use crate::vault::header::SlotKind;
 use crate::vault::kernel;
+use crate::vault::keyring::DesktopFault;
 
 /// Why the program ends; the number is its exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -279,6 +280,8 @@ impl From<VaultError> for Failure {
             E::WrongPassphrase { .. } => {
                 (Kind::Locked, Some("try again, or unlock with `--identity-fd 3 3<FILE`".to_owned()))
             }
+            E::Desktop { fault: DesktopFault::Silent, .. } => (Kind::Later, Some(DesktopFault::Silent.mend())),
+            E::Desktop { fault, .. } => (Kind::Locked, Some(fault.mend())),
             E::NotAnswered(source) if source.kind() == std::io::ErrorKind::Interrupted => (Kind::Interrupted, None),
             E::NotAnswered(_) => (Kind::Locked, Some("give it on a descriptor: `--passphrase-fd 3 3<FILE`".to_owned())),
             E::Header { .. } => (Kind::Locked, Some("restore vault.toml from a backup".to_owned())),

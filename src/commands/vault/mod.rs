@@ -1,5 +1,6 @@
 //! `vault`: the vault's slots, and its health.
 
+mod migrate;
 mod slot;
 mod verify;
 
@@ -11,6 +12,7 @@ const EXAMPLES: &str = "Examples:
   tokenkeep vault slot add passphrase
   tokenkeep vault slot list
   tokenkeep vault verify
+  tokenkeep vault migrate --to keyring
 ";
 
 /// Manage the vault's slots, and verify it
@@ -29,6 +31,8 @@ enum Command {
     Slot(slot::Args),
     /// Open every file and check it
     Verify(verify::Args),
+    /// Move all entries to age files, or to the keyring
+    Migrate(migrate::Args),
 }
 
 /// Runs the command.
@@ -36,5 +40,6 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     match &args.command {
         Command::Slot(args) => slot::run(args, cx),
         Command::Verify(args) => verify::run(args, cx),
+        Command::Migrate(args) => migrate::run(args, cx),
     }
 }

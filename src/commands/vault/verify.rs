@@ -50,8 +50,8 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
 
 /// Opens the vault that is there, pins it, and shows both digests.
 fn trust(cx: &mut Context) -> Result<Vault, Failure> {
-    let (folder, pin) = (cx.vault_folder()?, cx.pin()?);
-    let vault = Vault::open_unpinned(&folder, &cx.sources()?, cx.asker().as_deref())?;
+    let (site, pin) = (cx.site()?, cx.pin()?);
+    let vault = Vault::open_unpinned(&site, &cx.sources()?, cx.asker().as_deref())?;
     let before = pin.read()?.unwrap_or_else(|| "nothing".to_owned());
     let now = digest_hex(vault.recipient());
     pin.renew(vault.recipient())?;
