@@ -45,7 +45,7 @@ pub(crate) struct Args {
 type Check = fn(&Scene<'_>) -> Vec<Finding>;
 
 /// What looks at this machine alone, in the order in which people read it.
-const CHECKS: [Check; 17] = [
+const CHECKS: [Check; 18] = [
     environment::program,
     environment::surroundings,
     environment::variables,
@@ -58,6 +58,7 @@ const CHECKS: [Check; 17] = [
     vault::files,
     vault::unlocking,
     vault::kernel_keyring,
+    vault::desktop_keyring,
     vault::leftovers,
     vault::entries,
     settings::profiles,

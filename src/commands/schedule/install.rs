@@ -128,8 +128,12 @@ fn say_locked(cx: &mut Context, job: &Job) -> Result<(), Failure> {
     if job.credential.is_some() || !is_ours {
         return Ok(());
     }
+    let sources = cx.sources()?;
+    // the desktop's keyring is reached from its own session alone
+    let keyring = sources.keyring.clone().filter(|_| job.scope == Scope::User);
+    let (identity_fd, passphrase_fd) = (None, None);
     let unattended =
-        Sources { identity_fd: None, passphrase_fd: None, credentials: None, identity_variable: None, ..cx.sources()? };
+        Sources { identity_fd, passphrase_fd, credentials: None, identity_variable: None, keyring, ..sources };
     if unattended.present(false).is_none() {
         cx.printer.notice(
             "nothing opens the vault there without a person: give the key with --credential, or leave it open with `tokenkeep unlock`",
