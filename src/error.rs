@@ -22,6 +22,7 @@ use crate::token::text::{self, Look};
 use crate::token::time::Timestamp;
 use crate::vault::VaultError;
 use crate::vault::header::SlotKind;
+use crate::vault::plugin::PluginFault;
 
 /// Why the program ends; the number is its exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -288,6 +289,12 @@ impl From<VaultError> for Failure {
             E::NoSuchSlot { .. } => (Kind::NotFound, Some("see them with `tokenkeep vault slot list`".to_owned())),
             E::LastSlot { .. } => {
                 (Kind::Usage, Some("add another one first: `tokenkeep vault slot add NAME`".to_owned()))
+            }
+            E::Plugin { fault: PluginFault::NobodyToAsk { .. }, .. } => {
+                (Kind::Locked, Some("type the same command on a terminal".to_owned()))
+            }
+            E::Plugin { name, .. } => {
+                (Kind::Locked, Some(format!("see whether it works at all: `age-plugin-{name} --version`")))
             }
             E::NotARecipient => (Kind::Usage, Some("`age-keygen` prints one: age1...".to_owned())),
             E::Entry { path, .. } => (

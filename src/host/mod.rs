@@ -4,6 +4,7 @@
 //! operating systems (files, descriptors, processes, signals, the terminal) has its place here.
 
 pub(crate) mod child;
+pub(crate) mod conversation;
 pub(crate) mod descriptor;
 pub(crate) mod files;
 pub(crate) mod folders;

@@ -96,6 +96,14 @@ fn restore(terminal: &File, before: &Termios) {
     rustix::termios::tcsetattr(terminal, OptionalActions::Now, before).ok();
 }
 
+/// Shows a person a line on the controlling terminal, if there is one.
+pub(crate) fn tell(line: &str) {
+    if let Ok(mut terminal) = File::options().write(true).open("/dev/tty") {
+        // a terminal that has gone away has nobody to tell
+        writeln!(terminal, "{line}").ok();
+    }
+}
+
 /// Tells whether this process has a controlling terminal.
 pub(crate) fn is_present() -> bool {
     File::options().read(true).write(true).open("/dev/tty").is_ok()

@@ -6,6 +6,7 @@
 pub(crate) mod entry;
 pub(crate) mod header;
 pub(crate) mod pin;
+pub(crate) mod plugin;
 pub(crate) mod sealing;
 pub(crate) mod shelf;
 pub(crate) mod slots;
@@ -26,6 +27,7 @@ use crate::token::time::Timestamp;
 use entry::{Body, Entry};
 use header::{Header, Slot, SlotKind};
 use pin::{Known, Pin};
+use plugin::PluginFault;
 use sealing::{Identity, Key, SealFault, Sealer};
 use shelf::{EntryLock, Shelf};
 use slots::Wrapping;
@@ -75,7 +77,7 @@ pub(crate) enum VaultError {
         source: std::io::Error,
     },
     /// The source holds no identity.
-    #[error("{source_name} holds no age identity (a line AGE-SECRET-KEY-1...)")]
+    #[error("{source_name} holds no age identity (a line AGE-SECRET-KEY-1... or AGE-PLUGIN-NAME-1...)")]
     NoIdentity {
         /// The source.
         source_name: String,
@@ -138,8 +140,17 @@ pub(crate) enum VaultError {
         name: EntryName,
     },
     /// The text is no recipient.
-    #[error("not an age recipient (age1...)")]
+    #[error("not an age recipient (age1..., or age1NAME1... for a plugin)")]
     NotARecipient,
+    /// A plugin of age does not do what it is there for.
+    #[error("the plugin `{name}` of age cannot be used")]
+    Plugin {
+        /// Its name.
+        name: String,
+        /// Why not.
+        #[source]
+        fault: PluginFault,
+    },
     /// The age crate could not wrap an identity.
     #[error("cannot wrap the vault identity: {0}")]
     Wrapping(String),
@@ -220,7 +231,8 @@ impl Vault {
         }
         refuse_unsuitable(folder)?;
         refuse_remains(folder, &identity, wrapping.as_ref().map(|(name, _)| name))?;
-        let slot = wrapping.map(|(name, wrapping)| slots::write(folder, &name, &identity, wrapping)).transpose()?;
+        let slot =
+            wrapping.map(|(name, wrapping)| slots::write((folder, &name), &identity, wrapping, None)).transpose()?;
         let header = Header::new(&identity, slot.into_iter().collect());
         header.write(folder)?;
         pin.renew(&header.recipient)?;

@@ -1,5 +1,6 @@
 //! Slots: the vault identity wrapped for one way to unlock.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 
@@ -8,7 +9,9 @@ use age::{scrypt, x25519};
 use zeroize::Zeroizing;
 
 use super::header::{Header, Slot, SlotKind};
+use super::plugin::{self, Plugin};
 use super::sealing::{Identity, SealFault, decrypt, digest_hex};
+use super::unlock::Ask;
 use super::{Vault, VaultError, lock_header};
 use crate::host::files::{self, Access, FileFault};
 use crate::profile::EntryName;
@@ -44,29 +47,57 @@ pub(super) fn exists(vault: &Path, name: &EntryName) -> bool {
 
 /// Wraps an identity and writes the slot's file, which must not exist yet.
 pub(super) fn write(
-    vault: &Path,
-    name: &EntryName,
+    (vault, name): (&Path, &EntryName),
     identity: &Identity,
     wrapping: Wrapping,
+    ask: Ask<'_>,
 ) -> Result<Slot, VaultError> {
-    let text = identity.text();
-    let wrapped = |error: age::EncryptError| VaultError::Wrapping(format!("{error:?}"));
-    let (kind, recipient, file) = match wrapping {
-        Wrapping::Passphrase(passphrase) => {
-            let mut recipient = scrypt::Recipient::new(SecretString::from(passphrase.expose().clone()));
-            recipient.set_work_factor(WORK_FACTOR);
-            (SlotKind::Passphrase, None, age::encrypt(&recipient, text.as_bytes()).map_err(wrapped)?)
-        }
-        Wrapping::Recipient(recipient) => {
-            let native = x25519::Recipient::from_str(&recipient).map_err(|_| VaultError::NotARecipient)?;
-            (SlotKind::Recipient, Some(recipient), age::encrypt(&native, text.as_bytes()).map_err(wrapped)?)
-        }
+    let (kind, file) = wrap(identity, &wrapping, ask)?;
+    let recipient = match wrapping {
+        Wrapping::Passphrase(_) => None,
+        Wrapping::Recipient(recipient) => Some(recipient),
     };
     let folder = vault.join("slots");
     files::make_folder(&folder)?;
     files::check_folder(&folder)?;
     files::replace(&path(vault, name), &file, 0o600)?;
     Ok(Slot { name: name.clone(), kind, recipient, digest: digest_hex(&file) })
+}
+
+/// Wraps an identity.
+fn wrap(identity: &Identity, wrapping: &Wrapping, ask: Ask<'_>) -> Result<(SlotKind, Vec<u8>), VaultError> {
+    let text = identity.text();
+    let wrapped = |error: age::EncryptError| VaultError::Wrapping(format!("{error:?}"));
+    let recipient = match wrapping {
+        Wrapping::Passphrase(passphrase) => {
+            let file = seal_for(&passphrase_lock(passphrase), text.as_bytes()).map_err(wrapped)?;
+            return Ok((SlotKind::Passphrase, file));
+        }
+        Wrapping::Recipient(recipient) => recipient,
+    };
+    if let Ok(native) = x25519::Recipient::from_str(recipient) {
+        return Ok((SlotKind::Recipient, seal_for(&native, text.as_bytes()).map_err(wrapped)?));
+    }
+    let plugin = Plugin::for_recipient(recipient, ask).ok_or(VaultError::NotARecipient)?;
+    let file = seal_for(&plugin, text.as_bytes());
+    Ok((SlotKind::Plugin, file.map_err(|error| plugin.fault().unwrap_or_else(|| wrapped(error)))?))
+}
+
+/// Encrypts for one recipient that may fail; the age crate's own short cut ends the program then.
+pub(super) fn seal_for(recipient: &dyn age::Recipient, bytes: &[u8]) -> Result<Vec<u8>, age::EncryptError> {
+    let encryptor = age::Encryptor::with_recipients(std::iter::once(recipient))?;
+    let mut file = Vec::with_capacity(bytes.len() + 1024);
+    let mut writer = encryptor.wrap_output(&mut file)?;
+    writer.write_all(bytes)?;
+    writer.finish()?;
+    Ok(file)
+}
+
+/// Returns what closes a file with a passphrase, at a price that does not depend on how busy the machine is.
+pub(super) fn passphrase_lock(passphrase: &Passphrase) -> scrypt::Recipient {
+    let mut recipient = scrypt::Recipient::new(SecretString::from(passphrase.expose().clone()));
+    recipient.set_work_factor(WORK_FACTOR);
+    recipient
 }
 
 /// Reads the file of a slot.
@@ -95,26 +126,45 @@ pub(super) fn passphrase_key(passphrase: &Passphrase) -> scrypt::Identity {
     key
 }
 
-/// Tries to open the slots of a header with another identity.
-pub(super) fn open_with_identity(vault: &Path, header: &Header, other: &str) -> Result<Option<Identity>, VaultError> {
-    match x25519::Identity::from_str(other) {
-        Ok(identity) => open_kind(vault, header, SlotKind::Recipient, &identity),
-        Err(_) => Ok(None),
+/// Tries to open the slots of a header with another identity, or with what a plugin takes for one.
+pub(super) fn open_with_identity(
+    (vault, header): (&Path, &Header),
+    other: &str,
+    ask: Ask<'_>,
+) -> Result<Option<Identity>, VaultError> {
+    if let Ok(identity) = x25519::Identity::from_str(other) {
+        return open_kind(vault, header, SlotKind::Recipient, &identity);
+    }
+    let Some(key) = Plugin::for_identity(other, ask) else { return Ok(None) };
+    let is_its_own =
+        |slot: &&Slot| slot.recipient.as_deref().and_then(plugin::of_recipient) == plugin::of_identity(other);
+    let slots = header.slots.iter().filter(|slot| slot.kind == SlotKind::Plugin).filter(is_its_own);
+    match open_first(slots, |slot| open(vault, header, slot, &key)) {
+        Ok(Some(identity)) => Ok(Some(identity)),
+        opened => key.fault().map_or(opened, Err),
     }
 }
 
 /// Tries all slots of one kind; what comes out must be the identity of this vault.
-///
-/// A slot that was tampered with keeps nobody out who can open another one; else it is the answer.
 fn open_kind(
     vault: &Path,
     header: &Header,
     kind: SlotKind,
     key: &dyn age::Identity,
 ) -> Result<Option<Identity>, VaultError> {
+    open_first(header.slots.iter().filter(|slot| slot.kind == kind), |slot| open(vault, header, slot, key))
+}
+
+/// Opens the first slot that can be opened.
+///
+/// One that was tampered with keeps nobody out who can open another one; else it is the answer.
+fn open_first<'a>(
+    slots: impl Iterator<Item = &'a Slot>,
+    open: impl Fn(&Slot) -> Result<Option<Identity>, VaultError>,
+) -> Result<Option<Identity>, VaultError> {
     let mut fault = None;
-    for slot in header.slots.iter().filter(|slot| slot.kind == kind) {
-        match open(vault, header, slot, key) {
+    for slot in slots {
+        match open(slot) {
             Ok(Some(identity)) => return Ok(Some(identity)),
             Ok(None) => {}
             Err(error) => fault = fault.or(Some(error)),
@@ -159,14 +209,14 @@ pub(super) fn check_all(vault: &Path, header: &Header) -> Vec<VaultError> {
 
 impl Vault {
     /// Adds a slot.
-    pub(crate) fn add_slot(&mut self, name: &EntryName, wrapping: Wrapping) -> Result<(), VaultError> {
+    pub(crate) fn add_slot(&mut self, name: &EntryName, wrapping: Wrapping, ask: Ask<'_>) -> Result<(), VaultError> {
         let _lock = lock_header(&self.folder)?;
         self.reread_header()?;
         let taken = |slot: &Slot| slot.name.as_str().eq_ignore_ascii_case(name.as_str());
         if self.header.slots.iter().any(taken) {
             return Err(VaultError::SlotExists { name: name.clone() });
         }
-        let slot = write(&self.folder, name, &self.identity, wrapping)?;
+        let slot = write((&self.folder, name), &self.identity, wrapping, ask)?;
         let slots = self.header.slots.iter().cloned().chain([slot]).collect();
         self.replace_slots(slots)
     }

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::header::{Header, SlotKind};
 use super::sealing::Identity;
-use super::{VaultError, slots};
+use super::{VaultError, plugin, slots};
 use crate::host::descriptor;
 use crate::host::files::{self, Access};
 use crate::secret::{Passphrase, Secret};
@@ -68,7 +68,7 @@ impl Sources {
                 Some(identity) => Ok(Unlocked { identity, by_slot: true }),
                 None => Err(VaultError::WrongPassphrase { source_name: source }),
             },
-            Given::Identities(text) => open_with_identities(vault, header, &text, source),
+            Given::Identities(text) => open_with_identities((vault, header), &text, source, ask),
         }
     }
 
@@ -180,19 +180,27 @@ fn identity_lines(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Tries each identity of a text: as the vault's own, then on the slots.
-fn open_with_identities(vault: &Path, header: &Header, text: &str, source: String) -> Result<Unlocked, VaultError> {
-    if identity_lines(text).all(|line| Identity::parse(line).is_none()) {
-        return Err(VaultError::NoIdentity { source_name: source });
-    }
+fn open_with_identities(
+    (vault, header): (&Path, &Header),
+    text: &str,
+    source: String,
+    ask: Ask<'_>,
+) -> Result<Unlocked, VaultError> {
     for identity in identity_lines(text).filter_map(Identity::parse) {
         // its key authenticates the header: that is quicker than computing the recipient, and proves the same
         if header.is_authentic(&identity) || identity.recipient().to_string() == header.recipient {
             return Ok(Unlocked { identity, by_slot: false });
         }
     }
+    if identity_lines(text).all(|line| Identity::parse(line).is_none() && plugin::of_identity(line).is_none()) {
+        return Err(VaultError::NoIdentity { source_name: source });
+    }
     let mut fault = None;
-    for line in identity_lines(text) {
-        match slots::open_with_identity(vault, header, line) {
+    // what needs no plugin goes first: a plugin may want a person
+    let (of_plugins, native): (Vec<&str>, Vec<&str>) =
+        identity_lines(text).partition(|line| plugin::of_identity(line).is_some());
+    for line in native.into_iter().chain(of_plugins) {
+        match slots::open_with_identity((vault, header), line, ask) {
             Ok(Some(identity)) => return Ok(Unlocked { identity, by_slot: true }),
             Ok(None) => {}
             // the next line may open another slot

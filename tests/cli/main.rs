@@ -40,6 +40,7 @@ mod kills;
 mod leaks;
 mod login;
 mod looking;
+mod plugins;
 mod power;
 mod profile;
 mod provider_faults;

@@ -1,37 +1,61 @@
 //! `vault slot add`: wraps the vault identity for one more way to unlock.
 
-use crate::commands::init::refuse_empty;
+use std::path::{Path, PathBuf};
+
+use crate::commands::init::{identity_in, refuse_empty};
 use crate::commands::{Context, Outcome};
 use crate::error::Failure;
 use crate::profile::EntryName;
 use crate::vault::slots::Wrapping;
 use crate::vault::unlock;
 
-/// Add a way to unlock: a passphrase, or an age recipient
+/// Add a way to unlock: a passphrase, an age recipient, a plugin of age, or a file
+///
+/// A recipient is the public half of a key that somebody else has: a CI runner, a colleague, or with `age1NAME1...` a
+/// security key behind the program `age-plugin-NAME`, which must be in PATH. Who unlocks names an identity file that holds
+/// the other half (AGE-SECRET-KEY-1... or AGE-PLUGIN-NAME-1...). With `--identity-file` a new key is made and written there.
 #[derive(clap::Args)]
 pub(super) struct Args {
     /// The slot's name
     name: EntryName,
-    /// Wrap the vault identity for this recipient (age1...)
-    #[arg(long, value_name = "RECIPIENT", conflicts_with = "new_passphrase_fd")]
+    /// Wrap the vault identity for this recipient (age1..., or age1NAME1... for a plugin)
+    #[arg(long, value_name = "RECIPIENT", group = "way")]
     recipient: Option<String>,
+    /// Wrap it for the key in this file, which is made if it is not there
+    #[arg(long, value_name = "FILE", group = "way")]
+    identity_file: Option<PathBuf>,
     /// Read the new passphrase from this descriptor
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", group = "way")]
     new_passphrase_fd: Option<i32>,
 }
 
 /// Runs the command.
 pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let mut vault = cx.open_vault()?;
-    let wrapping = match (&args.recipient, args.new_passphrase_fd) {
-        (Some(recipient), _) => Wrapping::Recipient(recipient.clone()),
-        (None, Some(number)) => Wrapping::Passphrase(unlock::read_passphrase(number)?),
-        (None, None) => Wrapping::Passphrase(cx.new_passphrase("--new-passphrase-fd")?),
-    };
+    let wrapping = wrapping(args, cx)?;
     if let Wrapping::Passphrase(passphrase) = &wrapping {
         refuse_empty(passphrase)?;
     }
-    vault.add_slot(&args.name, wrapping)?;
+    vault.add_slot(&args.name, wrapping, cx.asker().as_deref())?;
     cx.printer.notice(&format!("added the slot `{}`", args.name));
+    if let Some(file) = &args.identity_file {
+        let file = absolute(file);
+        cx.printer.notice(&format!("unlock with `export TOKENKEEP_IDENTITY_FILE='{}'`", file.display()));
+    }
     Ok(Outcome::Done)
+}
+
+/// Returns for whom the vault identity is wrapped.
+fn wrapping(args: &Args, cx: &Context) -> Result<Wrapping, Failure> {
+    Ok(match (&args.recipient, &args.identity_file, args.new_passphrase_fd) {
+        (Some(recipient), ..) => Wrapping::Recipient(recipient.clone()),
+        (None, Some(file), _) => Wrapping::Recipient(identity_in(&absolute(file))?.recipient().to_string()),
+        (None, None, Some(number)) => Wrapping::Passphrase(unlock::read_passphrase(number)?),
+        (None, None, None) => Wrapping::Passphrase(cx.new_passphrase("--new-passphrase-fd")?),
+    })
+}
+
+/// Returns where a file is, from wherever one looks.
+fn absolute(file: &Path) -> PathBuf {
+    std::path::absolute(file).unwrap_or_else(|_| file.to_owned())
 }
