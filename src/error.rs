@@ -304,7 +304,13 @@ impl From<VaultError> for Failure {
                     path.display()
                 )),
             ),
-            E::Busy { .. } => (Kind::Later, Some("try again in a minute".to_owned())),
+            E::NoExchange { .. } => {
+                (Kind::Failed, Some("move everything into a new vault by hand: `tokenkeep help recovery`".to_owned()))
+            }
+            E::OtherIdentities { .. } => (Kind::Usage, Some("name a file that is not there yet".to_owned())),
+            E::Rotating { .. } | E::Rotated { .. } | E::Busy { .. } => {
+                (Kind::Later, Some("try again in a minute".to_owned()))
+            }
             E::CaseClash { existing, .. } => {
                 (Kind::Usage, Some(format!("use `{existing}`, or a name that differs more")))
             }

@@ -193,7 +193,7 @@ fn tokens(profile: &Profile, token: RefreshToken, (expires_at, now): (Option<Tim
 /// Puts the next generation into the vault, and returns its number.
 fn put(cx: &Context, target: &Target, vault: &Vault, body: Body) -> Result<u64, Failure> {
     let name = &target.name;
-    let lock = vault.shelf().lock(name, LOCK_PATIENCE)?;
+    let lock = vault.lock(name, LOCK_PATIENCE)?;
     cx.keeper(vault)?.adopt_unpublished(name, &lock).map_err(|error| target.failure(error))?;
     refuse_other_kind(target, vault, &body)?;
     refuse_useless_key(&body)?;

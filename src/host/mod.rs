@@ -5,6 +5,7 @@
 
 pub(crate) mod child;
 pub(crate) mod conversation;
+pub(crate) mod deadline;
 pub(crate) mod descriptor;
 pub(crate) mod files;
 pub(crate) mod folders;

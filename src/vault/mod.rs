@@ -5,8 +5,10 @@
 
 pub(crate) mod entry;
 pub(crate) mod header;
+mod identity_file;
 pub(crate) mod pin;
 pub(crate) mod plugin;
+pub(crate) mod rotation;
 pub(crate) mod sealing;
 pub(crate) mod shelf;
 pub(crate) mod slots;
@@ -194,6 +196,30 @@ pub(crate) enum VaultError {
         /// The vault's folder.
         folder: PathBuf,
     },
+    /// Somebody changes the vault's key.
+    #[error("the key of the vault in {} is being changed", vault.display())]
+    Rotating {
+        /// The vault's folder.
+        vault: PathBuf,
+    },
+    /// The vault's key was changed while we looked.
+    #[error("the key of the vault in {} was changed a moment ago", vault.display())]
+    Rotated {
+        /// The vault's folder.
+        vault: PathBuf,
+    },
+    /// The file system has no way to let two folders change places.
+    #[error("two folders cannot change places at {}, or files there cannot have two names", folder.display())]
+    NoExchange {
+        /// The vault's folder.
+        folder: PathBuf,
+    },
+    /// A file that shall hold the new identity holds others.
+    #[error("{} holds another identity than that of this vault", path.display())]
+    OtherIdentities {
+        /// The file.
+        path: PathBuf,
+    },
     /// A file or folder is not as it must be.
     #[error(transparent)]
     File(#[from] FileFault),
@@ -244,7 +270,7 @@ impl Vault {
     pub(crate) fn open(folder: &Path, pin: &Pin, sources: &Sources, ask: Ask<'_>) -> Result<Self, VaultError> {
         let header = Header::read(folder)?;
         // before anybody is asked for a passphrase; that the recipient is the identity's own is checked below
-        let known = pin.check(folder, &header.recipient)?;
+        let known = pin.check(folder, &header.recipient).map_err(|error| unless_rotated(folder, &header, error))?;
         let vault = Self::open_with(header, folder, sources, ask)?;
         if known == Known::New {
             pin.set(&vault.header.recipient);
@@ -261,7 +287,7 @@ impl Vault {
     fn open_with(header: Header, folder: &Path, sources: &Sources, ask: Ask<'_>) -> Result<Self, VaultError> {
         files::check_folder(folder)?;
         files::check_folder(&folder.join("entries"))?;
-        let unlocked = sources.open(folder, &header, ask)?;
+        let unlocked = sources.open(folder, &header, ask).map_err(|error| unless_rotated(folder, &header, error))?;
         let identity = unlocked.identity;
         header.authenticate(folder, &identity)?;
         let key = identity.derive("entry");
@@ -271,6 +297,13 @@ impl Vault {
     /// Returns the files of the entries.
     pub(crate) fn shelf(&self) -> Shelf {
         Shelf::of(&self.folder)
+    }
+
+    /// Takes the lock of an entry, waiting at most `patience`, if the vault is still the one that was opened.
+    pub(crate) fn lock(&self, name: &EntryName, patience: Duration) -> Result<EntryLock, VaultError> {
+        let lock = self.shelf().lock(name, patience)?;
+        rotation::refuse_rotated(&self.folder, &self.header)?;
+        Ok(lock)
     }
 
     /// Returns the public recipient.
@@ -299,7 +332,10 @@ impl Vault {
         loop {
             let Some(&generation) = shelf.generations(name)?.first() else { return Ok(None) };
             match shelf.read(name, generation) {
-                Ok(file) => return self.unseal(name, generation, &file).map(Some),
+                Ok(file) => {
+                    let opened = self.unseal(name, generation, &file).map(Some);
+                    return opened.map_err(|error| unless_rotated(&self.folder, &self.header, error));
+                }
                 // pruned between the listing and the opening: there are newer ones now
                 Err(fault) if fault.is_missing() => {}
                 Err(fault) => return Err(fault.into()),
@@ -311,6 +347,11 @@ impl Vault {
     pub(crate) fn unseal(&self, name: &EntryName, generation: u64, file: &[u8]) -> Result<Entry, VaultError> {
         sealing::open(&self.identity, &self.key, file, (name, generation))
             .map_err(|fault| VaultError::Entry { path: self.shelf().path(name, generation), fault })
+    }
+
+    /// Seals for another identity what a file of this vault holds; `None` if it does not open.
+    fn reseal(&self, file: &[u8], sealer: &Sealer) -> Option<Vec<u8>> {
+        sealing::open_json(&self.identity, &self.key, file).and_then(|json| sealer.seal_json(json)).ok()
     }
 
     /// Writes the next generation of an entry, under its lock.
@@ -365,6 +406,11 @@ impl Vault {
         }
         Ok(faults)
     }
+}
+
+/// Says instead of an error that the vault's key was changed meanwhile, if it was.
+fn unless_rotated(folder: &Path, header: &Header, error: VaultError) -> VaultError {
+    rotation::refuse_another(folder, header).err().unwrap_or(error)
 }
 
 /// Takes the lock under which the header changes.

@@ -162,7 +162,12 @@ impl Sealer {
     /// Seals one generation.
     pub(crate) fn seal(&self, entry: &Entry) -> Result<Vec<u8>, SealFault> {
         let content = |what: &dyn std::fmt::Display| SealFault::Content(what.to_string());
-        let mut plaintext = Zeroizing::new(entry.to_json().map_err(|error| content(&error))?);
+        self.seal_json(Zeroizing::new(entry.to_json().map_err(|error| content(&error))?))
+    }
+
+    /// Seals the line that an entry consists of.
+    pub(super) fn seal_json(&self, mut plaintext: Zeroizing<Vec<u8>>) -> Result<Vec<u8>, SealFault> {
+        let content = |what: &dyn std::fmt::Display| SealFault::Content(what.to_string());
         let mac = mac_hex(&self.key, &plaintext);
         plaintext.push(b'\n');
         plaintext.extend_from_slice(mac.as_bytes());
@@ -211,7 +216,16 @@ pub(crate) fn open(
     file: &[u8],
     (name, generation): (&EntryName, u64),
 ) -> Result<Entry, SealFault> {
-    let plaintext = decrypt(identity.native.as_ref(), file)?;
+    let entry = Entry::from_json(&open_json(identity, key, file)?).map_err(SealFault::Content)?;
+    if (&entry.name, entry.generation) != (name, generation) {
+        return Err(SealFault::Misplaced { name: entry.name, generation: entry.generation });
+    }
+    Ok(entry)
+}
+
+/// Opens a file and returns the line that an entry consists of, if somebody wrote it who can open the vault.
+pub(super) fn open_json(identity: &Identity, key: &Key, file: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealFault> {
+    let mut plaintext = decrypt(identity.native.as_ref(), file)?;
     let mut lines = plaintext.split(|&byte| byte == b'\n');
     let (Some(json), Some(mac), Some([]), None) = (lines.next(), lines.next(), lines.next(), lines.next()) else {
         return Err(SealFault::Content("it does not have two lines".to_owned()));
@@ -219,9 +233,7 @@ pub(crate) fn open(
     if !std::str::from_utf8(mac).is_ok_and(|mac| mac_matches(key, json, mac)) {
         return Err(SealFault::Forged);
     }
-    let entry = Entry::from_json(json).map_err(SealFault::Content)?;
-    if (&entry.name, entry.generation) != (name, generation) {
-        return Err(SealFault::Misplaced { name: entry.name, generation: entry.generation });
-    }
-    Ok(entry)
+    let length = json.len();
+    plaintext.truncate(length);
+    Ok(plaintext)
 }

@@ -95,6 +95,18 @@ impl Shelf {
         Ok(names)
     }
 
+    /// Lists the names under which there is a folder, those of entries that were deleted included.
+    pub(super) fn folders(&self) -> Result<Vec<EntryName>, FileFault> {
+        let names = files::list(&self.folder)?.into_iter().filter(|item| self.folder.join(item).is_dir());
+        Ok(names.filter_map(|item| item.to_str().and_then(|text| text.parse().ok())).collect())
+    }
+
+    /// Lists the answers of an entry that were put aside.
+    pub(super) fn aside(&self, name: &EntryName) -> Result<Vec<PathBuf>, FileFault> {
+        let files = self.files(name)?.into_iter().filter(|file| file.to_str().is_some_and(is_aside));
+        Ok(files.map(|file| self.entry_folder(name).join(file)).collect())
+    }
+
     /// Lists the generations of an entry, the newest first; an entry that is not there has none.
     pub(crate) fn generations(&self, name: &EntryName) -> Result<Vec<u64>, FileFault> {
         let mut generations: Vec<u64> =
@@ -113,9 +125,7 @@ impl Shelf {
 
     /// Lists what lies in an entry's folder and has no place there.
     pub(crate) fn foreign_files(&self, name: &EntryName) -> Result<Vec<PathBuf>, FileFault> {
-        let known = |file: &str| {
-            file == "lock" || file == "next" || file == "next.new" || is_aside(file) || generation_of(file).is_some()
-        };
+        let known = |file: &str| file == "lock" || is_ours(file);
         let foreign = self.files(name)?.into_iter().filter(|file| !file.to_str().is_some_and(known));
         Ok(foreign.map(|file| self.entry_folder(name).join(file)).collect())
     }
@@ -302,6 +312,11 @@ impl Reserved {
         // an empty file that stays is taken over by the next exchange
         drop(std::fs::remove_file(&self.path));
     }
+}
+
+/// Tells whether a file in an entry's folder holds something of ours.
+pub(super) fn is_ours(file: &str) -> bool {
+    file == "next" || file == "next.new" || is_aside(file) || generation_of(file).is_some()
 }
 
 /// Tells whether a file's name is that of an answer that was put aside.

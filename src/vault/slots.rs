@@ -45,6 +45,14 @@ pub(super) fn exists(vault: &Path, name: &EntryName) -> bool {
     path(vault, name).symlink_metadata().is_ok()
 }
 
+/// A slot and its file, which is not written yet.
+pub(super) struct Wrapped {
+    /// The slot.
+    pub(super) slot: Slot,
+    /// What its file will hold.
+    file: Vec<u8>,
+}
+
 /// Wraps an identity and writes the slot's file, which must not exist yet.
 pub(super) fn write(
     (vault, name): (&Path, &EntryName),
@@ -52,16 +60,37 @@ pub(super) fn write(
     wrapping: Wrapping,
     ask: Ask<'_>,
 ) -> Result<Slot, VaultError> {
+    let wrapped = wrapped(name.clone(), identity, wrapping, ask)?;
+    put(vault, &wrapped)?;
+    Ok(wrapped.slot)
+}
+
+/// Wraps an identity for a slot.
+pub(super) fn wrapped(
+    name: EntryName,
+    identity: &Identity,
+    wrapping: Wrapping,
+    ask: Ask<'_>,
+) -> Result<Wrapped, VaultError> {
     let (kind, file) = wrap(identity, &wrapping, ask)?;
     let recipient = match wrapping {
         Wrapping::Passphrase(_) => None,
         Wrapping::Recipient(recipient) => Some(recipient),
     };
+    Ok(Wrapped { slot: Slot { name, kind, recipient, digest: digest_hex(&file) }, file })
+}
+
+/// Writes the file of a slot.
+pub(super) fn put(vault: &Path, wrapped: &Wrapped) -> Result<(), VaultError> {
     let folder = vault.join("slots");
     files::make_folder(&folder)?;
     files::check_folder(&folder)?;
-    files::replace(&path(vault, name), &file, 0o600)?;
-    Ok(Slot { name: name.clone(), kind, recipient, digest: digest_hex(&file) })
+    Ok(files::replace(&path(vault, &wrapped.slot.name), &wrapped.file, 0o600)?)
+}
+
+/// Tells whether a file's name is that of a slot.
+pub(super) fn is_file_of(slot: &Slot, file: &str) -> bool {
+    file.strip_suffix(".age") == Some(slot.name.as_str())
 }
 
 /// Wraps an identity.
@@ -117,6 +146,16 @@ pub(super) fn open_with_passphrase(
     passphrase: &Passphrase,
 ) -> Result<Option<Identity>, VaultError> {
     open_kind(vault, header, SlotKind::Passphrase, &passphrase_key(passphrase))
+}
+
+/// Tries to open one slot with a passphrase.
+pub(super) fn open_one(
+    vault: &Path,
+    header: &Header,
+    slot: &Slot,
+    passphrase: &Passphrase,
+) -> Result<Option<Identity>, VaultError> {
+    open(vault, header, slot, &passphrase_key(passphrase))
 }
 
 /// Returns what opens the files behind a passphrase, if that takes no more work than we are ready for.

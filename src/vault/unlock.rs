@@ -13,7 +13,7 @@ use crate::host::files::{self, Access};
 use crate::secret::{Passphrase, Secret};
 
 /// An identity file holds a key and some comments.
-const LARGEST_IDENTITY: usize = 64 * 1024;
+pub(super) const LARGEST_IDENTITY: usize = 64 * 1024;
 
 /// What systemd's own way of handing an identity over is called.
 const CREDENTIAL: &str = "the systemd credential";
@@ -90,6 +90,18 @@ impl Sources {
         }
     }
 
+    /// Returns the identity files that somebody named for this user or command, and that are theirs to change.
+    pub(crate) fn named_files(&self) -> impl Iterator<Item = &PathBuf> {
+        self.identity_file_variable.iter().chain(&self.identity_file)
+    }
+
+    /// Tells whether the first source that is present is one of [`Self::named_files`].
+    pub(crate) fn is_named_file(&self) -> bool {
+        let by_number = self.identity_fd.is_some() || self.passphrase_fd.is_some();
+        let in_between = self.credential().is_some() || self.identity_variable.is_some();
+        !by_number && (self.identity_file_variable.is_some() || !in_between && self.identity_file.is_some())
+    }
+
     /// Returns the file that systemd hands over, if it does.
     fn credential(&self) -> Option<PathBuf> {
         // one that cannot be reached is there all the same, and no reason to try another source
@@ -162,6 +174,12 @@ pub(crate) fn passphrase_of(text: &str) -> Passphrase {
 /// Reads a passphrase for a new slot from a descriptor.
 pub(crate) fn read_passphrase(number: i32) -> Result<Passphrase, VaultError> {
     read_descriptor("--passphrase-fd", number).map(|text| passphrase_of(&text))
+}
+
+/// Reads several passphrases from a descriptor, one a line.
+pub(crate) fn read_passphrases(flag: &'static str, number: i32) -> Result<Vec<Passphrase>, VaultError> {
+    let text = read_descriptor(flag, number)?;
+    Ok(text.lines().filter(|line| !line.is_empty()).map(passphrase_of).collect())
 }
 
 /// Reads the identity that an identity file holds, to make a vault with it.

@@ -46,6 +46,7 @@ mod profile;
 mod provider_faults;
 mod recovery;
 mod refusals;
+mod rotate;
 mod secrecy;
 mod signals;
 mod slots;

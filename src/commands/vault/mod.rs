@@ -1,5 +1,6 @@
-//! `vault`: the vault's slots, and its health.
+//! `vault`: the vault's slots, its key, and its health.
 
+mod rotate;
 mod slot;
 mod verify;
 
@@ -10,6 +11,7 @@ use crate::error::Failure;
 const EXAMPLES: &str = "Examples:
   tokenkeep vault slot add passphrase
   tokenkeep vault slot list
+  tokenkeep vault rotate
   tokenkeep vault verify
 ";
 
@@ -27,6 +29,8 @@ pub(crate) struct Args {
 enum Command {
     /// Add, list and remove ways to unlock
     Slot(slot::Args),
+    /// Give the vault a new key, and seal everything in it anew
+    Rotate(rotate::Args),
     /// Open every file and check it
     Verify(verify::Args),
 }
@@ -35,6 +39,7 @@ enum Command {
 pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     match &args.command {
         Command::Slot(args) => slot::run(args, cx),
+        Command::Rotate(args) => rotate::run(args, cx),
         Command::Verify(args) => verify::run(args, cx),
     }
 }

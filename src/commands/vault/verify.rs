@@ -7,7 +7,7 @@ use crate::error::{Failure, Kind};
 use crate::output::Form;
 use crate::token::text::escaped;
 use crate::vault::sealing::digest_hex;
-use crate::vault::{Vault, VaultError};
+use crate::vault::{Vault, VaultError, rotation};
 
 /// Examples of the command.
 const EXAMPLES: &str = "Examples:
@@ -33,6 +33,13 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     for path in vault.foreign()? {
         let path = escaped(&path.display().to_string());
         cx.printer.notice(&format!("{path} does not belong into a vault; it is left alone"));
+    }
+    if rotation::was_begun(&cx.vault_folder()?) {
+        let left = rotation::beside(&cx.vault_folder()?);
+        cx.printer.notice(&format!(
+            "{} is of a rotation that goes on or was interrupted; if it was, type `tokenkeep vault rotate` again",
+            left.display()
+        ));
     }
     let count = vault.shelf().names().map_err(VaultError::from)?.entries.len();
     if !faults.is_empty() {
