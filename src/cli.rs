@@ -71,7 +71,7 @@ commands! {
     Stats stats "stats" "Show figures about the tokens that live";
     Init init "init" "Make a vault";
     Profile profile "profile" "Add, list, show, remove and discover profiles";
-    Vault vault "vault" "Manage the vault's slots, and verify it";
+    Vault vault "vault" "Manage the vault: slots, its key, exports, backups; verify it";
     Config config "config" "Show settings as they are in force";
     Delete delete "delete" "Delete an entry from the vault";
     Completions completions "completions" "Print the completion script of a shell";

@@ -307,8 +307,18 @@ impl From<VaultError> for Failure {
             E::NoExchange { .. } => {
                 (Kind::Failed, Some("move everything into a new vault by hand: `tokenkeep help recovery`".to_owned()))
             }
+            E::NotAnExport(_) => {
+                (Kind::Failed, Some("name a file that `tokenkeep vault export` has written".to_owned()))
+            }
+            E::ExportNotOpened { .. } => (
+                Kind::Locked,
+                Some(
+                    "name the key that it was made for: `--file-identity FILE`, or `--file-passphrase-fd 3 3<FILE`"
+                        .to_owned(),
+                ),
+            ),
             E::OtherIdentities { .. } => (Kind::Usage, Some("name a file that is not there yet".to_owned())),
-            E::Rotating { .. } | E::Rotated { .. } | E::Busy { .. } => {
+            E::Rotating { .. } | E::Rotated { .. } | E::Busy { .. } | E::HeaderBusy { .. } => {
                 (Kind::Later, Some("try again in a minute".to_owned()))
             }
             E::CaseClash { existing, .. } => {

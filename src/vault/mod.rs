@@ -3,7 +3,9 @@
 //! What is sealed goes to the recipient computed from the identity that is open, never to one read from a file: who can
 //! edit the folder must not be able to redirect the next token.
 
+pub(crate) mod backup;
 pub(crate) mod entry;
+pub(crate) mod export;
 pub(crate) mod header;
 mod identity_file;
 pub(crate) mod pin;
@@ -214,6 +216,21 @@ pub(crate) enum VaultError {
         /// The vault's folder.
         folder: PathBuf,
     },
+    /// A file is no export, or a damaged one.
+    #[error("this is no whole export of tokenkeep: {0}")]
+    NotAnExport(String),
+    /// An export was made for somebody else.
+    #[error("{opener} does not open this export")]
+    ExportNotOpened {
+        /// What was tried.
+        opener: String,
+    },
+    /// Somebody else changes the list of slots, or the key, or copies the vault.
+    #[error("another tokenkeep has held the lock of the vault in {} for {HEADER_PATIENCE:?}", vault.display())]
+    HeaderBusy {
+        /// The vault's folder.
+        vault: PathBuf,
+    },
     /// A file that shall hold the new identity holds others.
     #[error("{} holds another identity than that of this vault", path.display())]
     OtherIdentities {
@@ -418,10 +435,7 @@ fn lock_header(folder: &Path) -> Result<File, VaultError> {
     let path = folder.join("lock");
     let file = files::open_private(&path, OFlags::empty())?;
     let locked = process::lock_within(file, HEADER_PATIENCE).map_err(files::fault("lock", &path))?;
-    locked.map(|locked| locked.file).ok_or_else(|| {
-        let source = std::io::Error::from(std::io::ErrorKind::TimedOut);
-        files::fault("lock", &path)(source).into()
-    })
+    locked.map(|locked| locked.file).ok_or_else(|| VaultError::HeaderBusy { vault: folder.to_owned() })
 }
 
 /// Refuses a file system that can publish a file only by possibly replacing another.

@@ -85,6 +85,11 @@ impl Identity {
         self.native.to_public()
     }
 
+    /// Returns the age crate's form of it.
+    pub(super) fn native(&self) -> &x25519::Identity {
+        &self.native
+    }
+
     /// Returns the line that stands in an identity file.
     pub(crate) fn text(&self) -> Zeroizing<String> {
         Zeroizing::new(self.native.to_string().expose_secret().to_owned())
@@ -182,6 +187,15 @@ impl Sealer {
 
 /// Opens an age file with one identity; at most [`LARGEST_PLAINTEXT`] bytes come out.
 pub(crate) fn decrypt(identity: &dyn age::Identity, file: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealFault> {
+    decrypt_within(identity, file, LARGEST_PLAINTEXT)
+}
+
+/// Opens an age file with one identity; at most `limit` bytes come out.
+pub(super) fn decrypt_within(
+    identity: &dyn age::Identity,
+    file: &[u8],
+    limit: usize,
+) -> Result<Zeroizing<Vec<u8>>, SealFault> {
     let fault = |error: age::DecryptError| match error {
         age::DecryptError::NoMatchingKeys | age::DecryptError::DecryptionFailed => SealFault::NotForUs,
         other => SealFault::NotAge(words(&other)),
@@ -189,9 +203,9 @@ pub(crate) fn decrypt(identity: &dyn age::Identity, file: &[u8]) -> Result<Zeroi
     let decryptor = age::Decryptor::new_buffered(file).map_err(fault)?;
     let reader = decryptor.decrypt(std::iter::once(identity)).map_err(fault)?;
     let mut plaintext = Zeroizing::new(Vec::with_capacity(file.len()));
-    let read = reader.take(LARGEST_PLAINTEXT as u64 + 1).read_to_end(&mut plaintext);
+    let read = reader.take(limit as u64 + 1).read_to_end(&mut plaintext);
     read.map_err(|_| SealFault::NotAge(CUT))?;
-    if plaintext.len() > LARGEST_PLAINTEXT { Err(SealFault::TooLarge) } else { Ok(plaintext) }
+    if plaintext.len() > limit { Err(SealFault::TooLarge) } else { Ok(plaintext) }
 }
 
 /// What is said of a file whose end or middle is missing or changed.

@@ -37,7 +37,12 @@ pub(crate) enum Wrapping {
 
 /// Returns where a slot's file is.
 fn path(vault: &Path, name: &EntryName) -> PathBuf {
-    vault.join("slots").join(format!("{name}.age"))
+    vault.join(below(name))
+}
+
+/// Returns where a slot's file is below the vault's folder.
+pub(super) fn below(name: &EntryName) -> PathBuf {
+    Path::new("slots").join(format!("{name}.age"))
 }
 
 /// Tells whether something lies where a slot's file would be.
@@ -72,7 +77,7 @@ pub(super) fn wrapped(
     wrapping: Wrapping,
     ask: Ask<'_>,
 ) -> Result<Wrapped, VaultError> {
-    let (kind, file) = wrap(identity, &wrapping, ask)?;
+    let (kind, file) = seal(&wrapping, identity.text().as_bytes(), ask)?;
     let recipient = match wrapping {
         Wrapping::Passphrase(_) => None,
         Wrapping::Recipient(recipient) => Some(recipient),
@@ -93,27 +98,25 @@ pub(super) fn is_file_of(slot: &Slot, file: &str) -> bool {
     file.strip_suffix(".age") == Some(slot.name.as_str())
 }
 
-/// Wraps an identity.
-fn wrap(identity: &Identity, wrapping: &Wrapping, ask: Ask<'_>) -> Result<(SlotKind, Vec<u8>), VaultError> {
-    let text = identity.text();
+/// Seals some bytes for who knows a passphrase or has a key, and tells which of these it is.
+pub(super) fn seal(wrapping: &Wrapping, bytes: &[u8], ask: Ask<'_>) -> Result<(SlotKind, Vec<u8>), VaultError> {
     let wrapped = |error: age::EncryptError| VaultError::Wrapping(format!("{error:?}"));
     let recipient = match wrapping {
         Wrapping::Passphrase(passphrase) => {
-            let file = seal_for(&passphrase_lock(passphrase), text.as_bytes()).map_err(wrapped)?;
-            return Ok((SlotKind::Passphrase, file));
+            return Ok((SlotKind::Passphrase, seal_for(&passphrase_lock(passphrase), bytes).map_err(wrapped)?));
         }
         Wrapping::Recipient(recipient) => recipient,
     };
     if let Ok(native) = x25519::Recipient::from_str(recipient) {
-        return Ok((SlotKind::Recipient, seal_for(&native, text.as_bytes()).map_err(wrapped)?));
+        return Ok((SlotKind::Recipient, seal_for(&native, bytes).map_err(wrapped)?));
     }
     let plugin = Plugin::for_recipient(recipient, ask).ok_or(VaultError::NotARecipient)?;
-    let file = seal_for(&plugin, text.as_bytes());
+    let file = seal_for(&plugin, bytes);
     Ok((SlotKind::Plugin, file.map_err(|error| plugin.fault().unwrap_or_else(|| wrapped(error)))?))
 }
 
 /// Encrypts for one recipient that may fail; the age crate's own short cut ends the program then.
-pub(super) fn seal_for(recipient: &dyn age::Recipient, bytes: &[u8]) -> Result<Vec<u8>, age::EncryptError> {
+fn seal_for(recipient: &dyn age::Recipient, bytes: &[u8]) -> Result<Vec<u8>, age::EncryptError> {
     let encryptor = age::Encryptor::with_recipients(std::iter::once(recipient))?;
     let mut file = Vec::with_capacity(bytes.len() + 1024);
     let mut writer = encryptor.wrap_output(&mut file)?;
@@ -123,7 +126,7 @@ pub(super) fn seal_for(recipient: &dyn age::Recipient, bytes: &[u8]) -> Result<V
 }
 
 /// Returns what closes a file with a passphrase, at a price that does not depend on how busy the machine is.
-pub(super) fn passphrase_lock(passphrase: &Passphrase) -> scrypt::Recipient {
+fn passphrase_lock(passphrase: &Passphrase) -> scrypt::Recipient {
     let mut recipient = scrypt::Recipient::new(SecretString::from(passphrase.expose().clone()));
     recipient.set_work_factor(WORK_FACTOR);
     recipient

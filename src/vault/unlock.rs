@@ -176,6 +176,14 @@ pub(crate) fn read_passphrase(number: i32) -> Result<Passphrase, VaultError> {
     read_descriptor("--passphrase-fd", number).map(|text| passphrase_of(&text))
 }
 
+/// Reads the text of an identity file that is not for the vault.
+pub(crate) fn read_identities(flag: &str, path: &Path) -> Result<Zeroizing<String>, VaultError> {
+    match from_file(flag, path)?.1 {
+        Given::Identities(text) => Ok(text),
+        Given::Passphrase(_) => Err(VaultError::NoIdentity { source_name: flag.to_owned() }),
+    }
+}
+
 /// Reads several passphrases from a descriptor, one a line.
 pub(crate) fn read_passphrases(flag: &'static str, number: i32) -> Result<Vec<Passphrase>, VaultError> {
     let text = read_descriptor(flag, number)?;
@@ -193,7 +201,7 @@ pub(crate) fn read_identity_file(path: &Path) -> Result<Identity, VaultError> {
 }
 
 /// Iterates over the lines of an identity file that are not comments.
-fn identity_lines(text: &str) -> impl Iterator<Item = &str> {
+pub(super) fn identity_lines(text: &str) -> impl Iterator<Item = &str> {
     text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'))
 }
 

@@ -16,6 +16,7 @@ mod outside;
 mod terminal;
 
 mod admin_tokens;
+mod backup;
 mod cache;
 mod clock;
 mod clocks;
@@ -55,6 +56,7 @@ mod storms;
 mod strace;
 mod streams;
 mod systemd;
+mod transfer;
 mod unlock;
 mod validate;
 mod variables;

@@ -21,7 +21,7 @@ const EXAMPLES: &str = "Examples:
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// A topic (environment, exit-codes, formats, ci, cron, keycloak, issued, admin, security) or a command
+    /// A topic (environment, exit-codes, formats, ci, cron, keycloak, issued, admin, security, recovery) or a command
     #[arg(value_name = "TOPIC|COMMAND", add = ArgValueCompleter::new(topics_and_commands))]
     words: Vec<String>,
 }
@@ -35,7 +35,7 @@ pub(crate) struct Topic {
 }
 
 /// All topics.
-pub(crate) const TOPICS: [Topic; 9] = [
+pub(crate) const TOPICS: [Topic; 10] = [
     Topic { name: "environment", text: include_str!("environment.txt") },
     Topic { name: "exit-codes", text: include_str!("exit-codes.txt") },
     Topic { name: "formats", text: include_str!("formats.txt") },
@@ -45,6 +45,7 @@ pub(crate) const TOPICS: [Topic; 9] = [
     Topic { name: "issued", text: include_str!("issued.txt") },
     Topic { name: "admin", text: include_str!("admin.txt") },
     Topic { name: "security", text: include_str!("security.txt") },
+    Topic { name: "recovery", text: include_str!("recovery.txt") },
 ];
 
 /// Shown below the list of commands.
@@ -58,6 +59,7 @@ pub(crate) const AFTER_HELP: &str = "Topics (tokenkeep help TOPIC):
   issued       tokens of our own: jobs, people, programs
   admin        keys of administrators, and tokens of some minutes
   security     what is promised, and what is not
+  recovery     backups, exports, and what age alone can read
 
 Example:
   tokenkeep generate prod --issuer https://auth.example.org/realms/main \\
@@ -76,7 +78,7 @@ Log in once, then get a good access token whenever one is needed:
 
 All commands: tokenkeep --help    One of them: tokenkeep help get
 Topics: tokenkeep help environment, exit-codes, formats, ci, cron, keycloak, issued,
-        admin, security
+        admin, security, recovery
 ";
 
 /// Runs the command.

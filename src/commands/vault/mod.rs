@@ -1,5 +1,8 @@
-//! `vault`: the vault's slots, its key, and its health.
+//! `vault`: the vault's slots, its key, its copies, and its health.
 
+mod backup;
+mod export;
+mod import;
 mod rotate;
 mod slot;
 mod verify;
@@ -12,10 +15,12 @@ const EXAMPLES: &str = "Examples:
   tokenkeep vault slot add passphrase
   tokenkeep vault slot list
   tokenkeep vault rotate
+  tokenkeep vault export -o tokens.age --recipient age1...
+  tokenkeep vault backup /mnt/backup/vault.tar
   tokenkeep vault verify
 ";
 
-/// Manage the vault's slots, and verify it
+/// Manage the vault: slots, its key, exports, backups; verify it
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -31,6 +36,12 @@ enum Command {
     Slot(slot::Args),
     /// Give the vault a new key, and seal everything in it anew
     Rotate(rotate::Args),
+    /// Write entries into one file, for a key or a passphrase
+    Export(export::Args),
+    /// Put the entries of an export into the vault
+    Import(import::Args),
+    /// Copy the vault's folder as it is at one moment
+    Backup(backup::Args),
     /// Open every file and check it
     Verify(verify::Args),
 }
@@ -40,6 +51,9 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     match &args.command {
         Command::Slot(args) => slot::run(args, cx),
         Command::Rotate(args) => rotate::run(args, cx),
+        Command::Export(args) => export::run(args, cx),
+        Command::Import(args) => import::run(args, cx),
+        Command::Backup(args) => backup::run(args, cx),
         Command::Verify(args) => verify::run(args, cx),
     }
 }
