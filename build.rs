@@ -1,10 +1,14 @@
-//! Links the unwinder into the program: loading it as a shared library of its own is a tenth of what a cached token costs.
+//! How the program is linked, for a quick start: the unwinder in it (loading it as a shared library of its own is a tenth of
+//! what a cached token costs), and what a cached token goes through side by side (`.cargo/order.ld`).
 
 #![expect(clippy::disallowed_methods, reason = "how a build script learns things")]
 
 use std::env;
 use std::path::Path;
 use std::process::Command;
+
+/// Which functions lie side by side, as a linker script; `benches/order` writes it.
+const ORDER: &str = ".cargo/order.ld";
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
@@ -15,11 +19,27 @@ fn main() {
         println!("cargo::rustc-link-search=native={folder}");
         println!("cargo::rustc-link-lib=static:-bundle=gcc_eh");
     }
+    println!("cargo::rerun-if-changed={ORDER}");
+    if is("PROFILE", "release") && wants_it() && takes_scripts() && Path::new(ORDER).exists() {
+        let folder = env::var("CARGO_MANIFEST_DIR").unwrap_or_default();
+        println!("cargo::rustc-link-arg-bins=-T{folder}/{ORDER}");
+    }
+}
+
+/// Whether the linker is the one that comes with the compiler: another one may not know the script's words.
+fn takes_scripts() -> bool {
+    let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
+    let linker = env::var("RUSTC_LINKER").is_ok();
+    !linker && !["linker", "link-arg", "link-self-contained"].iter().any(|word| flags.contains(word))
+}
+
+/// Whether cargo says so.
+fn is(name: &str, value: &str) -> bool {
+    env::var(name).is_ok_and(|found| found == value)
 }
 
 /// Whether the program is for this machine, and its C library GNU's: std names `libgcc_s.so` there.
 fn wants_it() -> bool {
-    let is = |name, value| env::var(name).is_ok_and(|found| found == value);
     is("CARGO_CFG_TARGET_OS", "linux") && is("CARGO_CFG_TARGET_ENV", "gnu") && env::var("HOST") == env::var("TARGET")
 }
 

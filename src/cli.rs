@@ -70,6 +70,8 @@ commands! {
     Maintain maintain "maintain" "Close expired tokens, sweep orphans, cut history; for cron";
     Stats stats "stats" "Show figures about the tokens that live";
     Init init "init" "Make a vault";
+    Unlock unlock "unlock" "Open the vault for a while";
+    Lock lock "lock" "Close what `unlock` opened, now";
     Profile profile "profile" "Add, list, show, remove and discover profiles";
     Vault vault "vault" "Manage the vault: slots, its key, exports, backups; verify it";
     Config config "config" "Show settings as they are in force";

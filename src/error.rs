@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::host::files::FileFault;
 use crate::host::folders::NoHome;
+use crate::host::kernel_keyring::KeyringFault;
 use crate::idp::IdpError;
 use crate::keeper::KeeperError;
 pub(crate) use crate::keeper::chain;
@@ -22,6 +23,7 @@ use crate::token::text::{self, Look};
 use crate::token::time::Timestamp;
 use crate::vault::VaultError;
 use crate::vault::header::SlotKind;
+use crate::vault::kernel;
 use crate::vault::plugin::PluginFault;
 
 /// Why the program ends; the number is its exit code.
@@ -241,9 +243,14 @@ impl From<VaultError> for Failure {
         let (kind, hint) = match &error {
             E::Missing { .. } => (Kind::Locked, Some("make one with `tokenkeep init`".to_owned())),
             E::Exists { .. } => (Kind::Usage, Some("see what it holds with `tokenkeep list`".to_owned())),
-            E::Locked { slots } if slots.contains(&SlotKind::Passphrase) => {
-                (Kind::Locked, Some("give the passphrase on a descriptor: `--passphrase-fd 3 3<FILE`".to_owned()))
-            }
+            E::Locked { slots, .. } if slots.contains(&SlotKind::Passphrase) => (
+                Kind::Locked,
+                Some(
+                    "open it for a while with `tokenkeep unlock` on a terminal, or give the passphrase on a descriptor: \
+                     `--passphrase-fd 3 3<FILE`"
+                        .to_owned(),
+                ),
+            ),
             E::Locked { .. } => (
                 Kind::Locked,
                 Some("name the identity file: `export TOKENKEEP_IDENTITY_FILE=/path/to/identity.txt`".to_owned()),
@@ -260,6 +267,9 @@ impl From<VaultError> for Failure {
                 )
             }
             E::Descriptor { flag, .. } => (Kind::Usage, Some(format!("open it for the command: `{flag} 3 3<FILE`"))),
+            E::NoIdentity { source_name } | E::NotThisVault { source_name } if source_name == kernel::SOURCE => {
+                (Kind::Locked, Some("take it out with `tokenkeep lock`, then open the vault another way".to_owned()))
+            }
             E::NoIdentity { .. } => {
                 (Kind::Locked, Some("show what opens the vault with `tokenkeep status`".to_owned()))
             }
@@ -287,6 +297,9 @@ impl From<VaultError> for Failure {
                 (Kind::Usage, Some(format!("remove it first: `tokenkeep vault slot remove {name}`")))
             }
             E::NoSuchSlot { .. } => (Kind::NotFound, Some("see them with `tokenkeep vault slot list`".to_owned())),
+            E::NotAPassphrase { name } => {
+                (Kind::Usage, Some(format!("for another key remove it, `tokenkeep vault slot remove {name}`, and add one")))
+            }
             E::LastSlot { .. } => {
                 (Kind::Usage, Some("add another one first: `tokenkeep vault slot add NAME`".to_owned()))
             }
@@ -321,6 +334,7 @@ impl From<VaultError> for Failure {
             E::Rotating { .. } | E::Rotated { .. } | E::Busy { .. } | E::HeaderBusy { .. } => {
                 (Kind::Later, Some("try again in a minute".to_owned()))
             }
+            E::Keyring(fault) => (Kind::Failed, Some(keyring_hint(*fault).to_owned())),
             E::CaseClash { existing, .. } => {
                 (Kind::Usage, Some(format!("use `{existing}`, or a name that differs more")))
             }
@@ -343,6 +357,18 @@ impl From<VaultError> for Failure {
         }
         failure.hint = hint;
         failure
+    }
+}
+
+/// Says what to type where the kernel's keyring does not do what is asked of it.
+const fn keyring_hint(fault: KeyringFault) -> &'static str {
+    match fault {
+        KeyringFault::Missing | KeyringFault::Forbidden => {
+            "use a key in a file: `export TOKENKEEP_IDENTITY_FILE=/path/to/identity.txt`; see `tokenkeep help environment`"
+        }
+        KeyringFault::Full => "see the quota with `cat /proc/key-users`, and what is there with `keyctl show @u`",
+        KeyringFault::Unlisted => "close one vault at a time: `tokenkeep lock`, with the TOKENKEEP_HOME of each",
+        KeyringFault::Lost | KeyringFault::Stays | KeyringFault::Other(_) => "see what is there with `keyctl show @u`",
     }
 }
 

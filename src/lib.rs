@@ -135,8 +135,46 @@ fn exit(outcome: Result<Outcome, Failure>, printer: &mut Printer) -> u8 {
 fn die_with_70_on_panic() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        host::terminal::put_back_at_once();
         // not the message: it may quote what must not be shown
         eprintln!("error: this is a bug in tokenkeep, at {place}\n  hint: please report this line");
         std::process::exit(i32::from(Kind::Bug as u8));
     }));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::process::{Command, Stdio};
+
+    use rustix::termios::{LocalModes, tcgetattr};
+
+    use super::*;
+
+    #[test]
+    #[ignore = "the test below runs it, on a terminal of its own"]
+    fn panics_in_the_middle_of_a_question() {
+        die_with_70_on_panic();
+        std::thread::spawn(|| host::terminal::ask("Question: ", host::terminal::Echo::Hidden).map(drop));
+        let terminal = File::open("/dev/tty").unwrap();
+        while tcgetattr(&terminal).unwrap().local_modes.contains(LocalModes::ECHO) {
+            std::thread::yield_now();
+        }
+        panic!("as a test");
+    }
+
+    #[test]
+    fn a_panic_in_the_middle_of_a_question_leaves_the_terminal_as_it_was() {
+        let line = "stty sane; before=$(stty -g); \"$TESTS\" --ignored --exact tests::panics_in_the_middle_of_a_question; \
+             code=$?; [ \"$(stty -g)\" = \"$before\" ] && as=before || as=changed; echo \"ended with $code, $as\"";
+        let mut terminal = Command::new("script");
+        terminal.args(["--quiet", "--command", line, "/dev/null"]).env("TESTS", std::env::current_exe().unwrap());
+        // an input that stays open: its end would be an answer
+        let mut terminal = terminal.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let input = terminal.stdin.take();
+        let screen = terminal.wait_with_output().unwrap().stdout;
+        drop(input);
+        let screen = String::from_utf8_lossy(&screen);
+        assert!(screen.contains("ended with 70, before"), "{screen}");
+    }
 }

@@ -157,27 +157,13 @@ impl Context {
         !self.globals.no_input
             && self.host.env.raw("CI").is_none()
             && self.host.terminals.stderr
-            && terminal::is_present()
+            && terminal::is_in_front()
     }
 
     /// Asks a question that is answered with yes or no; the default is no.
     pub(crate) fn confirm(question: &str) -> Result<bool, Failure> {
         let answer = terminal::ask(&format!("{question} [y/N] "), Echo::Shown).map_err(|error| unanswered(&error))?;
         Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
-    }
-
-    /// Asks for a new passphrase, twice; `flag` is how it can be given where nobody can be asked.
-    pub(crate) fn new_passphrase(&self, flag: &str) -> Result<Passphrase, Failure> {
-        if !self.may_ask() {
-            return Err(Failure::new(Kind::Locked, "a new passphrase is needed, and there is nobody to ask")
-                .hint(format!("give it on a descriptor: `{flag} 3 3<FILE`")));
-        }
-        let first = terminal::ask("New passphrase: ", Echo::Hidden).map_err(|error| unanswered(&error))?;
-        let second = terminal::ask("The same once more: ", Echo::Hidden).map_err(|error| unanswered(&error))?;
-        if first != second {
-            return Err(Failure::new(Kind::Usage, "the two passphrases differ").hint("type the command again"));
-        }
-        Ok(Passphrase::new(first.as_str().to_owned()))
     }
 
     /// Returns the name that was typed, or that of the default profile.

@@ -4,12 +4,11 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::{Context, Outcome};
+use super::{Context, Outcome, new_passphrase};
 use crate::error::{Failure, Kind};
 use crate::host::files::{self, Published};
 use crate::output::Form;
 use crate::profile::EntryName;
-use crate::secret::Passphrase;
 use crate::settings::edit::Edit;
 use crate::vault::sealing::Identity;
 use crate::vault::slots::Wrapping;
@@ -87,25 +86,13 @@ pub(crate) fn default_identity_file(cx: &Context) -> Result<PathBuf, Failure> {
 }
 
 /// Makes a vault that a passphrase opens.
-fn make_with_passphrase(cx: &Context) -> Result<Vault, Failure> {
+fn make_with_passphrase(cx: &mut Context) -> Result<Vault, Failure> {
     refuse_existing(cx)?;
-    let passphrase = match cx.globals.passphrase_fd {
-        Some(number) => unlock::read_passphrase(number)?,
-        None => cx.new_passphrase("--passphrase-fd")?,
-    };
-    refuse_empty(&passphrase)?;
+    let passphrase = new_passphrase::take(cx, "--passphrase-fd", cx.globals.passphrase_fd)?;
     #[expect(clippy::expect_used, reason = "a constant that is a name")]
     let name: EntryName = "passphrase".parse().expect("a name");
     let wrapping = Some((name, Wrapping::Passphrase(passphrase)));
     Ok(Vault::create(&cx.vault_folder()?, &cx.pin()?, Identity::generate(), wrapping)?)
-}
-
-/// Refuses a passphrase that is none.
-pub(crate) fn refuse_empty(passphrase: &Passphrase) -> Result<(), Failure> {
-    if passphrase.secret().is_empty() {
-        return Err(Failure::new(Kind::Usage, "the passphrase is empty").hint("four random words make a good one"));
-    }
-    Ok(())
 }
 
 /// Says so before anybody types a passphrase for a vault that is there.
@@ -170,6 +157,11 @@ fn report(cx: &mut Context, vault: &Vault, identity_file: Option<&Path>) -> Resu
             "it is opened by {}: keep a copy of that file in a safe place, and nowhere else",
             file.display()
         ));
+    }
+    if identity_file.is_none() {
+        cx.printer.notice(
+            "a passphrase opens it; `tokenkeep unlock` asks for it once, and leaves the vault open for a while",
+        );
     }
     cx.printer.notice("next: `tokenkeep generate PROFILE --issuer URL --client-id ID`");
     Ok(())

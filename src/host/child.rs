@@ -1,7 +1,6 @@
 //! A command that runs as our child: what it inherits, what we wait for meanwhile, and how its end becomes ours.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
 use std::io;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Command, ExitStatus};
@@ -13,7 +12,7 @@ use signal_hook::iterator::SignalsInfo;
 use signal_hook::iterator::exfiltrator::WithOrigin;
 use signal_hook::low_level::siginfo::{Cause, Origin};
 
-use super::{Environment, process};
+use super::{Environment, process, terminal};
 
 /// What we are sent and the child is meant to get.
 const PASSED_ON: [i32; 6] = [SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGQUIT, SIGINT];
@@ -130,19 +129,13 @@ fn has_reached_the_child(origin: &Origin) -> bool {
         Cause::Kernel => origin.signal != SIGHUP || !is_session_leader(),
         Cause::Sent(_) | Cause::Chld(_) => false,
         // not every system says who sent it
-        _ => matches!(origin.signal, SIGINT | SIGQUIT) && is_foreground(),
+        _ => matches!(origin.signal, SIGINT | SIGQUIT) && terminal::is_in_front(),
     }
 }
 
 /// Tells whether we lead the session of our terminal.
 fn is_session_leader() -> bool {
     rustix::process::getsid(None).is_ok_and(|leader| leader == rustix::process::getpid())
-}
-
-/// Tells whether our process group is the one that the terminal sends its signals to; the child is in it, too.
-fn is_foreground() -> bool {
-    let Ok(terminal) = File::options().read(true).write(true).open("/dev/tty") else { return false };
-    rustix::termios::tcgetpgrp(&terminal).is_ok_and(|foreground| foreground == rustix::process::getpgrp())
 }
 
 #[cfg(test)]

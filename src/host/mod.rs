@@ -1,7 +1,7 @@
 //! The outside world as one plain struct: arguments, environment, standard streams, clock and randomness.
 //!
 //! Nothing else in the crate reads the environment or asks for the time. What differs between
-//! operating systems (files, descriptors, processes, signals, the terminal) has its place here.
+//! operating systems (files, descriptors, processes, signals, the terminal, the kernel's keyring) has its place here.
 
 pub(crate) mod child;
 pub(crate) mod conversation;
@@ -9,6 +9,7 @@ pub(crate) mod deadline;
 pub(crate) mod descriptor;
 pub(crate) mod files;
 pub(crate) mod folders;
+pub(crate) mod kernel_keyring;
 pub(crate) mod machine;
 pub(crate) mod process;
 pub(crate) mod temporary;

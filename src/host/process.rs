@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGPIPE, SIGTERM};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM};
 use signal_hook::iterator::{Handle, Signals};
 use zeroize::Zeroizing;
 
@@ -167,10 +167,10 @@ pub(crate) fn detach() -> io::Result<()> {
     Ok(())
 }
 
-/// Whether INT, TERM and HUP end the program; `None` until somebody has decided.
+/// Whether INT, TERM, HUP and QUIT end the program; `None` until somebody has decided.
 static LEAVING: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 
-/// From now on INT, TERM and HUP end the program at once with 128 and the signal's number.
+/// From now on INT, TERM, HUP and QUIT end the program at once with 128 and the signal's number.
 ///
 /// Process 1 of a container is left as it is: the kernel shields it from signals without a handler, and its end would
 /// take the child of an exchange with it. So is a signal that whoever started us wants ignored (`nohup`).
@@ -193,10 +193,11 @@ pub(crate) fn leave_on_signals() -> io::Result<()> {
 fn ending_signals() -> impl Iterator<Item = i32> {
     let ignored = ignored_signals();
     let may_end = std::process::id() != 1;
-    [SIGINT, SIGTERM, SIGHUP].into_iter().filter(move |signal| may_end && !ignored.contains(signal))
+    [SIGINT, SIGTERM, SIGHUP, SIGQUIT].into_iter().filter(move |signal| may_end && !ignored.contains(signal))
 }
 
-/// As long as it lives, something is put back before INT, TERM or HUP ends the program; after it they end it at once.
+/// As long as it lives, something is put back before INT, TERM, HUP or QUIT ends the program, and done again after it was
+/// stopped and goes on; after it they end it at once.
 #[derive(Debug)]
 pub(super) struct PutBack {
     /// Stops the thread that waits for signals.
@@ -209,17 +210,22 @@ pub(super) struct PutBack {
 
 impl PutBack {
     /// Begins to wait for signals.
-    pub(super) fn first(put_back: impl Fn() + Send + 'static) -> io::Result<Self> {
+    pub(super) fn first<T: 'static>(put_back: fn() -> T, again: fn()) -> io::Result<Self> {
         leave_on_signals()?;
-        let mut signals = Signals::new(ending_signals())?;
+        let mut signals = Signals::new(ending_signals().chain([SIGCONT]))?;
         let waiting = signals.handle();
         let leaving = LEAVING.get_or_init(Arc::default).swap(false, Ordering::SeqCst);
-        let wait = move || {
-            let first = signals.forever().next();
+        let wait = move || loop {
+            let next = signals.forever().next();
             // one that came just before the end of the waiting counts
-            if let Some(signal) = first.or_else(|| signals.pending().next()) {
-                put_back();
-                signal_hook::low_level::exit(128 + signal);
+            match next.or_else(|| signals.pending().next()) {
+                None => break,
+                Some(SIGCONT) => again(),
+                Some(signal) => {
+                    // what it returns is held to the end
+                    let _held = put_back();
+                    signal_hook::low_level::exit(128 + signal);
+                }
             }
         };
         let thread = Some(std::thread::Builder::new().spawn(wait)?);

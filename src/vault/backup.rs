@@ -38,7 +38,7 @@ impl Backup {
             entries += 1;
         }
         for slot in &header.slots {
-            files.push(read(vault, slots::below(&slot.name))?);
+            files.push((slots::below(&slot.name), slots::read(vault, slot)?));
         }
         let above = Path::new("");
         files.push(read(vault, header::path(above))?);

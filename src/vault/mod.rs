@@ -8,6 +8,8 @@ pub(crate) mod entry;
 pub(crate) mod export;
 pub(crate) mod header;
 mod identity_file;
+pub(crate) mod kernel;
+pub(crate) mod passphrase;
 pub(crate) mod pin;
 pub(crate) mod plugin;
 pub(crate) mod rotation;
@@ -25,6 +27,7 @@ use std::time::Duration;
 use rustix::fs::OFlags;
 
 use crate::host::files::{self, FileFault};
+use crate::host::kernel_keyring::KeyringFault;
 use crate::host::process;
 use crate::profile::EntryName;
 use crate::token::time::Timestamp;
@@ -60,6 +63,9 @@ pub(crate) enum VaultError {
     Locked {
         /// The kinds of its slots.
         slots: Vec<SlotKind>,
+        /// Why the kernel's keyring could not be asked, if that was so.
+        #[source]
+        keyring: Option<KeyringFault>,
     },
     /// The source that was chosen cannot be read.
     #[error("cannot read the vault identity from {name}")]
@@ -134,6 +140,12 @@ pub(crate) enum VaultError {
     /// No slot of that name is there.
     #[error("there is no slot `{name}`")]
     NoSuchSlot {
+        /// The slot.
+        name: EntryName,
+    },
+    /// The slot has no passphrase.
+    #[error("slot `{name}` is opened by a key, and not by a passphrase")]
+    NotAPassphrase {
         /// The slot.
         name: EntryName,
     },
@@ -237,6 +249,9 @@ pub(crate) enum VaultError {
         /// The file.
         path: PathBuf,
     },
+    /// The kernel's keyring does not do what is asked of it.
+    #[error(transparent)]
+    Keyring(#[from] KeyringFault),
     /// A file or folder is not as it must be.
     #[error(transparent)]
     File(#[from] FileFault),
@@ -252,7 +267,7 @@ pub(crate) struct Vault {
     key: Key,
     /// What `vault.toml` says, authenticated.
     header: Header,
-    /// Whether a slot gave the identity.
+    /// Whether a slot gave the identity, or the kernel's keyring, where it does not last.
     opened_by_slot: bool,
 }
 

@@ -12,7 +12,7 @@ use super::header::{Header, Slot, SlotKind};
 use super::plugin::{self, Plugin};
 use super::sealing::{Identity, SealFault, decrypt, digest_hex};
 use super::unlock::Ask;
-use super::{Vault, VaultError, lock_header};
+use super::{Vault, VaultError, lock_header, rotation};
 use crate::host::files::{self, Access, FileFault};
 use crate::profile::EntryName;
 use crate::secret::Passphrase;
@@ -58,6 +58,11 @@ pub(super) struct Wrapped {
     file: Vec<u8>,
 }
 
+/// Returns where the file waits that is to take a slot's place. No slot's own file is called so.
+fn successor(vault: &Path, name: &EntryName) -> PathBuf {
+    vault.join("slots").join(format!("{name}.age.next"))
+}
+
 /// Wraps an identity and writes the slot's file, which must not exist yet.
 pub(super) fn write(
     (vault, name): (&Path, &EntryName),
@@ -93,9 +98,9 @@ pub(super) fn put(vault: &Path, wrapped: &Wrapped) -> Result<(), VaultError> {
     Ok(files::replace(&path(vault, &wrapped.slot.name), &wrapped.file, 0o600)?)
 }
 
-/// Tells whether a file's name is that of a slot.
+/// Tells whether a file's name is that of a slot, or of what waits to take its place.
 pub(super) fn is_file_of(slot: &Slot, file: &str) -> bool {
-    file.strip_suffix(".age") == Some(slot.name.as_str())
+    file.strip_suffix(".next").unwrap_or(file).strip_suffix(".age") == Some(slot.name.as_str())
 }
 
 /// Seals some bytes for who knows a passphrase or has a key, and tells which of these it is.
@@ -127,19 +132,41 @@ fn seal_for(recipient: &dyn age::Recipient, bytes: &[u8]) -> Result<Vec<u8>, age
 
 /// Returns what closes a file with a passphrase, at a price that does not depend on how busy the machine is.
 fn passphrase_lock(passphrase: &Passphrase) -> scrypt::Recipient {
-    let mut recipient = scrypt::Recipient::new(SecretString::from(passphrase.expose().clone()));
+    let mut recipient = scrypt::Recipient::new(for_age(passphrase));
     recipient.set_work_factor(WORK_FACTOR);
     recipient
 }
 
-/// Reads the file of a slot.
-fn read(vault: &Path, slot: &Slot) -> Result<Vec<u8>, VaultError> {
-    let path = path(vault, &slot.name);
-    let file = files::read(&path, Access::Private, LARGEST_SLOT)?;
+/// Reads the file of a slot, be it that it still waits to take its place.
+pub(super) fn read(vault: &Path, slot: &Slot) -> Result<Vec<u8>, VaultError> {
+    let file = files::read(&path(vault, &slot.name), Access::Private, LARGEST_SLOT)?;
     if digest_hex(&file) == slot.digest {
         return Ok(file);
     }
-    Err(VaultError::SlotReplaced { name: slot.name.clone() })
+    waiting(vault, slot).ok_or_else(|| VaultError::SlotReplaced { name: slot.name.clone() })
+}
+
+/// Returns the file that waits to take a slot's place, if it is the one on the list.
+fn waiting(vault: &Path, slot: &Slot) -> Option<Vec<u8>> {
+    let file = files::read(&successor(vault, &slot.name), Access::Private, LARGEST_SLOT).ok()?;
+    (digest_hex(&file) == slot.digest).then_some(file)
+}
+
+/// Ends, under the lock, what a change that was killed has begun: the file on the list gets its place, any other goes.
+fn settle(vault: &Path, header: &Header) -> Result<(), VaultError> {
+    for slot in &header.slots {
+        let (path, successor) = (path(vault, &slot.name), successor(vault, &slot.name));
+        if successor.symlink_metadata().is_err() {
+            continue;
+        }
+        if waiting(vault, slot).is_some() {
+            std::fs::rename(&successor, &path).map_err(files::fault("replace", &path))?;
+        } else {
+            std::fs::remove_file(&successor).map_err(files::fault("remove", &successor))?;
+        }
+        files::sync_folder(&vault.join("slots"))?;
+    }
+    Ok(())
 }
 
 /// Tries to open the slots of a header with a passphrase.
@@ -163,9 +190,14 @@ pub(super) fn open_one(
 
 /// Returns what opens the files behind a passphrase, if that takes no more work than we are ready for.
 pub(super) fn passphrase_key(passphrase: &Passphrase) -> scrypt::Identity {
-    let mut key = scrypt::Identity::new(SecretString::from(passphrase.expose().clone()));
+    let mut key = scrypt::Identity::new(for_age(passphrase));
     key.set_max_work_factor(HIGHEST_WORK_FACTOR);
     key
+}
+
+/// Hands a passphrase to the age crate.
+fn for_age(passphrase: &Passphrase) -> SecretString {
+    SecretString::from(passphrase.expose().clone())
 }
 
 /// Tries to open the slots of a header with another identity, or with what a plugin takes for one.
@@ -218,7 +250,11 @@ fn open_first<'a>(
 /// Tries one slot; `None` if the key is not the one it was wrapped for.
 fn open(vault: &Path, header: &Header, slot: &Slot, key: &dyn age::Identity) -> Result<Option<Identity>, VaultError> {
     let replaced = || VaultError::SlotReplaced { name: slot.name.clone() };
-    let text = match decrypt(key, &read(vault, slot)?) {
+    let file = match read(vault, slot) {
+        Ok(file) => file,
+        Err(fault) => return open_newer(vault, header, slot, key).unwrap_or(Err(fault)),
+    };
+    let text = match decrypt(key, &file) {
         Ok(text) => text,
         Err(SealFault::NotForUs) => return Ok(None),
         // we write whole files, and none that takes more work than the limit
@@ -229,10 +265,29 @@ fn open(vault: &Path, header: &Header, slot: &Slot, key: &dyn age::Identity) -> 
     identity.map(Some).ok_or_else(replaced)
 }
 
+/// Tries a slot whose file is not the one on our list, if somebody has changed it since we read that; else `None`.
+fn open_newer(
+    vault: &Path,
+    header: &Header,
+    slot: &Slot,
+    key: &dyn age::Identity,
+) -> Option<Result<Option<Identity>, VaultError>> {
+    let newer = Header::read(vault).ok().filter(|newer| newer.recipient == header.recipient)?;
+    let changed = newer.slots.iter().find(|other| other.name == slot.name && other.digest != slot.digest)?;
+    let opened = open(vault, &newer, changed, key);
+    // nobody else looks at this list
+    Some(opened.and_then(|identity| match identity {
+        Some(identity) => newer.authenticate(vault, &identity).map(|()| Some(identity)),
+        None => Ok(None),
+    }))
+}
+
 /// Lists what lies beside the header and the slots on its list and has no place there.
 pub(super) fn foreign(vault: &Path, header: &Header) -> Result<Vec<PathBuf>, FileFault> {
     const OURS: [&str; 4] = ["vault.toml", "lock", "slots", "entries"];
-    let listed: Vec<PathBuf> = header.slots.iter().map(|slot| path(vault, &slot.name)).collect();
+    let mut listed: Vec<PathBuf> = header.slots.iter().map(|slot| path(vault, &slot.name)).collect();
+    let has_changed = |slot: &&Slot| waiting(vault, slot).is_some();
+    listed.extend(header.slots.iter().filter(has_changed).map(|slot| successor(vault, &slot.name)));
     let beside = files::list(vault)?.into_iter().filter(|name| !OURS.iter().any(|ours| name == ours));
     let beside = beside.map(|name| vault.join(name));
     let folder = vault.join("slots");
@@ -263,6 +318,32 @@ impl Vault {
         self.replace_slots(slots)
     }
 
+    /// Finds a slot that a passphrase opens.
+    pub(crate) fn passphrase_slot(&self, name: &EntryName) -> Result<&Slot, VaultError> {
+        match self.header.slots.iter().find(|slot| &slot.name == name) {
+            Some(slot) if slot.kind == SlotKind::Passphrase => Ok(slot),
+            Some(_) => Err(VaultError::NotAPassphrase { name: name.clone() }),
+            None => Err(VaultError::NoSuchSlot { name: name.clone() }),
+        }
+    }
+
+    /// Gives a slot another passphrase.
+    ///
+    /// The new file waits beside the old one until the list names it, and then takes its place: at each moment the list
+    /// names one that is there.
+    pub(crate) fn change_passphrase(&mut self, name: &EntryName, passphrase: Passphrase) -> Result<(), VaultError> {
+        let Wrapped { slot, file } = wrapped(name.clone(), &self.identity, Wrapping::Passphrase(passphrase), None)?;
+        let _lock = lock_header(&self.folder)?;
+        self.reread_header()?;
+        self.passphrase_slot(name)?;
+        files::check_folder(&self.folder.join("slots"))?;
+        files::replace(&successor(&self.folder, name), &file, 0o600)?;
+        let mut slots = self.header.slots.clone();
+        slots.iter_mut().filter(|other| &other.name == name).for_each(|other| slot.clone_into(other));
+        self.replace_slots(slots)?;
+        settle(&self.folder, &self.header)
+    }
+
     /// Removes a slot. The last way in stays, unless the vault was opened with its bare identity.
     pub(crate) fn remove_slot(&mut self, name: &EntryName) -> Result<(), VaultError> {
         let _lock = lock_header(&self.folder)?;
@@ -285,10 +366,13 @@ impl Vault {
         }
     }
 
-    /// Reads the list of slots again, under the lock: somebody else may have changed it since we opened the vault.
+    /// Reads the list of slots again, under the lock: somebody else may have changed it since we opened the vault, or have
+    /// been killed over it.
     fn reread_header(&mut self) -> Result<(), VaultError> {
+        rotation::refuse_another(&self.folder, &self.header)?;
         let header = Header::read(&self.folder)?;
         header.authenticate(&self.folder, &self.identity)?;
+        settle(&self.folder, &header)?;
         self.header = header;
         Ok(())
     }
@@ -299,5 +383,49 @@ impl Vault {
         header.write(&self.folder)?;
         self.header = header;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A vault with the slot `words`, and its folder.
+    fn vault(folder: &Path) -> Vault {
+        let pin = super::super::pin::Pin::of(&folder.join("state"), &folder.join("vault"));
+        let words = ("words".parse().unwrap(), Wrapping::Passphrase(passphrase("old")));
+        Vault::create(&folder.join("vault"), &pin, Identity::generate(), Some(words)).unwrap()
+    }
+
+    fn passphrase(text: &str) -> Passphrase {
+        Passphrase::new(text.to_owned())
+    }
+
+    #[test]
+    fn who_has_read_the_list_before_a_change_opens_with_the_new_passphrase() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut vault = vault(folder.path());
+        let before = vault.header.clone();
+        vault.change_passphrase(&"words".parse().unwrap(), passphrase("new")).unwrap();
+        let open = |text: &str| open_with_passphrase(&vault.folder, &before, &passphrase(text));
+        let opened = open("new").unwrap().unwrap();
+        assert_eq!(opened.recipient().to_string(), before.recipient);
+        assert!(open("old").unwrap().is_none());
+    }
+
+    #[test]
+    fn a_newer_list_that_somebody_else_wrote_opens_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let vault = vault(folder.path());
+        let (name, before): (EntryName, _) = ("words".parse().unwrap(), vault.header.clone());
+        // the file is good, but the list that names it is authenticated by another key
+        let wrapping = Wrapping::Passphrase(passphrase("new"));
+        let Wrapped { slot, file } = wrapped(name.clone(), &vault.identity, wrapping, None).unwrap();
+        files::replace(&path(&vault.folder, &name), &file, 0o600).unwrap();
+        let mut forged = Header::new(&Identity::generate(), vec![slot]);
+        before.recipient.clone_into(&mut forged.recipient);
+        forged.write(&vault.folder).unwrap();
+        let opened = open_with_passphrase(&vault.folder, &before, &passphrase("new"));
+        assert!(matches!(opened, Err(VaultError::Header { .. })));
     }
 }

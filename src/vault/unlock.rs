@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::header::{Header, SlotKind};
 use super::sealing::Identity;
-use super::{VaultError, plugin, slots};
+use super::{VaultError, kernel, plugin, slots};
 use crate::host::descriptor;
 use crate::host::files::{self, Access};
 use crate::secret::{Passphrase, Secret};
@@ -45,7 +45,7 @@ pub(crate) type Ask<'a> = Option<&'a AskPassphrase>;
 pub(super) struct Unlocked {
     /// The vault identity.
     pub(super) identity: Identity,
-    /// Whether it came out of a slot.
+    /// Whether it came out of a slot, or of the kernel's keyring, where it does not last.
     pub(super) by_slot: bool,
 }
 
@@ -53,6 +53,8 @@ pub(super) struct Unlocked {
 enum Given {
     /// The text of an identity file.
     Identities(Zeroizing<String>),
+    /// The same, from where it will go away by itself.
+    Lent(Zeroizing<String>),
     /// What a person would type.
     Passphrase(Passphrase),
 }
@@ -60,20 +62,23 @@ enum Given {
 impl Sources {
     /// Opens a vault with the first source that is present.
     pub(super) fn open(&self, vault: &Path, header: &Header, ask: Ask<'_>) -> Result<Unlocked, VaultError> {
-        let Some((source, given)) = self.first(header, ask)? else {
-            return Err(VaultError::Locked { slots: header.slots.iter().map(|slot| slot.kind).collect() });
-        };
+        let (source, given) = self.first(header, ask)?;
         match given {
             Given::Passphrase(passphrase) => match slots::open_with_passphrase(vault, header, &passphrase)? {
                 Some(identity) => Ok(Unlocked { identity, by_slot: true }),
                 None => Err(VaultError::WrongPassphrase { source_name: source }),
             },
             Given::Identities(text) => open_with_identities((vault, header), &text, source, ask),
+            Given::Lent(text) => {
+                let unlocked = open_with_identities((vault, header), &text, source, ask)?;
+                Ok(Unlocked { by_slot: true, ..unlocked })
+            }
         }
     }
 
-    /// Names the source that would be used, without reading it; `None` if nobody but a person could open the vault.
-    pub(crate) fn present(&self) -> Option<String> {
+    /// Names the source that would be used; `None` if nobody but a person could open the vault. `lent` says whether the
+    /// kernel's keyring has the identity.
+    pub(crate) fn present(&self, lent: bool) -> Option<String> {
         let file = |name: &str, path: &Path| format!("{name} ({})", path.display());
         if let Some(number) = self.identity_fd {
             Some(format!("--identity-fd {number}"))
@@ -85,8 +90,10 @@ impl Sources {
             Some(file(CREDENTIAL, &path))
         } else if self.identity_variable.is_some() {
             Some("TOKENKEEP_IDENTITY".to_owned())
+        } else if let Some(path) = &self.identity_file {
+            Some(file("unlock.identity_file", path))
         } else {
-            self.identity_file.as_ref().map(|path| file("unlock.identity_file", path))
+            lent.then(|| kernel::SOURCE.to_owned())
         }
     }
 
@@ -113,34 +120,42 @@ impl Sources {
     }
 
     /// Returns what the first present source gives, and its name.
-    fn first(&self, header: &Header, ask: Ask<'_>) -> Result<Option<(String, Given)>, VaultError> {
+    fn first(&self, header: &Header, ask: Ask<'_>) -> Result<(String, Given), VaultError> {
         if let Some(number) = self.identity_fd {
             let text = read_descriptor("--identity-fd", number)?;
-            return Ok(Some((format!("--identity-fd {number}"), Given::Identities(text))));
+            return Ok((format!("--identity-fd {number}"), Given::Identities(text)));
         }
         if let Some(number) = self.passphrase_fd {
             let line = passphrase_of(&read_descriptor("--passphrase-fd", number)?);
-            return Ok(Some((format!("--passphrase-fd {number}"), Given::Passphrase(line))));
+            return Ok((format!("--passphrase-fd {number}"), Given::Passphrase(line)));
         }
         if let Some(path) = &self.identity_file_variable {
-            return from_file("TOKENKEEP_IDENTITY_FILE", path).map(Some);
+            return from_file("TOKENKEEP_IDENTITY_FILE", path);
         }
         if let Some(path) = self.credential() {
-            return from_file(CREDENTIAL, &path).map(Some);
+            return from_file(CREDENTIAL, &path);
         }
         if let Some(text) = &self.identity_variable {
             let text = Zeroizing::new(text.expose().clone());
-            return Ok(Some(("TOKENKEEP_IDENTITY".to_owned(), Given::Identities(text))));
+            return Ok(("TOKENKEEP_IDENTITY".to_owned(), Given::Identities(text)));
         }
         if let Some(path) = &self.identity_file {
-            return from_file("unlock.identity_file", path).map(Some);
+            return from_file("unlock.identity_file", path);
         }
+        // where it cannot be asked it is not there: that is no reason to keep out who has another way in
+        let keyring = match kernel::find(&header.recipient) {
+            Ok(Some(opened)) => return Ok((kernel::SOURCE.to_owned(), Given::Lent(opened.text))),
+            Ok(None) => None,
+            Err(fault) => Some(fault),
+        };
         match ask {
             Some(ask) if header.slots.iter().any(|slot| slot.kind == SlotKind::Passphrase) => {
                 let passphrase = ask("Passphrase of the vault: ")?;
-                Ok(Some(("the passphrase".to_owned(), Given::Passphrase(passphrase))))
+                Ok(("the passphrase".to_owned(), Given::Passphrase(passphrase)))
             }
-            Some(_) | None => Ok(None),
+            Some(_) | None => {
+                Err(VaultError::Locked { slots: header.slots.iter().map(|slot| slot.kind).collect(), keyring })
+            }
         }
     }
 }
@@ -171,16 +186,16 @@ pub(crate) fn passphrase_of(text: &str) -> Passphrase {
     Passphrase::new(text.lines().next().unwrap_or_default().to_owned())
 }
 
-/// Reads a passphrase for a new slot from a descriptor.
-pub(crate) fn read_passphrase(number: i32) -> Result<Passphrase, VaultError> {
-    read_descriptor("--passphrase-fd", number).map(|text| passphrase_of(&text))
+/// Reads a passphrase for a new slot from the descriptor that a flag names.
+pub(crate) fn read_passphrase(flag: &'static str, number: i32) -> Result<Passphrase, VaultError> {
+    read_descriptor(flag, number).map(|text| passphrase_of(&text))
 }
 
 /// Reads the text of an identity file that is not for the vault.
 pub(crate) fn read_identities(flag: &str, path: &Path) -> Result<Zeroizing<String>, VaultError> {
     match from_file(flag, path)?.1 {
         Given::Identities(text) => Ok(text),
-        Given::Passphrase(_) => Err(VaultError::NoIdentity { source_name: flag.to_owned() }),
+        Given::Lent(_) | Given::Passphrase(_) => Err(VaultError::NoIdentity { source_name: flag.to_owned() }),
     }
 }
 
@@ -195,7 +210,7 @@ pub(crate) fn read_identity_file(path: &Path) -> Result<Identity, VaultError> {
     let (source_name, given) = from_file("--identity-file", path)?;
     let found = match &given {
         Given::Identities(text) => identity_lines(text).find_map(Identity::parse),
-        Given::Passphrase(_) => None,
+        Given::Lent(_) | Given::Passphrase(_) => None,
     };
     found.ok_or(VaultError::NoIdentity { source_name })
 }

@@ -5,11 +5,14 @@ use std::path::PathBuf;
 use crate::commands::Context;
 use crate::commands::survey::{self, Seen};
 use crate::error::Failure;
+use crate::host::kernel_keyring::KeyringFault;
 use crate::keeper::standing::Standing;
 use crate::profile::EntryName;
 use crate::settings::SettingsError;
+use crate::token::time::Timestamp;
 use crate::vault::entry::Body;
 use crate::vault::header::{Header, Slot};
+use crate::vault::kernel;
 use crate::vault::sealing::digest_hex;
 use crate::vault::shelf::Shelf;
 use crate::vault::{Vault, VaultError};
@@ -28,6 +31,8 @@ pub(super) struct Health {
     pub(super) source: Option<String>,
     /// What came of opening it.
     pub(super) opens: Lookup,
+    /// Whether `unlock` left it open.
+    pub(super) left: Left,
     /// How many entries there are.
     pub(super) entries: usize,
     /// How many of them are in each state; nothing if nobody can look.
@@ -47,6 +52,17 @@ pub(super) enum Lookup {
     Failed(Problem),
     /// There is none.
     Missing,
+}
+
+/// Whether `unlock` left the vault open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Left {
+    /// It is open, until a time that is known unless somebody else put something there.
+    Open(Option<Timestamp>),
+    /// It is not.
+    Closed,
+    /// It cannot be.
+    Unusable(KeyringFault),
 }
 
 /// Something that is wrong.
@@ -88,6 +104,7 @@ impl Health {
         };
         // what is wrong with them was said when the vault was opened
         let header = Header::read(&folder).ok();
+        let left = header.as_ref().map_or(Left::Closed, |header| left(&header.recipient));
         let pinned = cx.pin()?.read().ok().flatten();
         let names = Shelf::of(&folder).names().unwrap_or_default().entries;
         let seen = look_at_all(cx, vault.as_ref(), &names)?;
@@ -99,13 +116,23 @@ impl Health {
             recipient: header.as_ref().map(|header| digest_hex(&header.recipient)),
             slots: header.map(|header| header.slots).unwrap_or_default(),
             pinned,
-            source: sources.present(),
+            source: sources.present(matches!(left, Left::Open(_))),
+            left,
             entries: names.len(),
             counts: if vault.is_some() { STATES.map(count).to_vec() } else { Vec::new() },
             vault: folder,
             opens,
             problems,
         })
+    }
+}
+
+/// Looks whether `unlock` left a vault open.
+fn left(recipient: &str) -> Left {
+    match kernel::find(recipient) {
+        Ok(Some(opened)) => Left::Open(opened.until),
+        Ok(None) => Left::Closed,
+        Err(fault) => Left::Unusable(fault),
     }
 }
 
@@ -124,7 +151,8 @@ fn of_vault(cx: &Context, opens: &Lookup) -> Result<Vec<Problem>, Failure> {
         }
         Lookup::Locked if cx.asker().is_some() => Vec::new(),
         Lookup::Locked => {
-            let locked = VaultError::Locked { slots: slot_kinds(cx)? };
+            // what keeps the kernel's keyring from being asked is told apart
+            let locked = VaultError::Locked { slots: slot_kinds(cx)?, keyring: None };
             vec![Problem::of(locked.into())]
         }
         Lookup::Failed(problem) => vec![problem.clone()],

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use super::{Context, Outcome};
 use crate::error::Failure;
-use crate::output::Form;
+use crate::output::{Form, put_time};
 use crate::settings::report::Setting;
-use health::{Health, Lookup};
+use health::{Health, Left, Lookup};
 
 /// Examples of the command.
 const EXAMPLES: &str = "Examples:
@@ -75,6 +75,12 @@ fn facts(health: &Health) -> Vec<(&'static str, String)> {
         (None, Lookup::Locked | Lookup::Failed(_)) => "nothing here opens the vault: it is locked".to_owned(),
         (None, Lookup::Open | Lookup::Missing) => "none".to_owned(),
     };
+    let left = match health.left {
+        Left::Open(Some(until)) => format!("in the kernel keyring, until {until}"),
+        Left::Open(None) => "in the kernel keyring, for an unknown time".to_owned(),
+        Left::Closed => "no".to_owned(),
+        Left::Unusable(fault) => format!("no: {fault}"),
+    };
     let counts: Vec<String> =
         health.counts.iter().filter(|(_, count)| *count > 0).map(|(state, count)| format!("{count} {state}")).collect();
     let counted = if counts.is_empty() { String::new() } else { format!(": {}", counts.join(", ")) };
@@ -87,6 +93,7 @@ fn facts(health: &Health) -> Vec<(&'static str, String)> {
         ("pinned", or_none(&health.pinned)),
         ("slots", if slots.is_empty() { "none".to_owned() } else { slots.join(", ") }),
         ("unlocked by", source),
+        ("left open", left),
         ("entries", format!("{}{counted}", health.entries)),
     ]
 }
@@ -100,6 +107,11 @@ fn object(health: &Health) -> Value {
         Lookup::Failed(_) | Lookup::Locked => Some(false),
         Lookup::Missing => None,
     };
+    let mut left = json!({
+        "open": matches!(health.left, Left::Open(_)),
+        "error": if let Left::Unusable(fault) = health.left { Some(fault.to_string()) } else { None },
+    });
+    put_time(&mut left, "until", if let Left::Open(until) = health.left { until } else { None });
     let mut entries = json!({"total": health.entries});
     for (state, count) in &health.counts {
         if let Some(fields) = entries.as_object_mut() {
@@ -115,7 +127,12 @@ fn object(health: &Health) -> Value {
             "pinned_digest": health.pinned,
             "slots": slots,
         },
-        "unlock": {"source": health.source, "opens": opens, "locked": health.opens == Lookup::Locked},
+        "unlock": {
+            "source": health.source,
+            "opens": opens,
+            "locked": health.opens == Lookup::Locked,
+            "kernel_keyring": left,
+        },
         "entries": entries,
         "problems": health.problems.iter().map(problem).collect::<Vec<_>>(),
     })

@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use crate::commands::completions::entry_names;
-use crate::commands::init::refuse_empty;
-use crate::commands::{Context, Outcome};
+use crate::commands::{Context, Outcome, new_passphrase};
 use crate::error::{Doing, Failure, Kind, Named, file_failure, keeper_failure};
 use crate::host::files::{self, Published};
 use crate::keeper::LOCK_PATIENCE;
@@ -14,7 +13,7 @@ use crate::output::Form;
 use crate::profile::EntryName;
 use crate::vault::entry::Entry;
 use crate::vault::slots::Wrapping;
-use crate::vault::{Vault, VaultError, export, unlock};
+use crate::vault::{Vault, VaultError, export};
 
 /// Examples of the command.
 const EXAMPLES: &str = "Examples:
@@ -98,14 +97,9 @@ fn newest(cx: &Context, vault: &Vault, name: &EntryName) -> Result<Entry, Failur
 }
 
 /// Returns for whom the file is.
-fn wrapping(args: &Args, cx: &Context) -> Result<Wrapping, Failure> {
-    if let Some(recipient) = &args.recipient {
-        return Ok(Wrapping::Recipient(recipient.clone()));
-    }
-    let passphrase = match args.new_passphrase_fd {
-        Some(number) => unlock::read_passphrase(number)?,
-        None => cx.new_passphrase("--new-passphrase-fd")?,
-    };
-    refuse_empty(&passphrase)?;
-    Ok(Wrapping::Passphrase(passphrase))
+fn wrapping(args: &Args, cx: &mut Context) -> Result<Wrapping, Failure> {
+    Ok(match &args.recipient {
+        Some(recipient) => Wrapping::Recipient(recipient.clone()),
+        None => Wrapping::Passphrase(new_passphrase::take(cx, "--new-passphrase-fd", args.new_passphrase_fd)?),
+    })
 }

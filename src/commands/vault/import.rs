@@ -120,9 +120,10 @@ fn read(args: &Args, cx: &mut Context, vault: &Vault) -> Result<Vec<Entry>, Fail
             let text = unlock::read_identities("--file-identity", &path)?;
             (format!("--file-identity {}", path.display()), Opener::Identities(text))
         }
-        (None, Some(number)) => {
-            (format!("--file-passphrase-fd {number}"), Opener::Passphrase(unlock::read_passphrase(number)?))
-        }
+        (None, Some(number)) => (
+            format!("--file-passphrase-fd {number}"),
+            Opener::Passphrase(unlock::read_passphrase("--file-passphrase-fd", number)?),
+        ),
         (None, None) => match (vault.read_export(&file)?, cx.asker()) {
             (Some(entries), _) => return Ok(entries),
             (None, Some(ask)) if export::wants_passphrase(&file) => {

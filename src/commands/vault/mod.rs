@@ -32,7 +32,7 @@ pub(crate) struct Args {
 /// What to do with the vault.
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Add, list and remove ways to unlock
+    /// Add, list, change and remove ways to unlock
     Slot(slot::Args),
     /// Give the vault a new key, and seal everything in it anew
     Rotate(rotate::Args),

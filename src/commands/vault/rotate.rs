@@ -6,7 +6,6 @@ use std::rc::Rc;
 
 use serde_json::json;
 
-use crate::commands::init::refuse_empty;
 use crate::commands::{Context, Outcome};
 use crate::error::{Doing, Failure, Kind, Named, chain, keeper_failure};
 use crate::keeper::LOCK_PATIENCE;
@@ -18,7 +17,7 @@ use crate::vault::header::Slot;
 use crate::vault::rotation::{Outside, Rotated, Rotation, Successor, wrapping_of};
 use crate::vault::slots::Wrapping;
 use crate::vault::unlock::{self, AskPassphrase, Sources};
-use crate::vault::{Vault, VaultError};
+use crate::vault::{Vault, VaultError, kernel};
 
 /// Examples of the command.
 const EXAMPLES: &str = "Examples:
@@ -68,6 +67,7 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let plan = plan(args, cx)?;
     let (before, files, elsewhere) = (plan.vault.recipient().to_owned(), plan.files.clone(), plan.elsewhere.clone());
     let rotated = carry_out(cx, plan)?;
+    stay_open(cx, &before, &rotated.vault);
     let count = rotated.vault.shelf().names().map_err(VaultError::from)?.entries.len();
     if cx.printer.form == Form::Json {
         let names = |slots: &[Slot]| slots.iter().map(|slot| slot.name.to_string()).collect::<Vec<_>>();
@@ -107,7 +107,7 @@ fn plan(args: &Args, cx: &Context) -> Result<Plan, Failure> {
     }
     let files = identity_files(args, &sources, &vault)?;
     let is_elsewhere = !vault.is_opened_by_slot() && !sources.is_named_file();
-    let elsewhere = sources.present().filter(|_| is_elsewhere);
+    let elsewhere = sources.present(false).filter(|_| is_elsewhere);
     if let Some(source) = elsewhere.as_ref().filter(|_| files.is_empty()) {
         let message = format!("the present key came from {source}, and the new one has to go somewhere");
         return Err(Failure::new(Kind::Usage, message)
@@ -132,7 +132,7 @@ fn open(cx: &Context, sources: &Sources, heard: &Heard) -> Result<Vault, Failure
     let (None, Some(number)) = (sources.identity_fd, sources.passphrase_fd) else {
         return Ok(Vault::open(&folder, &pin, sources, cx.asker().map(listening).as_deref())?);
     };
-    let given = unlock::read_passphrase(number)?;
+    let given = unlock::read_passphrase("--passphrase-fd", number)?;
     let answer = listening(Box::new(move |_| Ok(given.clone())));
     match Vault::open(&folder, &pin, &Sources::default(), Some(&*answer)) {
         Err(VaultError::WrongPassphrase { .. }) => {
@@ -186,7 +186,6 @@ fn passphrase_of(slot: &Slot, cx: &Context, vault: &Vault, heard: &Heard) -> Res
         )));
     };
     let passphrase = ask(&format!("Passphrase of the slot `{name}`: "))?;
-    refuse_empty(&passphrase)?;
     if vault.opens(slot, &passphrase)? {
         return Ok(passphrase);
     }
@@ -213,6 +212,18 @@ fn carry_out(cx: &Context, plan: Plan) -> Result<Rotated, Failure> {
         }
     }
     Ok(rotated)
+}
+
+/// Lets a vault that `unlock` left open stay so for the rest of the time, and takes the key of before out of the kernel.
+fn stay_open(cx: &mut Context, before: &str, vault: &Vault) {
+    // where the kernel's keyring cannot be asked nothing was left open
+    let Ok(Some(until)) = kernel::close_former(before) else { return };
+    let now = cx.now();
+    if until > now
+        && let Err(error) = vault.leave_open(until.since(now), now)
+    {
+        cx.printer.notice(&format!("the vault is closed now: {}", chain(&error)));
+    }
 }
 
 /// Publishes answers that wait for it, and returns the refusals that hold, by the numbers of their locks.

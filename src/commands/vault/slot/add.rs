@@ -2,12 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::commands::init::{identity_in, refuse_empty};
-use crate::commands::{Context, Outcome};
+use crate::commands::init::identity_in;
+use crate::commands::{Context, Outcome, new_passphrase};
 use crate::error::Failure;
 use crate::profile::EntryName;
 use crate::vault::slots::Wrapping;
-use crate::vault::unlock;
 
 /// Add a way to unlock: a passphrase, an age recipient, a plugin of age, or a file
 ///
@@ -33,9 +32,6 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let mut vault = cx.open_vault()?;
     let wrapping = wrapping(args, cx)?;
-    if let Wrapping::Passphrase(passphrase) = &wrapping {
-        refuse_empty(passphrase)?;
-    }
     vault.add_slot(&args.name, wrapping, cx.asker().as_deref())?;
     cx.printer.notice(&format!("added the slot `{}`", args.name));
     if let Some(file) = &args.identity_file {
@@ -46,12 +42,11 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
 }
 
 /// Returns for whom the vault identity is wrapped.
-fn wrapping(args: &Args, cx: &Context) -> Result<Wrapping, Failure> {
-    Ok(match (&args.recipient, &args.identity_file, args.new_passphrase_fd) {
-        (Some(recipient), ..) => Wrapping::Recipient(recipient.clone()),
-        (None, Some(file), _) => Wrapping::Recipient(identity_in(&absolute(file))?.recipient().to_string()),
-        (None, None, Some(number)) => Wrapping::Passphrase(unlock::read_passphrase(number)?),
-        (None, None, None) => Wrapping::Passphrase(cx.new_passphrase("--new-passphrase-fd")?),
+fn wrapping(args: &Args, cx: &mut Context) -> Result<Wrapping, Failure> {
+    Ok(match (&args.recipient, &args.identity_file) {
+        (Some(recipient), _) => Wrapping::Recipient(recipient.clone()),
+        (None, Some(file)) => Wrapping::Recipient(identity_in(&absolute(file))?.recipient().to_string()),
+        (None, None) => Wrapping::Passphrase(new_passphrase::take(cx, "--new-passphrase-fd", args.new_passphrase_fd)?),
     })
 }
 

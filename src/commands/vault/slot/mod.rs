@@ -1,6 +1,7 @@
 //! `vault slot`: the ways to unlock a vault.
 
 mod add;
+mod change;
 mod list;
 mod remove;
 
@@ -12,10 +13,11 @@ const EXAMPLES: &str = "Examples:
   tokenkeep vault slot add passphrase
   tokenkeep vault slot add ci --recipient age1...
   tokenkeep vault slot add cron --identity-file ~/.config/tokenkeep/cron.txt
+  tokenkeep vault slot change passphrase
   tokenkeep vault slot remove ci
 ";
 
-/// Add, list and remove ways to unlock
+/// Add, list, change and remove ways to unlock
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
@@ -31,6 +33,8 @@ enum Command {
     Add(add::Args),
     /// List the ways to unlock
     List,
+    /// Change the passphrase of a slot
+    Change(change::Args),
     /// Remove a way to unlock; it takes back no knowledge
     Remove(remove::Args),
 }
@@ -40,6 +44,7 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     match &args.command {
         Command::Add(args) => add::run(args, cx),
         Command::List => list::run(cx),
+        Command::Change(args) => change::run(args, cx),
         Command::Remove(args) => remove::run(args, cx),
     }
 }
