@@ -72,6 +72,7 @@ commands! {
     Init init "init" "Make a vault";
     Unlock unlock "unlock" "Open the vault for a while";
     Lock lock "lock" "Close what `unlock` opened, now";
+    Import import "import" "Take logins over from another tool";
     Profile profile "profile" "Add, list, show, remove and discover profiles";
     Vault vault "vault" "Manage the vault: slots, its key, exports, backups; verify it";
     Config config "config" "Show settings as they are in force";

@@ -5,6 +5,8 @@
 
 #![expect(clippy::panic, reason = "a broken promise ends the run")]
 
+use crate::migration::oidc_agent::AccountFile;
+use crate::migration::{kubelogin, provena};
 use crate::output::assignments::{Assignment, Format};
 use crate::profile::EntryName;
 use crate::secret::Secret;
@@ -135,6 +137,28 @@ pub fn jwks(bytes: &[u8]) {
     }
 }
 
+/// What another tool left, in each form that is understood: what is shown of it cannot write on a terminal, and no key is
+/// derived on the word of a file alone.
+pub fn foreign_file(bytes: &[u8]) {
+    let account = AccountFile::read(bytes).map(|file| match file {
+        AccountFile::Open(found) => vec![*found],
+        AccountFile::Locked(_) => Vec::new(),
+    });
+    let cached = kubelogin::read("0123", bytes).map(|found| vec![found]);
+    let users = kubelogin::users(bytes).unwrap_or_default();
+    for logins in [account, provena::read(bytes), cached] {
+        let words = logins.as_ref().err().map(ToString::to_string).unwrap_or_default();
+        assert!(text::is_honest(&words), "a fault can write on the terminal: {words:?}");
+        for found in logins.unwrap_or_default() {
+            let completed = users.iter().map(|user| user.complete(found.clone()));
+            for found in completed.chain([found.clone()]) {
+                let said = found.left.join("") + &found.label;
+                assert!(text::is_honest(&said), "a file can write on the terminal: {said:?}");
+            }
+        }
+    }
+}
+
 /// Whose tokens are expected.
 const ISSUER: &str = "https://a.example";
 
@@ -199,6 +223,7 @@ mod tests {
         replay("provider_answer", provider_answer);
         replay("jwt", jwt);
         replay("jwks", jwks);
+        replay("foreign_file", foreign_file);
     }
 
     #[test]

@@ -12,6 +12,7 @@
 //! | `idp` | everything that speaks to a provider; the only sockets |
 //! | `vault` | entries at rest, and how they are unlocked |
 //! | `ledger` | the tokens we issued: digests and facts, their history, never a token's text |
+//! | `migration` | files of other tools, read into logins; pure |
 //! | `keeper` | one entry's life: good, plan, lock, exchange, put to rest, hand out |
 //! | `cli`, `commands` | the command line; one file for each command |
 //! | `output` | data on standard output, everything else on standard error |
@@ -20,7 +21,7 @@
 //!
 //! Who may use whom: `main -> lib, host`; `lib -> cli -> commands`; `commands -> keeper, vault, ledger, idp, settings,
 //! output, error` and the pure rooms; `keeper -> idp, vault`; `settings, idp, vault, ledger -> profile, token, secret,
-//! host`; `profile -> token -> secret`. `idp`, `vault` and `ledger` never see each other. No room knows `error`. `now` is
+//! host`; `commands -> migration -> profile, token, secret`; `profile -> token -> secret`. `idp`, `vault` and `ledger` never see each other. No room knows `error`. `now` is
 //! always an argument. `tests/architecture` holds the tree to this.
 
 mod cli;
@@ -33,6 +34,7 @@ pub mod host;
 mod idp;
 mod keeper;
 mod ledger;
+mod migration;
 mod output;
 mod profile;
 mod secret;

@@ -13,6 +13,7 @@ pub(crate) mod get;
 mod globals;
 pub(crate) mod help;
 pub(crate) mod history;
+pub(crate) mod import;
 pub(crate) mod init;
 mod issued;
 pub(crate) mod job_token;

@@ -88,7 +88,7 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let vault = cx.open_vault()?;
     let text = read(args, cx, &target)?;
     let body = body(kind, (&text, expires_at), &target, cx.now())?;
-    let generation = put(cx, &target, &vault, body.clone())?;
+    let generation = put(cx, &target, (&vault, body.clone()), || Ok(()))?;
     if let Some(table) = new_profile {
         write_profile(cx, &target.name.profile(), &table)?;
     }
@@ -172,7 +172,11 @@ fn body(
 }
 
 /// Makes the token set of a refresh token that brought nothing yet.
-fn tokens(profile: &Profile, token: RefreshToken, (expires_at, now): (Option<Timestamp>, Timestamp)) -> TokenSet {
+pub(super) fn tokens(
+    profile: &Profile,
+    token: RefreshToken,
+    (expires_at, now): (Option<Timestamp>, Timestamp),
+) -> TokenSet {
     TokenSet {
         born: Born {
             issuer: profile.issuer.clone(),
@@ -190,20 +194,26 @@ fn tokens(profile: &Profile, token: RefreshToken, (expires_at, now): (Option<Tim
     }
 }
 
-/// Puts the next generation into the vault, and returns its number.
-fn put(cx: &Context, target: &Target, vault: &Vault, body: Body) -> Result<u64, Failure> {
+/// Puts the next generation into the vault, and returns its number. Under the lock, `judge` may still refuse.
+pub(super) fn put(
+    cx: &Context,
+    target: &Target,
+    (vault, body): (&Vault, Body),
+    judge: impl FnOnce() -> Result<(), Failure>,
+) -> Result<u64, Failure> {
     let name = &target.name;
     let lock = vault.lock(name, LOCK_PATIENCE)?;
     cx.keeper(vault)?.adopt_unpublished(name, &lock).map_err(|error| target.failure(error))?;
     refuse_other_kind(target, vault, &body)?;
     refuse_useless_key(&body)?;
+    judge()?;
     let generation = vault.put(name, body, &lock, cx.now())?;
     super::delete::forget(&lock.file);
     Ok(generation)
 }
 
 /// Refuses to replace an entry by one of another kind: a few generations later a refresh token would be gone for good.
-fn refuse_other_kind(target: &Target, vault: &Vault, new: &Body) -> Result<(), Failure> {
+pub(super) fn refuse_other_kind(target: &Target, vault: &Vault, new: &Body) -> Result<(), Failure> {
     let name = &target.name;
     let is_empty = vault.shelf().generations(name).map_err(VaultError::from)?.is_empty();
     let hint = format!("store it under another name, or remove what is there first: `tokenkeep delete {name}`");

@@ -101,7 +101,7 @@ impl FileFault {
 /// Returns the command that shows what kept an operation from succeeding.
 fn shown(path: &Path, source: &io::Error) -> Option<String> {
     use io::ErrorKind as E;
-    let folder = path.parent().unwrap_or(path);
+    let folder = folder_of(path);
     match source.kind() {
         E::StorageFull | E::QuotaExceeded | E::ReadOnlyFilesystem => Some(format!("df -h {}", quoted(folder))),
         E::FileTooLarge => Some("ulimit -f unlimited".to_owned()),

@@ -12,6 +12,7 @@ pub(crate) mod folders;
 pub(crate) mod kernel_keyring;
 pub(crate) mod machine;
 pub(crate) mod process;
+pub(crate) mod shred;
 pub(crate) mod temporary;
 pub(crate) mod terminal;
 

@@ -8,13 +8,26 @@ use std::path::{Path, PathBuf};
 use syn::visit::Visit;
 
 /// The rooms, and which rooms each may use.
-const MAY_USE: [(&str, &[&str]); 16] = [
+const MAY_USE: [(&str, &[&str]); 17] = [
     ("lib", &["cli", "commands", "error", "host", "keeper", "output"]),
     ("main", &[]),
     ("cli", &["commands", "error", "output", "token"]),
     (
         "commands",
-        &["error", "host", "idp", "keeper", "ledger", "output", "profile", "secret", "settings", "token", "vault"],
+        &[
+            "error",
+            "host",
+            "idp",
+            "keeper",
+            "ledger",
+            "migration",
+            "output",
+            "profile",
+            "secret",
+            "settings",
+            "token",
+            "vault",
+        ],
     ),
     ("error", &["host", "idp", "keeper", "ledger", "output", "profile", "settings", "token", "vault"]),
     ("output", &["host", "profile", "secret", "token"]),
@@ -22,21 +35,24 @@ const MAY_USE: [(&str, &[&str]); 16] = [
     ("vault", &["host", "profile", "secret", "token"]),
     ("idp", &["host", "profile", "secret", "token"]),
     ("ledger", &["host", "profile", "secret", "token"]),
+    ("migration", &["profile", "secret", "token"]),
     ("settings", &["host", "profile", "token"]),
     ("profile", &["token"]),
     ("token", &["secret"]),
     ("host", &[]),
     // not in the program: what is fuzzed, and what must hold of it
-    ("fuzzing", &["idp", "output", "profile", "secret", "settings", "token", "vault"]),
+    ("fuzzing", &["idp", "migration", "output", "profile", "secret", "settings", "token", "vault"]),
     ("secret", &[]),
 ];
 
 /// Where secrets are opened, and how often at most. A new place is a decision, made here.
-const EXPOSES: [(&str, usize); 7] = [
+const EXPOSES: [(&str, usize); 8] = [
     // an age identity, the client's secret and tokens in a form
     ("idp", 10),
     // the request to the detached child, the spent journal
     ("keeper", 6),
+    // the password of another tool's file, to derive its key
+    ("migration", 1),
     // what the printer was asked to show, in each of its forms, and a token's file
     ("output", 6),
     // reading the text of tokens and admin keys; making and digesting those of our own

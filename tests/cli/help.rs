@@ -2,8 +2,8 @@
 
 use crate::harness::World;
 
-const TOPICS: [&str; 9] =
-    ["environment", "exit-codes", "formats", "ci", "cron", "keycloak", "issued", "admin", "security"];
+const TOPICS: [&str; 10] =
+    ["environment", "exit-codes", "formats", "ci", "cron", "keycloak", "migration", "issued", "admin", "security"];
 
 #[test]
 fn nothing_asked_for_is_a_short_help() {

@@ -42,6 +42,7 @@ mod kills;
 mod leaks;
 mod login;
 mod looking;
+mod migration;
 mod passphrase;
 mod plugins;
 mod power;

@@ -21,7 +21,8 @@ const EXAMPLES: &str = "Examples:
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// A topic (environment, exit-codes, formats, ci, cron, keycloak, issued, admin, security, recovery) or a command
+    /// A topic (environment, exit-codes, formats, ci, cron, keycloak, migration, issued, admin,
+    /// security, recovery) or a command
     #[arg(value_name = "TOPIC|COMMAND", add = ArgValueCompleter::new(topics_and_commands))]
     words: Vec<String>,
 }
@@ -35,13 +36,14 @@ pub(crate) struct Topic {
 }
 
 /// All topics.
-pub(crate) const TOPICS: [Topic; 10] = [
+pub(crate) const TOPICS: [Topic; 11] = [
     Topic { name: "environment", text: include_str!("environment.txt") },
     Topic { name: "exit-codes", text: include_str!("exit-codes.txt") },
     Topic { name: "formats", text: include_str!("formats.txt") },
     Topic { name: "ci", text: include_str!("ci.txt") },
     Topic { name: "cron", text: include_str!("cron.txt") },
     Topic { name: "keycloak", text: include_str!("keycloak.txt") },
+    Topic { name: "migration", text: include_str!("migration.txt") },
     Topic { name: "issued", text: include_str!("issued.txt") },
     Topic { name: "admin", text: include_str!("admin.txt") },
     Topic { name: "security", text: include_str!("security.txt") },
@@ -56,6 +58,7 @@ pub(crate) const AFTER_HELP: &str = "Topics (tokenkeep help TOPIC):
   ci           tokens in pipelines
   cron         keeping tokens fresh
   keycloak     five minutes with Keycloak
+  migration    coming from oidc-agent, Provena, kubelogin
   issued       tokens of our own: jobs, people, programs
   admin        keys of administrators, and tokens of some minutes
   security     what is promised, and what is not
@@ -77,8 +80,8 @@ Log in once, then get a good access token whenever one is needed:
   tokenkeep get prod
 
 All commands: tokenkeep --help    One of them: tokenkeep help get
-Topics: tokenkeep help environment, exit-codes, formats, ci, cron, keycloak, issued,
-        admin, security, recovery
+Topics: tokenkeep help environment, exit-codes, formats, ci, cron, keycloak,
+        migration, issued, admin, security, recovery
 ";
 
 /// Runs the command.

@@ -264,7 +264,7 @@ fn from_here(path: &str) -> String {
 }
 
 /// Reads one of the words that the configuration file knows.
-fn words<T>(known: &'static [&'static str]) -> impl TypedValueParser<Value = T>
+pub(crate) fn words<T>(known: &'static [&'static str]) -> impl TypedValueParser<Value = T>
 where
     T: DeserializeOwned + Clone + Send + Sync + 'static,
 {
