@@ -24,7 +24,6 @@ use crate::token::time::Timestamp;
 use crate::vault::VaultError;
 use crate::vault::header::SlotKind;
 use crate::vault::kernel;
-use crate::vault::plugin::PluginFault;
 
 /// Why the program ends; the number is its exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -303,12 +302,7 @@ impl From<VaultError> for Failure {
             E::LastSlot { .. } => {
                 (Kind::Usage, Some("add another one first: `tokenkeep vault slot add NAME`".to_owned()))
             }
-            E::Plugin { fault: PluginFault::NobodyToAsk { .. }, .. } => {
-                (Kind::Locked, Some("type the same command on a terminal".to_owned()))
-            }
-            E::Plugin { name, .. } => {
-                (Kind::Locked, Some(format!("see whether it works at all: `age-plugin-{name} --version`")))
-            }
+            E::Plugin { name, fault } => (Kind::Locked, Some(fault.mend(name))),
             E::NotARecipient => (Kind::Usage, Some("`age-keygen` prints one: age1...".to_owned())),
             E::Entry { path, .. } => (
                 Kind::Locked,
@@ -317,19 +311,9 @@ impl From<VaultError> for Failure {
                     path.display()
                 )),
             ),
-            E::NoExchange { .. } => {
-                (Kind::Failed, Some("move everything into a new vault by hand: `tokenkeep help recovery`".to_owned()))
-            }
-            E::NotAnExport(_) => {
-                (Kind::Failed, Some("name a file that `tokenkeep vault export` has written".to_owned()))
-            }
-            E::ExportNotOpened { .. } => (
-                Kind::Locked,
-                Some(
-                    "name the key that it was made for: `--file-identity FILE`, or `--file-passphrase-fd 3 3<FILE`"
-                        .to_owned(),
-                ),
-            ),
+            E::NoExchange { .. } => (Kind::Failed, Some("take the long way: `tokenkeep help recovery`".to_owned())),
+            E::NotAnExport(_) => (Kind::Failed, Some("write it anew with `tokenkeep vault export`".to_owned())),
+            E::ExportNotOpened { .. } => (Kind::Locked, Some("name its key: `--file-identity FILE`".to_owned())),
             E::OtherIdentities { .. } => (Kind::Usage, Some("name a file that is not there yet".to_owned())),
             E::Rotating { .. } | E::Rotated { .. } | E::Busy { .. } | E::HeaderBusy { .. } => {
                 (Kind::Later, Some("try again in a minute".to_owned()))

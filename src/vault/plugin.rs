@@ -82,6 +82,18 @@ pub(crate) enum PluginFault {
     },
 }
 
+impl PluginFault {
+    /// Returns what to type next.
+    pub(crate) fn mend(&self, name: &str) -> String {
+        match self {
+            Self::NobodyToAsk { .. } => "type the same command on a terminal".to_owned(),
+            Self::Missing { .. } | Self::Broken { .. } | Self::Silent { .. } | Self::Refused { .. } => {
+                format!("see whether it works at all: `age-plugin-{name} --version`")
+            }
+        }
+    }
+}
+
 /// Returns the name of the plugin that a recipient (`age1NAME1...`) is for.
 pub(crate) fn of_recipient(text: &str) -> Option<String> {
     let name = human_part(text)?.strip_prefix("age1")?.to_owned();

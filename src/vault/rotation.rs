@@ -115,6 +115,11 @@ impl Vault {
         identity_file::holds(path, &self.identity)
     }
 
+    /// Tells whether another key has taken the place of this vault's since it was opened.
+    pub(crate) fn is_of_before(&self) -> bool {
+        refuse_another(&self.folder, &self.header).is_err()
+    }
+
     /// Tells whether a slot gave the identity.
     pub(crate) const fn is_opened_by_slot(&self) -> bool {
         self.opened_by_slot

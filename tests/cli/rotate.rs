@@ -1,9 +1,11 @@
 //! `vault rotate`: the vault gets a new key, and nobody who uses it meanwhile, or kills it, loses anything.
 
 use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::thread;
+use std::time::Duration;
 
 use provider::{Endpoint, Settings};
 
@@ -427,4 +429,24 @@ fn a_rotation_in_which_a_call_fails_loses_nothing_and_says_so() {
     }
     assert!(failed > 5 && steps.len() > 20, "{failed} of {}", steps.len());
     report(&format!("{} faults in vault rotate, {failed} of them before it was done", steps.len()));
+}
+
+#[test]
+fn a_token_file_is_kept_fresh_across_a_rotation() {
+    let world = World::logged_in(short_lived(2));
+    let script = "echo $PROD_ACCESS_TOKEN_FILE; read -r line; cat $PROD_ACCESS_TOKEN_FILE";
+    let mut command = world.command(["exec", "prod", "--file", "--", "sh", "-c", script]);
+    let mut child = command.stdin(std::process::Stdio::piped()).spawn().unwrap();
+    let mut path = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut path).unwrap();
+    world.run(ROTATE).ok();
+    let (before, exchanges) = (std::fs::read_to_string(path.trim()).unwrap(), world.provider.exchanges());
+    world.provider.wait_for_exchanges(exchanges + 1, PATIENCE);
+    let renewed = (0..200).any(|_| {
+        thread::park_timeout(Duration::from_millis(20));
+        std::fs::read_to_string(path.trim()).unwrap() != before
+    });
+    assert!(renewed);
+    drop(child.stdin.take());
+    Ran::from(child.wait_with_output().unwrap()).ok();
 }
