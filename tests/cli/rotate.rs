@@ -450,3 +450,39 @@ fn a_token_file_is_kept_fresh_across_a_rotation() {
     drop(child.stdin.take());
     Ran::from(child.wait_with_output().unwrap()).ok();
 }
+
+#[test]
+fn refreshes_and_rotations_that_are_killed_in_each_others_way_lose_nothing() {
+    const ROUNDS: u64 = 16;
+    let world = World::logged_in(Settings {
+        reuse: provider::Reuse::IsViolation,
+        refresh_latency: Duration::from_millis(5),
+        ..short_lived(300)
+    });
+    world.keep("one", "secret");
+    let mut finished = 0;
+    for round in 0..ROUNDS {
+        let fronts: Vec<_> = (0..3).map(|_| world.start(["get", "prod", "--no-cache"])).collect();
+        let mut rotation = world.start(ROTATE);
+        thread::sleep(Duration::from_millis(20 * round));
+        finished += u64::from(rotation.try_wait().unwrap().is_some());
+        kill_front(rotation);
+        for (number, front) in fronts.into_iter().enumerate() {
+            if number == 0 {
+                kill_front(front);
+                continue;
+            }
+            let ran = Ran::from(front.wait_with_output().unwrap());
+            assert!([0, 6].contains(&ran.code), "round {round}: {ran:?}");
+        }
+        crate::signals::wait_for_lock(&world, "prod");
+        let ran = world.run(["get", "prod"]);
+        assert!(ran.code == 0 && world.provider.is_access_live(ran.stdout.trim_end()), "round {round}: {ran:?}");
+        assert!(world.provider.family_alive(), "round {round}");
+        assert_eq!(world.token("one"), "secret");
+    }
+    world.run(ROTATE).ok();
+    assert!(world.provider.is_access_live(world.run(["get", "prod", "--no-cache"]).ok().stdout.trim_end()));
+    is_tidy(&world);
+    report(&format!("{ROUNDS} rotations killed among refreshes, {finished} of them after they were done"));
+}
