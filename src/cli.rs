@@ -62,6 +62,7 @@ commands! {
     Show show "show" "Show one entry, without its secrets";
     Status status "status" "Show the vault, how it is unlocked, what is due and what is wrong";
     Whoami whoami "whoami" "Show who a token says we are";
+    Doctor doctor "doctor" "Check everything and say how to mend it";
     JobToken job_token "job-token" "Issue tokens for jobs, and check what jobs may do with them";
     AdminToken admin_token "admin-token" "Manage admin keys, and mint admin tokens";
     Token token "token" "Issue tokens for people and programs, and manage them";
@@ -75,6 +76,7 @@ commands! {
     Import import "import" "Take logins over from another tool";
     Profile profile "profile" "Add, list, show, remove and discover profiles";
     Vault vault "vault" "Manage the vault: slots, its key, exports, backups; verify it";
+    Schedule schedule "schedule" "Refresh regularly: a systemd timer or a cron job";
     Config config "config" "Show settings as they are in force";
     Delete delete "delete" "Delete an entry from the vault";
     Completions completions "completions" "Print the completion script of a shell";

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::actor::{Acting, AsArgs};
 use super::{Context, Outcome};
 use crate::error::{Failure, Kind};
 use crate::ledger::Ledger;
@@ -35,6 +36,8 @@ pub(crate) struct Args {
     /// Check that history still holds what it held then
     #[arg(long, value_name = "N:HASH")]
     since: Option<Since>,
+    #[command(flatten)]
+    acting: AsArgs,
 }
 
 /// A number and a hash that were kept.
@@ -64,11 +67,9 @@ impl std::str::FromStr for Since {
 
 /// Runs the command.
 pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
-    let by = cx.by();
-    let ledger = if args.fix { Some(cx.ledger(&by)?) } else { cx.present_ledger(&by)? };
-    let Some(mut ledger) = ledger else {
-        return Err(crate::ledger::LedgerError::Missing { path: cx.ledger_path()? }.into());
-    };
+    let Some(mut acting) = args.acting.look(cx)? else { return Err(cx.no_ledger()) };
+    acting.require_admin()?;
+    let Acting { mut ledger, by, .. } = acting;
     if args.head {
         return print_head(cx, &ledger);
     }
@@ -106,7 +107,13 @@ impl Check {
     /// Tells whether `--fix` can mend it.
     const fn is_mendable(self) -> bool {
         match self {
-            Self::Overdue | Self::NotRunning | Self::StrayLease | Self::Outlives | Self::Orphan | Self::Cycle => true,
+            Self::Overdue
+            | Self::NotRunning
+            | Self::StrayLease
+            | Self::Outlives
+            | Self::Orphan
+            | Self::Cycle
+            | Self::Exchanged => true,
             Self::Database
             | Self::Unreadable
             | Self::Duplicate

@@ -15,6 +15,7 @@ use crate::output::Printer;
 use crate::profile::EntryName;
 use crate::secret::{Passphrase, Secret};
 use crate::settings::Settings;
+use crate::settings::report::Origin;
 use crate::token::time::Timestamp;
 use crate::vault::pin::Pin;
 use crate::vault::unlock::{self, Sources};
@@ -89,6 +90,29 @@ impl Context {
             Err(LedgerError::Missing { .. }) => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Describes that there is no ledger to look at: where one was looked for, and who said so.
+    pub(crate) fn no_ledger(&self) -> Failure {
+        let found = self
+            .settings()
+            .map(|settings| (settings.ledger(), settings.ledger_origin(), settings.path.display().to_string()));
+        found.map_or_else(
+            |failure| failure,
+            |(path, origin, settings_path)| {
+                let failure = Failure::from(LedgerError::Missing { path });
+                let said = match origin {
+                    Origin::Default => {
+                        "neither TOKENKEEP_LEDGER nor `ledger` in [issued] of config.toml names another".to_owned()
+                    }
+                    Origin::File => format!("`ledger` in [issued] of {settings_path} says so"),
+                    Origin::Variable(_) | Origin::Flag(_) => format!("{origin} says so"),
+                };
+                failure
+                    .because(said)
+                    .hint("name the ledger that issues, or issue a first token: `tokenkeep job-token issue JOB`")
+            },
+        )
     }
 
     /// Describes that nothing can be told of a token of ours: there is no ledger, or another one is meant.

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::token::AsArgs;
+use super::actor::AsArgs;
+use super::issued::say_unreadable;
 use super::{Context, Outcome};
 use crate::error::Failure;
 use crate::ledger::maintain::hex;
@@ -17,7 +18,7 @@ use crate::token::time::{Lifetime, Timestamp};
 const EXAMPLES: &str = "Examples:
   tokenkeep history --limit 20
   tokenkeep history --owner ada --since 7d --json
-  tokenkeep history --job nightly-17
+  tokenkeep history --job nightly-17 --since 2026-11-23
   tokenkeep history --id 4fXk2mQ9sTz7Lw1Rb8Nc3d --recursive
 ";
 
@@ -55,10 +56,10 @@ pub(crate) struct Args {
     /// Done from this address or network, like 192.0.2.0/24
     #[arg(long, value_name = "ADDRESS")]
     address: Option<Network>,
-    /// At this time or later: a time, or how long ago
+    /// At this time or later: a time, a day (from its 00:00 UTC), or how long ago
     #[arg(long, value_name = "TIME")]
     since: Option<Moment>,
-    /// At this time or earlier: a time, or how long ago
+    /// At this time or earlier: a time, a day (to its 00:00 UTC), or how long ago
     #[arg(long, value_name = "TIME")]
     until: Option<Moment>,
     /// No more than so many
@@ -94,7 +95,10 @@ impl std::str::FromStr for Moment {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let at = || text.parse().map(Self::At);
-        text.parse().map(Self::Ago).or_else(|_| at()).map_err(|_| "not a time like 2026-12-31T23:59:59Z, or 7d")
+        text.parse()
+            .map(Self::Ago)
+            .or_else(|_| at())
+            .map_err(|_| "not a time like 2026-12-31T23:59:59Z, 2026-12-31 (00:00 UTC) or 7d")
     }
 }
 
@@ -113,19 +117,12 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let page = match args.acting.look(cx)? {
         Some(mut acting) => {
             let mut query = query(args, acting.by.at);
-            if !acting.actor.is_admin() {
-                let own = acting.actor.owner().map(str::to_owned);
-                if query.owner.is_some() && query.owner != own {
-                    return acting.refuse("only an administrator may see the history of others").map_err(|failure| {
-                        failure.hint("leave --owner out, or act with a token that has the scope `admin:token`")
-                    });
-                }
-                query.owner = own;
-            }
+            query.owner = acting.visible_owner(query.owner, "see the history of others")?;
             acting.ledger.history(&query)?
         }
         None => Page::default(),
     };
+    say_unreadable(cx, page.unreadable);
     match cx.printer.form {
         Form::Json => cx.printer.objects(page.records.iter().map(object).collect())?,
         Form::Text if page.records.is_empty() => cx.printer.notice("nothing happened that fits"),

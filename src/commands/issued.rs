@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 use super::{Context, Outcome};
 use crate::error::{Failure, Kind};
 use crate::keeper::LOCK_PATIENCE;
-use crate::ledger::job::{Issued, Reused};
+use crate::ledger::issued::{Issued, Reused};
 use crate::ledger::token::{Standing, Token};
 use crate::output::{Form, put_time};
 use crate::profile::EntryName;
@@ -93,6 +93,16 @@ pub(super) fn show_once(cx: &mut Context, issued: &Issued) -> Result<Outcome, Fa
     Ok(Outcome::Done)
 }
 
+/// Says that some rows are missing in a list because they are damaged, also where nothing else is said.
+pub(super) fn say_unreadable(cx: &mut Context, count: usize) {
+    let left_out = match count {
+        0 => return,
+        1 => "1 row cannot be read, and is left out".to_owned(),
+        count => format!("{count} rows cannot be read, and are left out"),
+    };
+    cx.printer.say(&format!("{left_out}; `tokenkeep audit` says what is wrong"));
+}
+
 /// Describes a token to programs.
 pub(super) fn object(token: &Token, now: Timestamp) -> Value {
     let lease = token.lease.as_ref().map(|lease| {
@@ -115,7 +125,7 @@ pub(super) fn object(token: &Token, now: Timestamp) -> Value {
         "service": token.service,
         "job": token.job,
         "parent": token.parent.as_ref().map(ToString::to_string),
-        "state": token.standing(now).word(),
+        "state": token.state(now),
         "lease": lease,
         "grace": grace,
         "cursor": token.place().to_string(),
@@ -145,7 +155,7 @@ pub(super) fn facts(token: &Token, now: Timestamp) -> Vec<(&'static str, String)
     let mut facts = vec![
         ("id", token.id.to_string()),
         ("kind", token.kind.to_string()),
-        ("state", token.standing(now).word().to_owned()),
+        ("state", token.state(now).to_owned()),
         ("owner", escaped(&token.owner)),
         ("name", text(&token.name)),
         ("scopes", token.scopes.to_string()),

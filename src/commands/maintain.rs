@@ -2,8 +2,10 @@
 
 use serde_json::json;
 
+use super::actor::AsArgs;
 use super::{Context, Outcome};
 use crate::error::Failure;
+use crate::ledger::rights::Actor;
 use crate::output::Form;
 use crate::token::time::Lifetime;
 
@@ -24,18 +26,22 @@ pub(crate) struct Args {
     /// How many days of history and of closed tokens stay
     #[arg(long, value_name = "DAYS", default_value_t = 365)]
     history_days: u32,
+    #[command(flatten)]
+    acting: AsArgs,
 }
 
 /// Runs the command.
 pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
-    let mut by = cx.by();
-    let Some(mut ledger) = cx.present_ledger(&by)? else {
+    let Some(mut acting) = args.acting.look(cx)? else {
         cx.printer.notice("there is no ledger yet, so nothing to maintain");
         return Ok(Outcome::Done);
     };
-    "<maintenance>".clone_into(&mut by.actor);
+    acting.require_admin()?;
+    if matches!(acting.actor, Actor::System) {
+        "<maintenance>".clone_into(&mut acting.by.actor);
+    }
     let keep = Lifetime::seconds(u64::from(args.history_days) * 86_400);
-    let done = ledger.maintain(keep, &by)?;
+    let done = acting.ledger.maintain(keep, &acting.by)?;
     if cx.printer.form == Form::Json {
         cx.printer.object(json!({
             "expired": done.expired,

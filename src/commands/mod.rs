@@ -1,11 +1,13 @@
 //! The commands: one file each, with its arguments, its examples and its `run`. No protocol, no cryptography.
 
+mod actor;
 pub(crate) mod admin_token;
 pub(crate) mod audit;
 pub(crate) mod completions;
 pub(crate) mod config;
 mod context;
 pub(crate) mod delete;
+pub(crate) mod doctor;
 pub(crate) mod env;
 pub(crate) mod exec;
 pub(crate) mod generate;
@@ -22,10 +24,12 @@ pub(crate) mod lock;
 pub(crate) mod maintain;
 pub(crate) mod man;
 mod new_passphrase;
+mod problems;
 pub(crate) mod profile;
 pub(crate) mod refresh;
 pub(crate) mod revoke;
 mod revoke_old;
+pub(crate) mod schedule;
 pub(crate) mod show;
 mod source;
 pub(crate) mod stats;

@@ -6,7 +6,6 @@ use serde_json::{Map, json};
 
 use super::{Context, Outcome};
 use crate::error::Failure;
-use crate::ledger::LedgerError;
 use crate::ledger::stats::Stats;
 use crate::output::Form;
 
@@ -29,9 +28,7 @@ pub(crate) struct Args {
 /// Runs the command.
 pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let by = cx.by();
-    let Some(ledger) = cx.present_ledger(&by)? else {
-        return Err(LedgerError::Missing { path: cx.ledger_path()? }.into());
-    };
+    let ledger = cx.present_ledger(&by)?.ok_or_else(|| cx.no_ledger())?;
     let stats = ledger.stats(by.at)?;
     if args.prometheus {
         cx.printer.raw(&prometheus(&stats))?;

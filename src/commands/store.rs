@@ -50,7 +50,7 @@ pub(crate) struct Args {
     /// Keep it under this user's name
     #[arg(long, value_name = "USER")]
     user: Option<String>,
-    /// When it ends: 2026-12-31T23:59:59Z, or 90d from now
+    /// When it ends: 2026-12-31T23:59:59Z, 2026-12-31 (00:00 UTC), or 90d from now
     #[arg(long, value_name = "TIME")]
     expires: Option<Expires>,
     /// Revoke the refresh token that was there before

@@ -22,8 +22,8 @@ const LONGEST: Lifetime = Lifetime::seconds(7 * 86_400);
 
 /// Open the vault for a while
 ///
-/// The key of the vault is left in the memory of the kernel, and the kernel takes it out when the time is over: never on a
-/// disk, gone after a restart. Until then the vault is open for every program of yours on this machine, in every terminal,
+/// The key of the vault is left in the memory of the kernel, and the kernel takes it out when the time is over: in no file,
+/// gone after a restart. Until then the vault is open for every program of yours on this machine, in every terminal,
 /// over ssh, in tmux and under cron. A vault that is open already stays so for the new time, from now on. `tokenkeep lock`
 /// closes it, `tokenkeep status` shows until when it is open.
 #[derive(clap::Args)]

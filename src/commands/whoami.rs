@@ -6,6 +6,7 @@ use super::completions::entry_names;
 use super::target::{Handout, Target, TokenArgs};
 use super::{Context, Outcome};
 use crate::error::{Failure, Kind};
+use crate::host::machine;
 use crate::host::process::user_number;
 use crate::keeper::plan::Fetch;
 use crate::output::{Form, put_time};
@@ -62,15 +63,15 @@ struct Identity {
 pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let named = args.name.is_some() || cx.settings()?.default_profile().is_some();
     let found = if named { Some(ask(args, cx)?) } else { None };
-    let user = cx.host.env.text("USER").or_else(|| cx.host.env.text("LOGNAME")).map(str::to_owned);
+    let user = machine::user();
     if cx.printer.form == Form::Json {
-        let object = object(cx, found.as_ref(), user.as_deref())?;
+        let object = object(cx, found.as_ref(), &user)?;
         cx.printer.object(object)?;
         return Ok(Outcome::Done);
     }
     let mut facts = found.as_ref().map(|(target, identity)| facts(target, identity, cx.now())).unwrap_or_default();
     facts.push(("vault", cx.vault_folder()?.display().to_string()));
-    facts.push(("os user", format!("{} ({})", user.as_deref().unwrap_or("unknown"), user_number())));
+    facts.push(("os user", format!("{user} ({})", user_number())));
     cx.printer.facts(&facts)?;
     Ok(Outcome::Done)
 }
@@ -145,7 +146,7 @@ fn facts(target: &Target, identity: &Identity, now: Timestamp) -> Vec<(&'static 
 }
 
 /// Describes it to programs.
-fn object(cx: &Context, found: Option<&(Target, Identity)>, user: Option<&str>) -> Result<Value, Failure> {
+fn object(cx: &Context, found: Option<&(Target, Identity)>, user: &str) -> Result<Value, Failure> {
     let nobody = Identity::default();
     let identity = found.map_or(&nobody, |(_, identity)| identity);
     let mut object = json!({

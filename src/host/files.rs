@@ -160,6 +160,17 @@ pub(crate) fn check_folder(path: &Path) -> Result<(), FileFault> {
     check_stat(path, &stat, Access::Private, Kind::Folder)
 }
 
+/// Checks who else may use a file, without opening it.
+pub(crate) fn check_file(path: &Path, access: Access) -> Result<(), FileFault> {
+    let look = if access == Access::Private { rustix::fs::lstat(path) } else { rustix::fs::stat(path) };
+    check_stat(path, &look.map_err(fault("look at", path))?, access, Kind::File)
+}
+
+/// Returns who owns a file or folder, if it is there.
+pub(crate) fn owner(path: &Path) -> Option<u32> {
+    rustix::fs::lstat(path).ok().map(|stat| stat.st_uid)
+}
+
 /// Lists the names in a folder.
 pub(crate) fn list(path: &Path) -> Result<Vec<OsString>, FileFault> {
     let items = std::fs::read_dir(path).map_err(fault("list", path))?;

@@ -21,10 +21,19 @@ pub(crate) fn name() -> String {
     if name.is_empty() { "localhost".to_owned() } else { name }
 }
 
-/// Returns the user whose process this is: the name in the user database, else the number. Variables are not asked: whoever
-/// runs a command can set them.
+/// Returns the user whose process this is. Variables are not asked: whoever runs a command can set them.
 pub(crate) fn user() -> String {
-    let number = process::user_number().to_string();
+    user_name(process::user_number())
+}
+
+/// Returns the number of the user whose rights this process has.
+pub(crate) fn effective_user() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+/// Returns a user's name in the user database, else the number.
+pub(crate) fn user_name(number: u32) -> String {
+    let number = number.to_string();
     let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
     let name_of = |line: &str| {
         let mut fields = line.split(':');
@@ -32,6 +41,11 @@ pub(crate) fn user() -> String {
         (fields.nth(1)? == number).then(|| name.to_owned())
     };
     users.lines().find_map(name_of).unwrap_or(number)
+}
+
+/// Tells whether the programs of this user run when nobody is logged in (`loginctl enable-linger`).
+pub(crate) fn lingers() -> bool {
+    Path::new("/var/lib/systemd/linger").join(user()).exists()
 }
 
 /// Returns the address from which somebody logged in to this machine, if that is known.

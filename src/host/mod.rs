@@ -12,7 +12,9 @@ pub(crate) mod folders;
 pub(crate) mod kernel_keyring;
 pub(crate) mod machine;
 pub(crate) mod process;
+pub(crate) mod program;
 pub(crate) mod shred;
+pub(crate) mod survey;
 pub(crate) mod temporary;
 pub(crate) mod terminal;
 

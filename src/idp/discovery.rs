@@ -7,6 +7,7 @@ use super::error::IdpError;
 use super::http::{Answer, Patience, Wire, bare};
 use crate::profile::{Endpoints, Profile, SecureUrl, UrlFault};
 use crate::token::text;
+use crate::token::time::Timestamp;
 
 /// What a provider says about itself.
 #[derive(Clone, Debug)]
@@ -31,6 +32,8 @@ pub(crate) struct Metadata {
     pub(crate) scopes: Vec<String>,
     /// How clients may authenticate, fit to be shown; none if it does not say.
     pub(crate) client_auth: Vec<String>,
+    /// What time it was there when it answered, if it said.
+    pub(crate) clock: Option<Timestamp>,
 }
 
 /// An address of a provider that a command needs.
@@ -86,6 +89,7 @@ impl Metadata {
             grant_types: Vec::new(),
             scopes: Vec::new(),
             client_auth: Vec::new(),
+            clock: None,
         }
     }
 
@@ -135,6 +139,7 @@ impl Metadata {
             grant_types: texts(document, "grant_types_supported"),
             scopes: texts(document, "scopes_supported"),
             client_auth: texts(document, "token_endpoint_auth_methods_supported"),
+            clock: None,
         })
     }
 }
@@ -157,8 +162,8 @@ fn read(answer: Answer, issuer: &SecureUrl) -> Result<Metadata, IdpError> {
     if !answer.is_success() {
         return Err(answer.status_error(&[]));
     }
-    let url = answer.url.clone();
-    Metadata::parse(&answer.require_json()?.json()?, issuer, &url)
+    let (url, clock) = (answer.url.clone(), answer.clock);
+    Ok(Metadata { clock, ..Metadata::parse(&answer.require_json()?.json()?, issuer, &url)? })
 }
 
 /// Returns where an issuer's metadata is: appended to its path (OpenID Connect Discovery section 4), or put before its path

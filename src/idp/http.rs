@@ -21,7 +21,7 @@ use super::form::Form;
 use super::refusal::OAuthError;
 use crate::profile::SecureUrl;
 use crate::token::text;
-use crate::token::time::Lifetime;
+use crate::token::time::{Lifetime, Timestamp};
 
 /// The network, opened for one run of the program.
 pub(crate) struct Wire {
@@ -76,6 +76,8 @@ pub(super) struct Answer {
     pub(super) status: u16,
     /// How long to wait before the next request.
     pub(super) retry_after: Option<Lifetime>,
+    /// What time it was there.
+    pub(super) clock: Option<Timestamp>,
     /// The kind of body, fit to be shown.
     content_type: Option<String>,
     /// All of the body, or why it was not read to its end.
@@ -234,10 +236,10 @@ impl Answer {
     /// Reads an answer; a body that cannot be read is remembered as such, for the status may say enough.
     async fn read(url: String, mut response: Response) -> Self {
         let status = response.status().as_u16();
-        let retry_after = retry_after(response.headers());
+        let (retry_after, clock) = (retry_after(response.headers()), clock(response.headers()));
         let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(text::shown);
         let body = read_body(&url, &mut response).await;
-        Self { url, status, retry_after, content_type, body }
+        Self { url, status, retry_after, clock, content_type, body }
     }
 
     /// Tells whether the request was done.
@@ -334,6 +336,12 @@ fn retry_after(headers: &HeaderMap) -> Option<Lifetime> {
     };
     let seconds = wanted.parse().ok().or_else(until)?;
     Some(Lifetime::seconds(seconds).min(LONGEST_WAIT))
+}
+
+/// Reads `Date` (RFC 9110 section 6.6.1).
+fn clock(headers: &HeaderMap) -> Option<Timestamp> {
+    let text = headers.get(DATE).and_then(|value| value.to_str().ok())?;
+    Some(Timestamp::from_epoch(DateTime::parse_from_rfc2822(text.trim()).ok()?.timestamp()))
 }
 
 /// Reads the certificates in a PEM file.

@@ -5,6 +5,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use super::admin_checks::{revoke_key, was_just_denied};
 use super::history::{self, Action, Event};
 use super::{By, Ledger, LedgerError};
+use crate::token::admin_key::PublicKey;
 use crate::token::time::Timestamp;
 use crate::token::words::words;
 
@@ -35,6 +36,14 @@ pub(crate) struct AdminKey {
     pub(crate) created: Timestamp,
     /// Since when it mints no more; what it minted before dies by itself.
     pub(crate) retired: Option<Timestamp>,
+}
+
+impl AdminKey {
+    /// Reads the key itself.
+    pub(crate) fn public(&self) -> Result<PublicKey, LedgerError> {
+        let damaged = |fault| LedgerError::Damaged(format!("the admin key `{}` is none: {fault}", self.name));
+        PublicKey::parse(&self.jwk).map_err(damaged)
+    }
 }
 
 /// An admin token that was minted.

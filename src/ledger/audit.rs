@@ -9,7 +9,7 @@ use super::maintain::{SWEEP_AFTER, hex};
 use super::named::edit;
 use super::query::COLUMNS;
 use super::token::{self, Token};
-use super::{By, Ledger, LedgerError};
+use super::{By, Ledger, LedgerError, schema};
 use crate::token::scopes::Scopes;
 use crate::token::time::Timestamp;
 use crate::token::words::words;
@@ -39,6 +39,8 @@ words! {
         UnknownScope "unknown-scope"
         /// A live token is not what history says of it.
         Differs "differs-from-history"
+        /// A live token has another text than it was issued with.
+        Exchanged "exchanged"
         /// Nobody wrote down that it was issued.
         Unrecorded "unrecorded"
         /// The chain of history is broken.
@@ -113,6 +115,7 @@ impl Ledger {
 
     /// Checks everything, and mends what it may.
     pub(crate) fn audit(&mut self, known: Option<&Scopes>, fix: Fix, by: &By) -> Result<Vec<Alert>, LedgerError> {
+        schema::refuse_older(&self.db)?;
         let check = |db: &Connection| check_tokens(db, known, fix, by);
         // whoever only looks needs no right to write, and sees all of it as it was at one moment
         let (mut alerts, sound) = self.read(|db| {
@@ -165,13 +168,16 @@ fn damage(db: &Connection) -> Result<Vec<Alert>, LedgerError> {
 /// Follows the chain from its beginning, or from where it was cut.
 fn broken_chain(db: &Connection) -> Result<Vec<Alert>, LedgerError> {
     let broken = |message: String| Alert { check: Check::Chain, token: None, message, mended: Mended::No };
-    let mut select = db.prepare(&format!("SELECT {COLUMNS} FROM history ORDER BY number"))?;
+    let mut select = db.prepare(&format!("SELECT {COLUMNS}, digest FROM history ORDER BY number"))?;
     let mut rows = select.query([])?;
     let (mut before, mut anchor, mut alerts) = (history::BEGINNING, None, Vec::new());
     while let Some(row) = rows.next()? {
-        let mut values = (0..17).map(|column| row.get(column)).collect::<rusqlite::Result<Vec<Value>>>()?;
-        let (number, hash): (i64, Hash) = (row.get(0)?, row.get(17)?);
-        let action: String = row.get(2)?;
+        let number: i64 = row.get(0)?;
+        let Ok(Link { values, hash, action, reason }) = read_link(row) else {
+            alerts.push(broken(format!("record {number} cannot be read")));
+            before = Head { number, hash: row.get(17).unwrap_or(before.hash) };
+            continue;
+        };
         if before.number == 0 && action == Action::Cut.word() {
             anchor = Some(format!("cut up to number {number}:{}", hex(&hash)));
             before = Head { number, hash };
@@ -182,10 +188,7 @@ fn broken_chain(db: &Connection) -> Result<Vec<Alert>, LedgerError> {
         } else if history::chain(&before.hash, &values) != hash {
             alerts.push(broken(format!("record {number} was changed, or the one before it")));
         }
-        let reason = values.pop();
-        if action == Action::Cut.word()
-            && matches!((&reason, &anchor), (Some(Value::Text(said)), Some(cut)) if said == cut)
-        {
+        if action == Action::Cut.word() && reason.is_some() && reason == anchor {
             anchor = None;
         }
         before = Head { number, hash };
@@ -199,18 +202,34 @@ fn broken_chain(db: &Connection) -> Result<Vec<Alert>, LedgerError> {
     Ok(alerts)
 }
 
+/// A record as a link of the chain.
+struct Link {
+    /// All values that are hashed.
+    values: Vec<Value>,
+    /// The hash.
+    hash: Hash,
+    /// What was done.
+    action: String,
+    /// Why.
+    reason: Option<String>,
+}
+
+/// Reads of a record what the chain needs.
+fn read_link(row: &rusqlite::Row<'_>) -> rusqlite::Result<Link> {
+    let mut values = (0..17).map(|column| row.get(column)).collect::<rusqlite::Result<Vec<Value>>>()?;
+    values.extend(Some(row.get(18)?).filter(|digest| *digest != Value::Null));
+    Ok(Link { values, hash: row.get(17)?, action: row.get(2)?, reason: row.get(16)? })
+}
+
 /// Looks for rows that this program did not write.
 fn unreadable(db: &Connection) -> Result<Vec<Alert>, LedgerError> {
     let mut select = db.prepare(token::SELECT)?;
     let rows = select.query_map([], token::read)?;
     let mut alerts = Vec::new();
     for row in rows {
-        let message = match row {
-            Ok(Ok(_)) => continue,
-            Ok(Err(error)) => error.to_string(),
-            Err(error) => error.to_string(),
-        };
-        alerts.push(Alert { check: Check::Unreadable, token: None, message, mended: Mended::No });
+        let Err(row) = row? else { continue };
+        let message = format!("{row}; nobody can use it, and it can be revoked");
+        alerts.push(Alert { check: Check::Unreadable, token: row.id, message, mended: Mended::No });
     }
     Ok(alerts)
 }
@@ -218,50 +237,9 @@ fn unreadable(db: &Connection) -> Result<Vec<Alert>, LedgerError> {
 /// Checks the live tokens.
 fn check_tokens(db: &Connection, known: Option<&Scopes>, fix: Fix, by: &By) -> Result<Vec<Alert>, LedgerError> {
     let mut alerts = Vec::new();
-    let mut closing = |check: Check, which: &str, message: &str| -> Result<(), LedgerError> {
-        for token in readable(db, which, by.at)? {
-            let mended = mend(fix, || {
-                if token::one(db, "t.serial = ?1 AND t.state = 'live'", &[&token.serial])?.is_some() {
-                    let how = if check == Check::Overdue || check == Check::NotRunning {
-                        Closing::Expire
-                    } else {
-                        Closing::Revoke
-                    };
-                    change::close(db, by, &token, how, Some("an audit found it"))?;
-                }
-                Ok(())
-            })?;
-            alerts.push(alert(check, &token, message, mended));
-        }
-        Ok(())
-    };
-    let hour = SWEEP_AFTER.as_seconds();
-    let overdue = format!("t.state = 'live' AND t.expires <= ?1 - {hour}");
-    closing(
-        Check::Overdue,
-        &overdue,
-        "its time is over for more than an hour; `tokenkeep maintain` closes such tokens",
-    )?;
-    let lapsed =
-        format!("t.state = 'live' AND l.until <= ?1 - {hour} AND (t.expires IS NULL OR t.expires > ?1 - {hour})");
-    closing(Check::NotRunning, &lapsed, "its job does not run any more: its lease lapsed more than an hour ago")?;
-    closing(
-        Check::Cycle,
-        &format!("t.state = 'live' AND t.serial IN ({CYCLES}) AND ?1 > 0"),
-        "it is its own ancestor",
-    )?;
-    closing(
-        Check::Orphan,
-        "t.state = 'live' AND ?1 > 0 AND (t.kind IN ('notebook', 'internal', 'oidc')) AND NOT EXISTS (
-           SELECT 1 FROM token p WHERE p.serial = t.parent AND p.state = 'live')",
-        "it has no live parent",
-    )?;
-    closing(
-        Check::Differs,
-        "t.state = 'live' AND ?1 > 0 AND EXISTS (
-           SELECT 1 FROM history h WHERE h.token = t.id AND h.action IN ('revoke', 'end', 'expire', 'rotate'))",
-        "it is live, and history says that it was closed",
-    )?;
+    for (check, which, message) in closable() {
+        alerts.extend(closing(db, (check, &which, message), fix, by)?);
+    }
     alerts.extend(outliving(db, fix, by)?);
     alerts.extend(stray_leases(db, fix)?);
     alerts.extend(differing(db, by.at)?);
@@ -271,6 +249,69 @@ fn check_tokens(db: &Connection, known: Option<&Scopes>, fix: Fix, by: &By) -> R
     if mended > 0 {
         let reason = Some(format!("an audit mended {mended} things"));
         history::append(db, by, Action::Fix, Event { reason, ..Event::default() })?;
+    }
+    Ok(alerts)
+}
+
+/// What is mended by closing the token; in the conditions `?1` is the time.
+fn closable() -> [(Check, String, &'static str); 6] {
+    let hour = SWEEP_AFTER.as_seconds();
+    [
+        (
+            Check::Overdue,
+            format!("t.expires <= ?1 - {hour}"),
+            "its time is over for more than an hour; `tokenkeep maintain` closes such tokens",
+        ),
+        (
+            Check::NotRunning,
+            format!("l.until <= ?1 - {hour} AND (t.expires IS NULL OR t.expires > ?1 - {hour})"),
+            "its job does not run any more: its lease lapsed more than an hour ago",
+        ),
+        (Check::Cycle, format!("t.serial IN ({CYCLES}) AND ?1 > 0"), "it is its own ancestor"),
+        (
+            Check::Orphan,
+            "?1 > 0 AND (t.kind IN ('notebook', 'internal', 'oidc')) AND NOT EXISTS (
+               SELECT 1 FROM token p WHERE p.serial = t.parent AND p.state = 'live')"
+                .to_owned(),
+            "it has no live parent",
+        ),
+        (
+            Check::Differs,
+            "?1 > 0 AND EXISTS (SELECT 1 FROM history h
+               WHERE h.token = t.id AND h.action IN ('revoke', 'end', 'expire', 'rotate'))"
+                .to_owned(),
+            "it is live, and history says that it was closed",
+        ),
+        (
+            Check::Exchanged,
+            "?1 > 0 AND EXISTS (
+               SELECT 1 FROM history h WHERE h.token = t.id AND h.action = 'issue' AND h.digest <> t.digest)"
+                .to_owned(),
+            "its text was exchanged: it has another digest than it was issued with",
+        ),
+    ]
+}
+
+/// Looks for live tokens that a condition holds for; mended, they are closed.
+fn closing(
+    db: &Connection,
+    (check, which, message): (Check, &str, &str),
+    fix: Fix,
+    by: &By,
+) -> Result<Vec<Alert>, LedgerError> {
+    let how = match check {
+        Check::Overdue | Check::NotRunning => Closing::Expire,
+        _ => Closing::Revoke,
+    };
+    let mut alerts = Vec::new();
+    for token in readable(db, &format!("t.state = 'live' AND {which}"), by.at)? {
+        let mended = mend(fix, || {
+            if token::exists(db, "t.serial = ?1 AND t.state = 'live'", &[&token.serial])? {
+                change::close(db, by, &token, how, Some("an audit found it"))?;
+            }
+            Ok(())
+        })?;
+        alerts.push(alert(check, &token, message, mended));
     }
     Ok(alerts)
 }
@@ -336,7 +377,9 @@ fn differing(db: &Connection, now: Timestamp) -> Result<Vec<Alert>, LedgerError>
         SELECT 1 FROM history h WHERE h.number = (SELECT max(number) FROM history
           WHERE token = t.id AND action IN ('issue', 'edit'))
         AND (h.kind IS NOT t.kind OR h.owner IS NOT t.owner OR h.name IS NOT t.name OR h.scopes IS NOT t.scopes
-          OR h.expires IS NOT t.expires OR h.job IS NOT t.job OR h.service IS NOT t.service))";
+          OR h.expires IS NOT t.expires OR h.job IS NOT t.job OR h.service IS NOT t.service
+          OR h.parent IS NOT (SELECT p.id FROM token p WHERE p.serial = t.parent)
+          OR h.action = 'issue' AND h.time <> t.created))";
     for token in readable(db, which, now)? {
         alerts.push(alert(Check::Differs, &token, "it is not what its history says", Mended::No));
     }
@@ -370,7 +413,9 @@ fn duplicates(db: &Connection) -> Result<Vec<Alert>, LedgerError> {
     ];
     for (what, sql) in both {
         let mut select = db.prepare(sql)?;
-        for which in select.query_map([], |row| row.get::<_, String>(0))? {
+        for which in
+            select.query_map([], |row| Ok(String::from_utf8_lossy(row.get_ref(0)?.as_bytes()?).into_owned()))?
+        {
             let message = format!("several live tokens have one owner and {what}: {}", which?.escape_debug());
             alerts.push(Alert { check: Check::Duplicate, token: None, message, mended: Mended::No });
         }
@@ -380,7 +425,7 @@ fn duplicates(db: &Connection) -> Result<Vec<Alert>, LedgerError> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::job::Issued;
+    use super::super::issued::Issued;
     use super::super::named::{NamedAsk, Others};
     use super::super::rights::Actor;
     use super::super::scratch::{NOW, by, ledger};
@@ -428,6 +473,40 @@ mod tests {
         assert_eq!(audit(&mut ledger, Fix::No, NOW + 2), [(Check::Differs, Mended::No)]);
         assert_eq!(audit(&mut ledger, Fix::Yes, NOW + 3), [(Check::Differs, Mended::Yes)]);
         assert_eq!(audit(&mut ledger, Fix::No, NOW + 4), []);
+    }
+
+    #[test]
+    fn a_text_that_somebody_put_in_the_place_of_another_is_found_and_revoked() {
+        let (_folder, mut ledger) = ledger();
+        let (token, other) = (create(&mut ledger, "a", NOW).token, create(&mut ledger, "b", NOW).token);
+        ledger
+            .db
+            .execute("UPDATE token SET digest = ?1 WHERE serial = ?2", params![other.digest, token.serial])
+            .unwrap();
+        assert_eq!(audit(&mut ledger, Fix::No, NOW + 1), [(Check::Exchanged, Mended::No)]);
+        assert_eq!(audit(&mut ledger, Fix::Yes, NOW + 1), [(Check::Exchanged, Mended::Yes)]);
+        assert_eq!(audit(&mut ledger, Fix::No, NOW + 1), []);
+        // in history it cannot be exchanged unnoticed
+        ledger.db.execute("UPDATE history SET digest = zeroblob(32) WHERE number = 2", []).unwrap();
+        assert_eq!(audit(&mut ledger, Fix::No, NOW + 1).first(), Some(&(Check::Chain, Mended::No)));
+    }
+
+    #[test]
+    fn every_fact_of_a_token_is_compared_with_its_history() {
+        for change in [
+            "owner = 'eve'",
+            "scopes = 'more'",
+            "expires = 4000000000",
+            "name = 'c'",
+            "created = created - 1",
+            "parent = 2",
+        ] {
+            let (_folder, mut ledger) = ledger();
+            create(&mut ledger, "a", NOW);
+            create(&mut ledger, "b", NOW);
+            ledger.db.execute(&format!("UPDATE token SET {change} WHERE serial = 1"), []).unwrap();
+            assert_eq!(audit(&mut ledger, Fix::No, NOW + 1), [(Check::Differs, Mended::No)], "{change}");
+        }
     }
 
     #[test]

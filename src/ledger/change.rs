@@ -2,10 +2,9 @@
 
 use rusqlite::{Connection, params};
 
-use super::history::{self, Action};
-use super::token::{self, Grace, State, Token};
+use super::history::{self, Action, Event};
+use super::token::{self, Found, Grace, State, Token};
 use super::{By, LedgerError};
-use crate::token::issued::PublicId;
 
 /// How a token's life is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,40 +31,63 @@ impl Closing {
     }
 }
 
-/// Closes a token and its descendants; returns how many there were.
+/// What is closed: a row, and how history describes it.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    /// The row.
+    serial: i64,
+    /// What its children's history calls it.
+    name: String,
+    /// What its own history says.
+    event: Event,
+}
+
+impl From<&Token> for Target {
+    fn from(token: &Token) -> Self {
+        Self { serial: token.serial, name: token.id.to_string(), event: token.event() }
+    }
+}
+
+impl From<&Found> for Target {
+    fn from(found: &Found) -> Self {
+        Self { serial: found.serial(), name: found.name(), event: found.event() }
+    }
+}
+
+/// Closes a token and its descendants, whether they can be read or not; returns how many there were.
 pub(super) fn close(
     db: &Connection,
     by: &By,
-    token: &Token,
+    target: impl Into<Target>,
     closing: Closing,
     reason: Option<&str>,
 ) -> Result<usize, LedgerError> {
-    let descendants = descendants(db, token.serial)?;
+    let target = target.into();
+    let descendants = descendants(db, target.serial)?;
     for child in &descendants {
         // a child whose own time is not over dies all the same, for its parent's reason
-        let reason = format!("its parent {} is gone", token.id);
-        close_one(db, by, child, closing, Some(&reason))?;
+        let reason = format!("its parent {} is gone", target.name.escape_debug());
+        close_one(db, by, child.into(), closing, Some(&reason))?;
     }
-    close_one(db, by, token, closing, reason)?;
+    close_one(db, by, target, closing, reason)?;
     Ok(1 + descendants.len())
 }
 
-/// Closes one token.
+/// Closes one row.
 fn close_one(
     db: &Connection,
     by: &By,
-    token: &Token,
+    target: Target,
     closing: Closing,
     reason: Option<&str>,
 ) -> Result<(), LedgerError> {
     let (state, action) = closing.words();
     db.execute(
         "UPDATE token SET state = ?2, closed = ?3 WHERE serial = ?1",
-        params![token.serial, state.word(), by.at.epoch()],
+        params![target.serial, state.word(), by.at.epoch()],
     )?;
-    db.execute("DELETE FROM lease WHERE token = ?1", [token.serial])?;
-    let mut event = token.event();
-    event.reason = reason.map(str::to_owned);
+    db.execute("DELETE FROM lease WHERE token = ?1", [target.serial])?;
+    let event = Event { reason: reason.map(str::to_owned), ..target.event };
     history::append(db, by, action, event).map(drop)
 }
 
@@ -79,23 +101,16 @@ pub(super) fn leave_grace(db: &Connection, token: &Token, grace: &Grace) -> Resu
 }
 
 /// Returns the live descendants of a token, the deepest first.
-pub(super) fn descendants(db: &Connection, serial: i64) -> Result<Vec<Token>, LedgerError> {
+pub(super) fn descendants(db: &Connection, serial: i64) -> Result<Vec<Found>, LedgerError> {
     // UNION, not UNION ALL: a cycle, which only damage can make, would never end; a child comes after its parent
-    let mut select = db.prepare(
-        "WITH RECURSIVE below (serial) AS (
-           SELECT serial FROM token WHERE parent = ?1
-           UNION SELECT t.serial FROM token t JOIN below b ON t.parent = b.serial
-         )
-         SELECT t.id FROM below b JOIN token t ON t.serial = b.serial
-         WHERE t.state = 'live' AND t.serial <> ?1 ORDER BY t.serial DESC",
-    )?;
-    let ids = select.query_map([serial], |row| row.get::<_, String>(0))?;
-    let mut found = Vec::new();
-    for id in ids {
-        let id: PublicId = id?.parse().map_err(|_| LedgerError::Damaged("a token without an id".to_owned()))?;
-        found.extend(token::by_id(db, &id)?);
-    }
-    Ok(found)
+    let which = "t.state = 'live' AND t.serial <> ?1 AND t.serial IN (
+           WITH RECURSIVE below (serial) AS (
+             SELECT serial FROM token WHERE parent = ?1
+             UNION SELECT c.serial FROM token c JOIN below b ON c.parent = b.serial
+           )
+           SELECT serial FROM below)
+         ORDER BY t.serial DESC";
+    token::rows(db, which, &[&serial])
 }
 
 #[cfg(test)]
@@ -103,7 +118,7 @@ mod tests {
     use super::super::scratch::{NOW, by, ledger};
     use super::super::token::NewToken;
     use super::*;
-    use crate::token::issued::TokenKind;
+    use crate::token::issued::{PublicId, TokenKind};
     use crate::token::scopes::Scopes;
 
     #[test]
@@ -118,7 +133,7 @@ mod tests {
                 let kind = TokenKind::Notebook;
                 let (owner, scopes) = ("ada".to_owned(), Scopes::default());
                 let new = NewToken { kind, owner, name: None, scopes, service: None, job: None, parent, expires: None };
-                let token = new.insert(db, (&id, &[0; 32]), by(NOW).at)?;
+                let token = new.insert(db, &id, &[0; 32], by(NOW).at)?;
                 parent = Some(token.serial);
                 first.get_or_insert(token);
             }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::history::{self, Action};
 use super::token::{self, Standing, Token};
@@ -198,19 +198,19 @@ impl Ledger {
         if token.last_used.is_some_and(|last| by.at.since(last) < STAMP_EVERY && last <= by.at) {
             return Ok(());
         }
-        let stamp = |db: &Connection| {
-            let first: bool = db.query_row(
-                "UPDATE token SET last_used = ?2 WHERE serial = ?1
-                 RETURNING NOT EXISTS (SELECT 1 FROM history WHERE token = token.id AND action = 'use')",
-                params![token.serial, by.at.epoch()],
-                |row| row.get(0),
-            )?;
+        self.stamp(|db| {
+            // another process may have been faster
+            let due = "SELECT last_used IS NULL FROM token
+                       WHERE serial = ?1 AND (last_used IS NULL OR last_used > ?2 OR last_used <= ?3)";
+            let (now, long_ago) = (by.at.epoch(), by.at.epoch().saturating_sub_unsigned(STAMP_EVERY.as_seconds()));
+            let first = db.query_row(due, params![token.serial, now, long_ago], |row| row.get(0)).optional()?;
+            let Some(first) = first else { return Ok(()) };
+            db.execute("UPDATE token SET last_used = ?2 WHERE serial = ?1", params![token.serial, now])?;
             if first {
                 history::append(db, by, Action::Use, token.event())?;
             }
             Ok(())
-        };
-        self.stamp(stamp)
+        })
     }
 
     /// Writes down that a token was refused, unless the same, or very much, was written within the last minute.
@@ -292,6 +292,22 @@ mod tests {
         }
         assert_eq!(refuse("last", NOW + 59), MOST_DENIALS);
         assert_eq!(refuse("last", NOW + 61), MOST_DENIALS + 1);
+    }
+
+    #[test]
+    fn who_was_slower_writes_no_second_first_use() {
+        let (_folder, mut ledger, shown) = with_token();
+        // both have read the row before either of them writes
+        let read = token::by_id(&ledger.db, &shown.id).unwrap().unwrap();
+        let before = records(&ledger);
+        for second in [NOW, NOW + 1, NOW + 59] {
+            ledger.stamp_use(&read, &by(second)).unwrap();
+        }
+        assert_eq!(records(&ledger) - before, 1);
+        let last_used = |ledger: &Ledger| token::by_id(&ledger.db, &shown.id).unwrap().unwrap().last_used;
+        assert_eq!(last_used(&ledger), Some(Timestamp::from_epoch(NOW)));
+        ledger.stamp_use(&read, &by(NOW + 60)).unwrap();
+        assert_eq!((records(&ledger) - before, last_used(&ledger)), (1, Some(Timestamp::from_epoch(NOW + 60))));
     }
 
     #[test]

@@ -3,11 +3,10 @@
 
 use rusqlite::Connection;
 
-use super::job::{Issued, Reused, retell};
-use super::named::write_new;
+use super::issued::{Issued, Reused, retell, write_new};
 use super::token::{self, NewToken, Standing, Token};
 use super::{By, Ledger, LedgerError};
-use crate::token::issued::{self, IssueKey, PublicId, TokenKind};
+use crate::token::issued::{IssueKey, TokenKind};
 use crate::token::scopes::Scopes;
 use crate::token::time::{Lifetime, Timestamp};
 
@@ -102,10 +101,9 @@ impl Ledger {
         key: Option<&IssueKey>,
         by: &By,
     ) -> Result<Issued, LedgerError> {
-        let id = PublicId::of(self.random()?);
-        let secret = match key {
-            Some(key) => issued::derive(key, &id),
-            None => self.random_secret()?,
+        let fresh = match key {
+            Some(key) => self.fresh_derived(key)?,
+            None => self.fresh()?,
         };
         self.write(|db| {
             let parent = token::by_id(db, &parent.id)?.filter(|parent| parent.standing(by.at) == Standing::Good);
@@ -126,7 +124,7 @@ impl Ledger {
                 parent: Some(parent.serial),
                 expires: Some(end),
             };
-            write_new(db, &new, (&id, &secret), by)
+            write_new(db, &new, &fresh, by)
         })
     }
 }
@@ -154,7 +152,7 @@ fn reusable(
     let which = "t.parent = ?1 AND t.kind = ?2 AND t.scopes = ?3 AND t.service IS ?4 AND t.state = 'live'
                  ORDER BY t.expires DESC";
     let (kind, service) = (ask.kind.token_kind().word(), ask.kind.service());
-    let children = token::many(db, which, &[&parent.serial, &kind, &scopes.to_string(), &service])?;
+    let children = token::readable(db, which, &[&parent.serial, &kind, &scopes.to_string(), &service])?;
     let does = |child: &Token| {
         let Some(end) = child.expires.filter(|_| child.standing(now) == Standing::Good) else { return false };
         let enough = ask.min_ttl.unwrap_or_else(|| end.since(child.created).half());

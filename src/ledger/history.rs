@@ -87,6 +87,8 @@ pub(crate) struct Event {
     pub(crate) old: Option<String>,
     /// Why.
     pub(crate) reason: Option<String>,
+    /// What its text must have, where it was issued: so that an exchanged one is noticed.
+    pub(super) digest: Option<[u8; 32]>,
 }
 
 /// The hash of a record and of all before it.
@@ -114,19 +116,24 @@ pub(super) fn head(db: &Connection) -> Result<Head, LedgerError> {
 /// Appends a record to the chain.
 pub(super) fn append(db: &Connection, by: &By, action: Action, event: Event) -> Result<Head, LedgerError> {
     let before = head(db)?;
+    let digest = event.digest.map(|digest| Value::Blob(digest.to_vec()));
     let mut values = values(before.number + 1, by, action, event);
+    values.extend(digest.clone());
     let hash = chain(&before.hash, &values);
+    if digest.is_none() {
+        values.push(Value::Null);
+    }
     values.push(Value::Blob(hash.to_vec()));
     let mut insert = db.prepare(
         "INSERT INTO history (number, time, action, token, kind, owner, name, scopes, service, job, parent, expires, old,
-           actor, host, address, reason, hash)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+           actor, host, address, reason, digest, hash)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
     )?;
     insert.execute(params_from_iter(values))?;
     Ok(Head { number: before.number + 1, hash })
 }
 
-/// Returns the columns of a record in their order, without the hash.
+/// Returns the columns of a record in their order, without digest and hash.
 fn values(number: i64, by: &By, action: Action, event: Event) -> Vec<Value> {
     let text = |text: Option<String>| text.map_or(Value::Null, Value::Text);
     vec![
@@ -150,7 +157,7 @@ fn values(number: i64, by: &By, action: Action, event: Event) -> Vec<Value> {
     ]
 }
 
-/// Hashes the columns of a record, and through the hash before it all earlier ones. Each value has its type and length in
+/// Hashes the columns of a record, its digest only if it has one, and through the hash before it all earlier ones. Each value has its type and length in
 /// front, so that no two records are the same bytes.
 pub(super) fn chain(before: &Hash, values: &[Value]) -> Hash {
     let mut hash = Sha256::new();
@@ -189,6 +196,15 @@ pub(super) fn octets(address: IpAddr) -> [u8; 16] {
 /// Reads an address out of 16 bytes.
 pub(super) fn address(octets: [u8; 16]) -> IpAddr {
     Ipv6Addr::from(octets).to_canonical()
+}
+
+/// Writes the first record of all as the first schema had it.
+#[cfg(test)]
+pub(super) fn append_first_schema(db: &Connection, by: &By, event: Event) {
+    let mut values = values(1, by, Action::Issue, event);
+    values.push(Value::Blob(chain(&BEGINNING.hash, &values).to_vec()));
+    let marks = vec!["?"; values.len()].join(", ");
+    db.execute(&format!("INSERT INTO history VALUES ({marks})"), params_from_iter(values)).unwrap();
 }
 
 #[cfg(test)]

@@ -1,21 +1,18 @@
-//! Job tokens: one live token for each owner and job, good only while the job runs.
+//! Asking for a job's token: one live token for each owner and job, good only while the job runs.
 //!
-//! A job runs from `issue` to `end`, or as long as a `run` renews its lease. A lease works across the containers of a
-//! machine, where the number of a process does not, and ends by itself when its holder was killed.
+//! A job runs from `issue` to `end`, or as long as a `run` renews its lease; `lease` has what happens to it meanwhile.
 
 use rusqlite::{Connection, params};
 
 use super::change::{self, Closing};
-use super::history::{self, Action};
-use super::token::{self, Grace, Holder, Lease, NewToken, Standing, Token};
+use super::issued::{Fresh, Issued, Reused, retell, write_new};
+use super::lease::{extend, held, refuse_held, refuse_wider};
+use super::rights::Actor;
+use super::token::{self, Found, Holder, NewToken, Standing, Token};
 use super::{By, Ledger, LedgerError};
-use crate::secret::Secret;
-use crate::token::issued::{self, IssueKey, PublicId, TokenKind, TokenSecret};
+use crate::token::issued::{IssueKey, PublicId, TokenKind};
 use crate::token::scopes::Scopes;
-use crate::token::time::{Lifetime, Timestamp};
-
-/// How long the lease of a `run` holds. Long enough for a busy machine, short enough for what a killed job leaves behind.
-pub(crate) const RUN_LEASE: Lifetime = Lifetime::seconds(60);
+use crate::token::time::Lifetime;
 
 /// What somebody wants a job's token to be.
 #[derive(Clone, Debug)]
@@ -63,145 +60,75 @@ pub(crate) enum Present {
     Rotate,
 }
 
-/// A token, and its text for the one time it is shown.
-pub(crate) struct Issued {
-    /// What to show.
-    pub(crate) text: Secret<String>,
-    /// What is known of it.
-    pub(crate) token: Token,
-    /// Whether it was there before.
-    pub(crate) reused: Reused,
-}
-
-/// Whether a token was there before somebody asked for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reused {
-    /// It was.
-    Yes,
-    /// It is new.
-    No,
-}
-
-/// What a renewal found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Renewal {
-    /// The job runs on.
-    Held,
-    /// The token is not ours to renew any more: ended, revoked, over its time, or taken over.
-    Lost,
+/// Who keeps a new job running, and by what it is known to be them.
+struct Keeping {
+    /// In which way.
+    holder: Holder,
+    /// What only they know.
+    nonce: PublicId,
 }
 
 impl Ledger {
     /// Issues the token of a job, or tells the same text again.
-    pub(crate) fn issue_job(&mut self, ask: &JobAsk, key: &IssueKey, by: &By) -> Result<Issued, LedgerError> {
-        let id = PublicId::of(self.random()?);
-        let nonce = PublicId::of(self.random()?);
+    pub(crate) fn issue_job(
+        &mut self,
+        ask: &JobAsk,
+        key: &IssueKey,
+        actor: &Actor,
+        by: &By,
+    ) -> Result<Issued, LedgerError> {
+        let fresh = self.fresh_derived(key)?;
+        let keeping = Keeping { holder: Holder::Issue, nonce: PublicId::of(self.random()?) };
         self.write(|db| {
+            ask.require_right(actor)?;
             if let Some(present) = present(db, ask, Holder::Issue, by)? {
+                // who is told the text can do what it does
+                actor.require_may_issue(TokenKind::Job, &present.owner, &present.scopes)?;
                 let text = retell(&present, key)?;
                 extend(db, &present, by.at)?;
                 let token = token::by_id(db, &present.id)?.unwrap_or(present);
                 return Ok(Issued { text, token, reused: Reused::Yes });
             }
-            let secret = issued::derive(key, &id);
-            begin(db, ask, (Holder::Issue, nonce.as_str()), (&id, &secret), by)
+            begin(db, ask, &keeping, &fresh, by)
         })
     }
 
     /// Issues the token of a job that runs as our child. It is told once, so its secret is random.
-    pub(crate) fn begin_run(&mut self, ask: &JobAsk, by: &By) -> Result<Issued, LedgerError> {
-        let (id, nonce) = (PublicId::of(self.random()?), PublicId::of(self.random()?));
-        let secret = self.random_secret()?;
+    pub(crate) fn begin_run(&mut self, ask: &JobAsk, actor: &Actor, by: &By) -> Result<Issued, LedgerError> {
+        let fresh = self.fresh()?;
+        let keeping = Keeping { holder: Holder::Run, nonce: PublicId::of(self.random()?) };
         self.write(|db| {
+            ask.require_right(actor)?;
             // `run` never takes the present one up: it is another's, or rotated, or swept
             present(db, ask, Holder::Run, by)?;
-            begin(db, ask, (Holder::Run, nonce.as_str()), (&id, &secret), by)
-        })
-    }
-
-    /// Renews the lease of a `run`, also one that has lapsed while the machine slept.
-    pub(crate) fn renew_run(&mut self, token: &Token, by: &By) -> Result<Renewal, LedgerError> {
-        let nonce = token.lease.as_ref().map(|lease| lease.nonce.clone()).unwrap_or_default();
-        let until = by.at.after(RUN_LEASE);
-        // a renewal that is lost with the machine is lost together with the run
-        self.write_soon(|db| {
-            let renewed = db.execute(
-                "UPDATE lease SET until = ?3 WHERE token = ?1 AND nonce = ?2 AND EXISTS (
-                   SELECT 1 FROM token WHERE serial = ?1 AND state = 'live' AND (expires IS NULL OR expires > ?4))",
-                params![token.serial, nonce, until.epoch(), by.at.epoch()],
-            )?;
-            Ok(if renewed > 0 { Renewal::Held } else { Renewal::Lost })
-        })
-    }
-
-    /// Ends the job of a `run`, unless somebody has taken it over or ended it.
-    pub(crate) fn end_run(&mut self, run: &Token, by: &By) -> Result<(), LedgerError> {
-        self.write(|db| {
-            let Some(token) = token::by_id(db, &run.id)? else { return Ok(()) };
-            let nonce = |token: &Token| token.lease.as_ref().map(|lease| lease.nonce.clone());
-            if nonce(&token) != nonce(run) {
-                return Ok(());
-            }
-            end_one(db, &token, None, by)
-        })
-    }
-
-    /// Renews the leases of a job's tokens that somebody keeps running by hand; returns what was renewed.
-    pub(crate) fn renew_job(&mut self, job: &str, owner: Option<&str>, by: &By) -> Result<Vec<Token>, LedgerError> {
-        self.write(|db| {
-            let mut renewed = Vec::new();
-            for token in running(db, job, owner, by.at)? {
-                refuse_held(&token, Holder::Issue)?;
-                extend(db, &token, by.at)?;
-                renewed.extend(token::by_id(db, &token.id)?);
-            }
-            Ok(renewed)
-        })
-    }
-
-    /// Ends a job: its tokens are good for nothing more, but for what is named for a clean-up.
-    pub(crate) fn end_job(
-        &mut self,
-        (job, owner): (&str, Option<&str>),
-        grace: Option<(Lifetime, &Scopes)>,
-        by: &By,
-    ) -> Result<Vec<Token>, LedgerError> {
-        self.write(|db| {
-            let mut ended = Vec::new();
-            for token in live(db, job, owner)? {
-                end_one(db, &token, grace, by)?;
-                ended.push(token);
-            }
-            refuse_nothing(db, job, owner, &ended)?;
-            Ok(ended)
-        })
-    }
-
-    /// Takes the tokens of a job back, what is left of an ended one included.
-    pub(crate) fn revoke_job(&mut self, job: &str, owner: Option<&str>, by: &By) -> Result<Vec<Token>, LedgerError> {
-        self.write(|db| {
-            let mut revoked = Vec::new();
-            for token in
-                of_job(db, job, owner, "AND t.state <> 'revoked' AND (t.state = 'live' OR t.grace_until > ?3)", by.at)?
-            {
-                change::close(db, by, &token, Closing::Revoke, None)?;
-                revoked.push(token);
-            }
-            refuse_nothing(db, job, owner, &revoked)?;
-            Ok(revoked)
+            begin(db, ask, &keeping, &fresh, by)
         })
     }
 
     /// Tells whether the ledger knows a job.
     pub(crate) fn knows_job(&self, job: &str) -> Result<bool, LedgerError> {
-        Ok(token::one(&self.db, "t.job = ?1 LIMIT 1", &[&job])?.is_some())
+        token::exists(&self.db, "t.job = ?1", &[&job])
+    }
+}
+
+impl JobAsk {
+    /// Refuses who may not ask for such a token.
+    fn require_right(&self, actor: &Actor) -> Result<(), LedgerError> {
+        actor.require_may_issue(TokenKind::Job, &self.owner, self.scopes.as_ref().unwrap_or(&Scopes::default()))
     }
 }
 
 /// Decides about the live token of the same owner and job: returned if it is to be told again, closed if it is over.
 fn present(db: &Connection, ask: &JobAsk, holder: Holder, by: &By) -> Result<Option<Token>, LedgerError> {
     let which = "t.owner = ?1 AND t.job = ?2 AND t.state = 'live'";
-    let Some(token) = token::one(db, which, &[&ask.owner, &ask.job])? else { return Ok(None) };
+    let token = match token::find(db, which, &[&ask.owner, &ask.job])? {
+        None => return Ok(None),
+        Some(Found::Token(token)) => *token,
+        Some(row @ Found::Unreadable(_)) if ask.present == Present::Rotate => {
+            return change::close(db, by, &row, Closing::Rotate, Some(REPLACED)).map(|_| None);
+        }
+        Some(Found::Unreadable(row)) => return Err(row.into()),
+    };
     let is_runs = token.lease.as_ref().is_some_and(|lease| lease.holder == Holder::Run);
     let standing = token.standing(by.at);
     let (closing, reason) = match (standing, ask.present) {
@@ -210,7 +137,7 @@ fn present(db: &Connection, ask: &JobAsk, holder: Holder, by: &By) -> Result<Opt
         (Standing::Lapsed { at }, _) if is_runs || holder == Holder::Run => {
             (Closing::Expire, Some(format!("nobody has renewed its lease since {at}")))
         }
-        (_, Present::Rotate) => (Closing::Rotate, Some("another token takes its place".to_owned())),
+        (_, Present::Rotate) => (Closing::Rotate, Some(REPLACED.to_owned())),
         (_, Present::Keep) => {
             refuse_held(&token, holder)?;
             if holder == Holder::Run {
@@ -243,32 +170,8 @@ fn refuse_other_terms(token: &Token, ask: &JobAsk) -> Result<(), LedgerError> {
     }
 }
 
-/// Refuses a job that another kind of holder keeps running.
-fn refuse_held(token: &Token, holder: Holder) -> Result<(), LedgerError> {
-    match &token.lease {
-        Some(lease) if lease.holder != holder => Err(held(token)),
-        Some(_) | None => Ok(()),
-    }
-}
-
-/// Says who keeps a job running.
-fn held(token: &Token) -> LedgerError {
-    let (holder, host, since) = match &token.lease {
-        Some(lease) => (lease.holder, lease.host.clone(), lease.started),
-        None => (Holder::Issue, String::new(), token.created),
-    };
-    LedgerError::Held { job: token.job.clone().unwrap_or_default(), holder, host, since }
-}
-
 /// Writes a new token with its lease and its record.
-fn begin(
-    db: &Connection,
-    ask: &JobAsk,
-    (holder, nonce): (Holder, &str),
-    (id, secret): (&PublicId, &TokenSecret),
-    by: &By,
-) -> Result<Issued, LedgerError> {
-    let (text, digest) = issued::compose(TokenKind::Job, id, secret);
+fn begin(db: &Connection, ask: &JobAsk, keeping: &Keeping, fresh: &Fresh, by: &By) -> Result<Issued, LedgerError> {
     let new = NewToken {
         kind: TokenKind::Job,
         owner: ask.owner.clone(),
@@ -282,15 +185,15 @@ fn begin(
     if let Some((_, scopes)) = &ask.grace {
         refuse_wider(&new.scopes, scopes)?;
     }
-    let token = new.insert(db, (id, digest.bytes()), by.at)?;
+    let issued = write_new(db, &new, fresh, by)?;
     let seconds = |length: Lifetime| i64::try_from(length.as_seconds()).unwrap_or(i64::MAX);
     db.execute(
         "INSERT INTO lease (token, holder, nonce, host, started, length, until, grace, grace_scopes)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         params![
-            token.serial,
-            holder.word(),
-            nonce,
+            issued.token.serial,
+            keeping.holder.word(),
+            keeping.nonce.as_str(),
             by.host,
             by.at.epoch(),
             ask.lease.map(seconds),
@@ -299,134 +202,33 @@ fn begin(
             ask.grace.as_ref().map(|(_, scopes)| scopes.to_string()),
         ],
     )?;
-    history::append(db, by, Action::Issue, token.event())?;
-    let token = token::by_id(db, id)?.unwrap_or(token);
-    Ok(Issued { text, token, reused: Reused::No })
+    let token = token::by_id(db, &fresh.id)?.unwrap_or(issued.token);
+    Ok(Issued { token, ..issued })
 }
 
-/// Tells a token's text again, if the issue key is still the one it came from.
-pub(super) fn retell(token: &Token, key: &IssueKey) -> Result<Secret<String>, LedgerError> {
-    let (text, digest) = issued::compose(token.kind, &token.id, &issued::derive(key, &token.id));
-    if digest.is(&token.digest) {
-        Ok(text)
-    } else {
-        Err(LedgerError::Underivable { id: token.id.to_string(), kind: token.kind })
-    }
-}
-
-/// Lets a lease hold as long as it does from now.
-fn extend(db: &Connection, token: &Token, now: Timestamp) -> Result<(), LedgerError> {
-    let Some(Lease { length: Some(length), .. }) = token.lease else { return Ok(()) };
-    let until = now.after(length).epoch();
-    db.execute("UPDATE lease SET until = ?2 WHERE token = ?1", params![token.serial, until])?;
-    Ok(())
-}
-
-/// Ends one token, and leaves what its grace names.
-fn end_one(db: &Connection, token: &Token, grace: Option<(Lifetime, &Scopes)>, by: &By) -> Result<(), LedgerError> {
-    let stated = token.lease.as_ref().and_then(|lease| lease.grace.as_ref());
-    let grace =
-        grace.or(stated.map(|(length, scopes)| (*length, scopes))).filter(|(length, _)| length.as_seconds() > 0);
-    let grace = grace.map(|(length, scopes)| grace_of(token, by.at.after(length), scopes)).transpose()?;
-    let over = matches!(token.standing(by.at), Standing::Expired { .. });
-    // nothing stays good beyond the job's own time
-    let grace = grace.filter(|_| !over);
-    let closing = if over { Closing::Expire } else { Closing::End };
-    let reason = grace.as_ref().map(|grace| format!("`{}` stay good until {}", grace.scopes, grace.until));
-    change::close(db, by, token, closing, reason.as_deref())?;
-    match grace {
-        Some(grace) => change::leave_grace(db, token, &grace),
-        None => Ok(()),
-    }
-}
-
-/// Names what stays good after the end: never more than the token had, and never beyond its time.
-fn grace_of(token: &Token, until: Timestamp, scopes: &Scopes) -> Result<Grace, LedgerError> {
-    refuse_wider(&token.scopes, scopes)?;
-    Ok(Grace { until: token.expires.map_or(until, |end| end.min(until)), scopes: scopes.clone() })
-}
-
-/// Refuses a grace for what the token never had.
-fn refuse_wider(had: &Scopes, kept: &Scopes) -> Result<(), LedgerError> {
-    match kept.iter().find(|scope| !had.contains(scope)) {
-        Some(scope) => Err(LedgerError::GraceScope(scope.to_owned())),
-        None => Ok(()),
-    }
-}
-
-/// Returns the live tokens of a job.
-fn live(db: &Connection, job: &str, owner: Option<&str>) -> Result<Vec<Token>, LedgerError> {
-    of_job(db, job, owner, "AND t.state = 'live' AND ?3 IS NOT NULL", Timestamp::from_epoch(0))
-}
-
-/// Returns the tokens of a job that some condition holds for; `?3` is the time.
-fn of_job(
-    db: &Connection,
-    job: &str,
-    owner: Option<&str>,
-    and: &str,
-    now: Timestamp,
-) -> Result<Vec<Token>, LedgerError> {
-    let which = format!("t.job = ?1 AND (?2 IS NULL OR t.owner = ?2) {and} ORDER BY t.serial");
-    token::many(db, &which, &[&job, &owner, &now.epoch()])
-}
-
-/// Returns the tokens of a job whose time is not over.
-fn running(db: &Connection, job: &str, owner: Option<&str>, now: Timestamp) -> Result<Vec<Token>, LedgerError> {
-    let mut live = live(db, job, owner)?;
-    live.retain(|token| !matches!(token.standing(now), Standing::Expired { .. }));
-    if live.is_empty() {
-        refuse_nothing(db, job, owner, &live)?;
-        return Err(LedgerError::NotRunning { job: job.to_owned() });
-    }
-    Ok(live)
-}
-
-/// Tells a job that has ended from one that never was.
-fn refuse_nothing(db: &Connection, job: &str, owner: Option<&str>, found: &[Token]) -> Result<(), LedgerError> {
-    let known = || of_job(db, job, owner, "AND ?3 IS NOT NULL", Timestamp::from_epoch(0));
-    if found.is_empty() && known()?.is_empty() {
-        return Err(LedgerError::NoSuchJob { job: job.to_owned() });
-    }
-    Ok(())
-}
+/// Why a token was closed that somebody did not want any more.
+const REPLACED: &str = "another token takes its place";
 
 #[cfg(test)]
 mod tests {
-    use super::super::check::{Checked, Demands, Refusal};
+    use super::super::check::Refusal;
+    use super::super::lease::{RUN_LEASE, Renewal};
+    use super::super::scratch::jobs::{ask, check, key, whole};
     use super::super::scratch::{NOW, by, ledger};
     use super::*;
-
-    fn ask(present: Present) -> JobAsk {
-        let scopes = Some(Scopes::lenient("read clean"));
-        let ttl = Limit::Default(Lifetime::seconds(3_600));
-        JobAsk { owner: "ada".into(), job: "j1".into(), scopes, ttl, lease: None, grace: None, present }
-    }
-
-    fn key() -> IssueKey {
-        Secret::new(Box::new([3; 32]))
-    }
-
-    /// What a check at some second says.
-    fn check(ledger: &mut Ledger, text: &Secret<String>, second: i64) -> Option<Refusal> {
-        let demands = Demands { job: Some("j1"), ..Demands::default() };
-        match ledger.check(&issued::read(text).unwrap(), &demands, &by(second)) {
-            Ok(_) => None,
-            Err(Checked::Refused(refusal)) => Some(refusal),
-            Err(Checked::Ledger(error)) => panic!("{error}"),
-        }
-    }
+    use crate::secret::Secret;
+    use crate::token::time::Timestamp;
 
     #[test]
     fn asking_again_tells_the_same_text_until_the_end() {
         let (_folder, mut ledger) = ledger();
-        let one = ledger.issue_job(&ask(Present::Keep), &key(), &by(NOW)).unwrap();
-        let again = ledger.issue_job(&ask(Present::Keep), &key(), &by(NOW + 5)).unwrap();
+        let one = ledger.issue_job(&ask(Present::Keep), &key(), &Actor::System, &by(NOW)).unwrap();
+        let again = ledger.issue_job(&ask(Present::Keep), &key(), &Actor::System, &by(NOW + 5)).unwrap();
         assert!(one.text.is_same(&again.text) && again.reused == Reused::Yes);
         assert_eq!(check(&mut ledger, &one.text, NOW + 6), None);
-        ledger.end_job(("j1", None), None, &by(NOW + 7)).unwrap();
+        ledger.end_job(&whole(), None, &Actor::System, &by(NOW + 7)).unwrap();
         assert_eq!(check(&mut ledger, &one.text, NOW + 8), Some(Refusal::Ended(Timestamp::from_epoch(NOW + 7))));
-        let next = ledger.issue_job(&ask(Present::Keep), &key(), &by(NOW + 9)).unwrap();
+        let next = ledger.issue_job(&ask(Present::Keep), &key(), &Actor::System, &by(NOW + 9)).unwrap();
         assert!(!one.text.is_same(&next.text));
     }
 
@@ -437,16 +239,16 @@ mod tests {
         let clean = |length: Lifetime| Some((length, Scopes::lenient("clean")));
         let (ttl, lease, grace) = (Limit::Stated(hour), Some(minute), clean(minute));
         let same = JobAsk { ttl, lease, grace, ..ask(Present::Keep) };
-        ledger.issue_job(&same, &key(), &by(NOW)).unwrap();
+        ledger.issue_job(&same, &key(), &Actor::System, &by(NOW)).unwrap();
         for again in [&same, &ask(Present::Keep)] {
-            assert_eq!(ledger.issue_job(again, &key(), &by(NOW + 1)).unwrap().reused, Reused::Yes);
+            assert_eq!(ledger.issue_job(again, &key(), &Actor::System, &by(NOW + 1)).unwrap().reused, Reused::Yes);
         }
         for (other, named) in [
             (JobAsk { ttl: Limit::Stated(minute), ..same.clone() }, "--ttl"),
             (JobAsk { lease: Some(hour), ..same.clone() }, "--lease"),
             (JobAsk { grace: clean(hour), ..same.clone() }, "--grace"),
         ] {
-            let refused = ledger.issue_job(&other, &key(), &by(NOW + 2));
+            let refused = ledger.issue_job(&other, &key(), &Actor::System, &by(NOW + 2));
             assert!(matches!(refused, Err(LedgerError::OtherTerms { flag, .. }) if flag == named), "{named}");
         }
     }
@@ -454,131 +256,34 @@ mod tests {
     #[test]
     fn another_issue_key_tells_nothing() {
         let (_folder, mut ledger) = ledger();
-        ledger.issue_job(&ask(Present::Keep), &key(), &by(NOW)).unwrap();
-        let other = ledger.issue_job(&ask(Present::Keep), &Secret::new(Box::new([4; 32])), &by(NOW));
+        ledger.issue_job(&ask(Present::Keep), &key(), &Actor::System, &by(NOW)).unwrap();
+        let other = ledger.issue_job(&ask(Present::Keep), &Secret::new(Box::new([4; 32])), &Actor::System, &by(NOW));
         assert!(matches!(other, Err(LedgerError::Underivable { .. })));
     }
 
     #[test]
     fn a_token_dies_at_the_second_of_its_limit() {
         let (_folder, mut ledger) = ledger();
-        let one = ledger.issue_job(&ask(Present::Keep), &key(), &by(NOW)).unwrap();
+        let one = ledger.issue_job(&ask(Present::Keep), &key(), &Actor::System, &by(NOW)).unwrap();
         assert_eq!(check(&mut ledger, &one.text, NOW + 3_599), None);
         let end = Timestamp::from_epoch(NOW + 3_600);
         assert_eq!(check(&mut ledger, &one.text, NOW + 3_600), Some(Refusal::Expired(end)));
     }
 
     #[test]
-    fn a_runs_token_dies_with_its_lease_and_its_own_run_may_wake_it() {
-        let (_folder, mut ledger) = ledger();
-        let lease = Some(RUN_LEASE);
-        let run = ledger.begin_run(&JobAsk { lease, ..ask(Present::Keep) }, &by(NOW)).unwrap();
-        assert_eq!(check(&mut ledger, &run.text, NOW + 59), None);
-        let lapsed = Timestamp::from_epoch(NOW + 60);
-        assert_eq!(check(&mut ledger, &run.text, NOW + 60), Some(Refusal::Lapsed(lapsed)));
-        assert_eq!(ledger.renew_run(&run.token, &by(NOW + 600)).unwrap(), Renewal::Held);
-        assert_eq!(check(&mut ledger, &run.text, NOW + 601), None);
-        assert_eq!(ledger.renew_run(&run.token, &by(NOW + 3_600)).unwrap(), Renewal::Lost);
-    }
-
-    #[test]
-    fn nobody_may_count_on_more_than_the_lease() {
-        let (_folder, mut ledger) = ledger();
-        let lease = Some(Lifetime::seconds(10));
-        let one = ledger.issue_job(&JobAsk { lease, ..ask(Present::Keep) }, &key(), &by(NOW)).unwrap();
-        assert_eq!(one.token.good_until(), Some(Timestamp::from_epoch(NOW + 10)));
-        let demands = Demands { min_ttl: Some(Lifetime::seconds(11)), ..Demands::default() };
-        let judged = ledger.check(&issued::read(&one.text).unwrap(), &demands, &by(NOW));
-        assert!(matches!(judged, Err(Checked::Refused(Refusal::TooShort { .. }))));
-    }
-
-    #[test]
     fn a_job_has_one_holder_and_rotating_takes_it_over() {
         let (_folder, mut ledger) = ledger();
         let lease = Some(RUN_LEASE);
-        let run = ledger.begin_run(&JobAsk { lease, ..ask(Present::Keep) }, &by(NOW)).unwrap();
+        let run = ledger.begin_run(&JobAsk { lease, ..ask(Present::Keep) }, &Actor::System, &by(NOW)).unwrap();
         for refused in [
-            ledger.issue_job(&ask(Present::Keep), &key(), &by(NOW + 1)),
-            ledger.begin_run(&JobAsk { lease, ..ask(Present::Keep) }, &by(NOW + 1)),
+            ledger.issue_job(&ask(Present::Keep), &key(), &Actor::System, &by(NOW + 1)),
+            ledger.begin_run(&JobAsk { lease, ..ask(Present::Keep) }, &Actor::System, &by(NOW + 1)),
         ] {
             assert!(matches!(refused, Err(LedgerError::Held { holder: Holder::Run, .. })));
         }
-        let taken = ledger.issue_job(&ask(Present::Rotate), &key(), &by(NOW + 2)).unwrap();
+        let taken = ledger.issue_job(&ask(Present::Rotate), &key(), &Actor::System, &by(NOW + 2)).unwrap();
         assert_eq!(ledger.renew_run(&run.token, &by(NOW + 3)).unwrap(), Renewal::Lost);
         ledger.end_run(&run.token, &by(NOW + 4)).unwrap();
         assert_eq!(check(&mut ledger, &taken.text, NOW + 5), None);
-    }
-
-    #[test]
-    fn a_lease_by_hand_that_has_lapsed_is_in_nobodys_way() {
-        let (_folder, mut ledger) = ledger();
-        let (minute, lease) = (Some(Lifetime::seconds(60)), Some(RUN_LEASE));
-        let dead = ledger.issue_job(&JobAsk { lease: minute, ..ask(Present::Keep) }, &key(), &by(NOW)).unwrap();
-        let mut run = |second: i64| ledger.begin_run(&JobAsk { lease, ..ask(Present::Keep) }, &by(second));
-        assert!(matches!(run(NOW + 59), Err(LedgerError::Held { holder: Holder::Issue, .. })));
-        let run = run(NOW + 60).unwrap();
-        assert!(check(&mut ledger, &dead.text, NOW + 61).is_some());
-        assert_eq!(check(&mut ledger, &run.text, NOW + 61), None);
-    }
-
-    #[test]
-    fn a_killed_runs_job_can_run_again() {
-        let (_folder, mut ledger) = ledger();
-        let lease = Some(RUN_LEASE);
-        let dead = ledger.begin_run(&JobAsk { lease, ..ask(Present::Keep) }, &by(NOW)).unwrap();
-        let next = ledger.begin_run(&JobAsk { lease, ..ask(Present::Keep) }, &by(NOW + 61)).unwrap();
-        assert!(check(&mut ledger, &dead.text, NOW + 62).is_some());
-        assert_eq!(check(&mut ledger, &next.text, NOW + 62), None);
-    }
-
-    #[test]
-    fn a_grace_keeps_the_named_scopes_for_its_time() {
-        let (_folder, mut ledger) = ledger();
-        let one = ledger.issue_job(&ask(Present::Keep), &key(), &by(NOW)).unwrap();
-        let (clean, more) = (Scopes::lenient("clean"), Scopes::lenient("admin"));
-        let long = Lifetime::seconds(60);
-        let wider = ledger.end_job(("j1", None), Some((long, &more)), &by(NOW + 1));
-        assert!(matches!(wider, Err(LedgerError::GraceScope(scope)) if scope == "admin"));
-        ledger.end_job(("j1", None), Some((long, &clean)), &by(NOW + 1)).unwrap();
-        let shown = issued::read(&one.text).unwrap();
-        let mut with = |scope: &str, second: i64| {
-            let demands = Demands { all: Scopes::lenient(scope), ..Demands::default() };
-            ledger.check(&shown, &demands, &by(second)).is_ok()
-        };
-        assert!(with("clean", NOW + 2) && !with("read", NOW + 2) && !with("clean", NOW + 61));
-    }
-
-    #[test]
-    fn what_was_revoked_in_its_grace_is_not_revoked_again() {
-        let (_folder, mut ledger) = ledger();
-        ledger.issue_job(&ask(Present::Keep), &key(), &by(NOW)).unwrap();
-        let clean = Scopes::lenient("clean");
-        ledger.end_job(("j1", None), Some((Lifetime::seconds(60), &clean)), &by(NOW + 1)).unwrap();
-        assert_eq!(ledger.revoke_job("j1", None, &by(NOW + 2)).unwrap().len(), 1);
-        let head = ledger.head().unwrap();
-        assert_eq!(ledger.revoke_job("j1", None, &by(NOW + 3)).unwrap().len(), 0);
-        assert_eq!(ledger.head().unwrap(), head);
-    }
-
-    #[test]
-    fn history_tells_of_no_grace_where_the_time_was_over() {
-        let (_folder, mut ledger) = ledger();
-        ledger.issue_job(&ask(Present::Keep), &key(), &by(NOW)).unwrap();
-        let clean = Scopes::lenient("clean");
-        ledger.end_job(("j1", None), Some((Lifetime::seconds(60), &clean)), &by(NOW + 3_600)).unwrap();
-        let newest = "SELECT action, reason FROM history ORDER BY number DESC LIMIT 1";
-        let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
-        let newest: (String, Option<String>) = ledger.db.query_row(newest, [], read).unwrap();
-        assert_eq!(newest, ("expire".to_owned(), None));
-    }
-
-    #[test]
-    fn an_unknown_job_is_told_from_one_that_has_ended() {
-        let (_folder, mut ledger) = ledger();
-        assert!(matches!(ledger.end_job(("j1", None), None, &by(NOW)), Err(LedgerError::NoSuchJob { .. })));
-        ledger.issue_job(&ask(Present::Keep), &key(), &by(NOW)).unwrap();
-        assert_eq!(ledger.end_job(("j1", None), None, &by(NOW)).unwrap().len(), 1);
-        assert_eq!(ledger.end_job(("j1", None), None, &by(NOW)).unwrap().len(), 0);
-        assert!(matches!(ledger.renew_job("j1", None, &by(NOW)), Err(LedgerError::NotRunning { .. })));
     }
 }

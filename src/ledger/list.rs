@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use rusqlite::ToSql;
 
-use super::token::{self, Token};
+use super::token::{self, Found, Token};
 use super::{Ledger, LedgerError};
 use crate::token::issued::{PublicId, TokenKind};
 use crate::token::time::Timestamp;
@@ -28,6 +28,15 @@ pub(crate) struct Filter {
     pub(crate) before: Option<i64>,
 }
 
+/// A list of tokens.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Listed {
+    /// Those that can be read.
+    pub(crate) tokens: Vec<Token>,
+    /// How many rows cannot be read; an audit tells of each.
+    pub(crate) unreadable: usize,
+}
+
 impl Token {
     /// Returns its place in lists.
     pub(crate) const fn place(&self) -> i64 {
@@ -37,7 +46,7 @@ impl Token {
 
 impl Ledger {
     /// Lists tokens, the newest first.
-    pub(crate) fn tokens(&self, filter: &Filter) -> Result<Vec<Token>, LedgerError> {
+    pub(crate) fn tokens(&self, filter: &Filter) -> Result<Listed, LedgerError> {
         let mut which = "1 = 1".to_owned();
         let mut values: Vec<Box<dyn ToSql>> = Vec::new();
         let mut and = |condition: &str, value: Option<Box<dyn ToSql>>| {
@@ -61,6 +70,9 @@ impl Ledger {
             write!(which, " LIMIT {limit}").ok();
         }
         let values: Vec<&dyn ToSql> = values.iter().map(AsRef::as_ref).collect();
-        token::many(&self.db, &which, &values)
+        let rows = token::rows(&self.db, &which, &values)?;
+        let found = rows.len();
+        let tokens: Vec<_> = rows.into_iter().filter_map(Found::token).collect();
+        Ok(Listed { unreadable: found - tokens.len(), tokens })
     }
 }

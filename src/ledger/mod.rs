@@ -5,12 +5,15 @@
 
 pub(crate) mod admin;
 pub(crate) mod admin_checks;
+pub(crate) mod admin_verdict;
 pub(crate) mod audit;
 mod change;
 pub(crate) mod check;
 pub(crate) mod child;
 pub(crate) mod history;
+pub(crate) mod issued;
 pub(crate) mod job;
+pub(crate) mod lease;
 pub(crate) mod list;
 pub(crate) mod maintain;
 pub(crate) mod named;
@@ -19,10 +22,12 @@ mod open;
 mod property;
 pub(crate) mod query;
 pub(crate) mod rights;
+mod rotate;
 mod schema;
 pub(crate) mod stats;
 pub(crate) mod token;
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
@@ -73,12 +78,20 @@ pub(crate) enum LedgerError {
         /// The newest that we know.
         known: u32,
     },
+    /// An earlier version of the program wrote it, and it could not be brought up to date.
+    #[error("the ledger has schema {found}, which must become {known} first")]
+    Older {
+        /// The schema of the file.
+        found: u32,
+        /// The newest that we know.
+        known: u32,
+    },
     /// Somebody else writes to it for longer than anybody should.
     #[error("the ledger is busy: another process has been writing to it for too long")]
     Busy,
     /// It can be read and not written.
     #[error("the ledger cannot be written")]
-    ReadOnly(#[source] rusqlite::Error),
+    ReadOnly(#[source] SqliteFault),
     /// A file or folder is not as it must be.
     #[error(transparent)]
     File(#[from] FileFault),
@@ -90,7 +103,7 @@ pub(crate) enum LedgerError {
     Damaged(String),
     /// SQLite cannot do it.
     #[error("the ledger's database failed")]
-    Database(#[source] rusqlite::Error),
+    Database(#[source] SqliteFault),
     /// Somebody keeps the job running.
     #[error("the job `{job}` is held by `job-token {holder}` on {host} since {since}")]
     Held {
@@ -133,6 +146,14 @@ pub(crate) enum LedgerError {
         /// The job.
         job: String,
     },
+    /// Several owners have a token of the job, and it is not said whose is meant.
+    #[error("the job `{job}` has tokens of several owners: {owners}")]
+    SeveralOwners {
+        /// The job.
+        job: String,
+        /// The owners.
+        owners: String,
+    },
     /// Its job has ended.
     #[error("the job `{job}` does not run any more")]
     NotRunning {
@@ -159,6 +180,9 @@ pub(crate) enum LedgerError {
         /// The name.
         name: String,
     },
+    /// There is no such token of that kind.
+    #[error(transparent)]
+    Unfit(#[from] named::Unfit),
     /// The end of a token comes too soon.
     #[error("a token lives at least {least}")]
     TooSoon {
@@ -198,14 +222,33 @@ pub(crate) enum LedgerError {
     KeyExists(String),
 }
 
+/// What SQLite says. Its own cause only says the same in other words, and is not told.
+#[derive(Debug)]
+pub(crate) struct SqliteFault(rusqlite::Error);
+
+impl SqliteFault {
+    /// Tells whether it is of a kind.
+    fn is(&self, code: rusqlite::ErrorCode) -> bool {
+        self.0.sqlite_error_code() == Some(code)
+    }
+}
+
+impl fmt::Display for SqliteFault {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+impl std::error::Error for SqliteFault {}
+
 impl From<rusqlite::Error> for LedgerError {
     fn from(error: rusqlite::Error) -> Self {
         use rusqlite::ErrorCode as Code;
         match error.sqlite_error_code() {
             Some(Code::DatabaseBusy | Code::DatabaseLocked) => Self::Busy,
-            Some(Code::ReadOnly) => Self::ReadOnly(error),
+            Some(Code::ReadOnly) => Self::ReadOnly(SqliteFault(error)),
             Some(Code::DatabaseCorrupt) => Self::Damaged(error.to_string()),
-            _ => Self::Database(error),
+            _ => Self::Database(SqliteFault(error)),
         }
     }
 }
@@ -292,5 +335,45 @@ pub(crate) mod scratch {
     pub(crate) fn random(buffer: &mut [u8]) -> std::io::Result<()> {
         rustix::rand::getrandom(buffer, rustix::rand::GetRandomFlags::empty()).map(drop)?;
         Ok(())
+    }
+    pub(crate) mod jobs {
+        //! Jobs of one owner.
+
+        use super::super::Ledger;
+        use super::super::check::{Checked, Demands, Refusal};
+        use super::super::job::{JobAsk, Limit, Present};
+        use super::super::lease::{JobRef, Whose};
+        use super::by;
+        use crate::secret::Secret;
+        use crate::token::issued::{self, IssueKey};
+        use crate::token::scopes::Scopes;
+        use crate::token::time::Lifetime;
+
+        /// Asks for the token of a job of an hour.
+        pub(crate) fn ask(present: Present) -> JobAsk {
+            let scopes = Some(Scopes::lenient("read clean"));
+            let ttl = Limit::Default(Lifetime::seconds(3_600));
+            JobAsk { owner: "ada".into(), job: "j1".into(), scopes, ttl, lease: None, grace: None, present }
+        }
+
+        /// That job, whoever owns it.
+        pub(crate) fn whole() -> JobRef {
+            JobRef { job: "j1".into(), whose: Whose::All }
+        }
+
+        /// What texts are derived from.
+        pub(crate) fn key() -> IssueKey {
+            Secret::new(Box::new([3; 32]))
+        }
+
+        /// What a check at some second says.
+        pub(crate) fn check(ledger: &mut Ledger, text: &Secret<String>, second: i64) -> Option<Refusal> {
+            let demands = Demands { job: Some("j1"), ..Demands::default() };
+            match ledger.check(&issued::read(text).unwrap(), &demands, &by(second)) {
+                Ok(_) => None,
+                Err(Checked::Refused(refusal)) => Some(refusal),
+                Err(Checked::Ledger(error)) => panic!("{error}"),
+            }
+        }
     }
 }

@@ -5,11 +5,14 @@ use serde_json::{Map, Value, json};
 
 use super::change::{self, Closing, descendants};
 use super::history::{self, Action, Event};
-use super::job::{Issued, Reused};
+use super::issued::{Issued, write_new};
 use super::rights::Actor;
-use super::token::{self, NewToken, Standing, Token};
+use super::rotate::supersede;
+use super::token::{self, Found, NewToken, Standing, Token};
 use super::{By, Ledger, LedgerError};
-use crate::token::issued::{self, PublicId, TokenKind, TokenSecret};
+use crate::token::issued::{PublicId, TokenKind};
+use crate::token::names::Owner;
+use crate::token::overlap::Overlap;
 use crate::token::scopes::Scopes;
 use crate::token::time::{Lifetime, Timestamp};
 
@@ -33,13 +36,72 @@ pub(crate) struct NamedAsk {
     pub(crate) others: Others,
 }
 
+/// Why there is no such token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Unfit {
+    /// Nobody could tell it from the owner's others.
+    #[error("a user token needs a name")]
+    NoName,
+    /// It would have a name for nothing.
+    #[error("only user tokens have a name")]
+    Named,
+    /// Its owner is a person.
+    #[error("a service token's owner is a program")]
+    NotABot,
+    /// It would take the place of tokens of another kind.
+    #[error("only user tokens are replaced")]
+    NotReplaced,
+    /// It begins with a job.
+    #[error("a job's token is issued with its job")]
+    AJobs,
+    /// It comes from another token.
+    #[error("a {0} token has a parent")]
+    AChild(TokenKind),
+}
+
+impl Unfit {
+    /// Says what to type instead.
+    pub(crate) const fn instead(self) -> &'static str {
+        match self {
+            Self::NoName => "give it one: `--name laptop`",
+            Self::Named => "leave --name out",
+            Self::NotABot => "name one like `--owner bot-ci`",
+            Self::NotReplaced => "leave --replace out",
+            Self::AJobs => "type `tokenkeep job-token issue JOB`",
+            Self::AChild(_) => "type `tokenkeep token delegate --kind KIND --parent-stdin < TOKEN`",
+        }
+    }
+}
+
+impl NamedAsk {
+    /// What a person's only token is called where nobody says it.
+    const ONLY: &str = "default";
+
+    /// Refuses what does not go with the kind, and names what goes without a name.
+    pub(crate) fn fit(self) -> Result<Self, LedgerError> {
+        let replaces = matches!(self.others, Others::Replace(_));
+        let is_bots = self.owner.parse().is_ok_and(|owner| Owner::is_bot(&owner));
+        let unfit = match (self.kind, &self.name) {
+            (TokenKind::Job, _) => Unfit::AJobs,
+            (kind @ (TokenKind::Notebook | TokenKind::Internal | TokenKind::Oidc), _) => Unfit::AChild(kind),
+            (TokenKind::Service | TokenKind::Session, _) if replaces => Unfit::NotReplaced,
+            (TokenKind::Service | TokenKind::Session, Some(_)) => Unfit::Named,
+            (TokenKind::Service, None) if !is_bots => Unfit::NotABot,
+            (TokenKind::User, None) if !replaces => Unfit::NoName,
+            (TokenKind::User, None) => return Ok(Self { name: Some(Self::ONLY.to_owned()), ..self }),
+            (TokenKind::User, Some(_)) | (TokenKind::Service | TokenKind::Session, None) => return Ok(self),
+        };
+        Err(unfit.into())
+    }
+}
+
 /// What happens to the other user tokens of the same owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Others {
     /// They stay.
     Keep,
-    /// They are revoked: one key a person.
-    Replace,
+    /// Another one takes their place, at once or after a while: one key a person.
+    Replace(Overlap),
 }
 
 /// What shall be different.
@@ -64,7 +126,7 @@ pub(crate) enum End {
 
 impl End {
     /// Returns the time, if there is one.
-    const fn time(self) -> Option<Timestamp> {
+    pub(crate) const fn time(self) -> Option<Timestamp> {
         match self {
             Self::At(time) => Some(time),
             Self::Never => None,
@@ -72,7 +134,16 @@ impl End {
     }
 }
 
-/// What a change or a revocation did.
+/// What taking a token back did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Revoked {
+    /// So many tokens were closed, its descendants included.
+    Now(usize),
+    /// It was over already, and this is how it stood.
+    Before(&'static str),
+}
+
+/// What a change did.
 #[derive(Clone, Debug)]
 pub(crate) struct Changed {
     /// The token as it is now.
@@ -84,14 +155,14 @@ pub(crate) struct Changed {
 impl Ledger {
     /// Creates a token.
     pub(crate) fn create(&mut self, ask: &NamedAsk, actor: &Actor, by: &By) -> Result<Issued, LedgerError> {
-        let fresh = (PublicId::of(self.random()?), self.random_secret()?);
+        let fresh = self.fresh()?;
         self.write(|db| {
             actor.require_may_issue(ask.kind, &ask.owner, &ask.scopes)?;
             refuse_soon(ask.expires, by.at)?;
-            if ask.others == Others::Replace {
+            if let Others::Replace(overlap) = ask.others {
                 let which = "t.owner = ?1 AND t.kind = 'user' AND t.state = 'live'";
-                for other in token::many(db, which, &[&ask.owner])? {
-                    change::close(db, by, &other, Closing::Rotate, Some("another token takes its place"))?;
+                for other in token::rows(db, which, &[&ask.owner])? {
+                    replace(db, &other, &fresh.id, overlap, by)?;
                 }
             }
             free_name(db, &ask.owner, ask.name.as_deref(), by)?;
@@ -105,7 +176,7 @@ impl Ledger {
                 parent: None,
                 expires: ask.expires,
             };
-            write_new(db, &new, (&fresh.0, &fresh.1), by)
+            write_new(db, &new, &fresh, by)
         })
     }
 
@@ -148,40 +219,26 @@ impl Ledger {
         })
     }
 
-    /// Puts a new token in the place of one, with the same owner, name, scopes and end.
-    pub(crate) fn rotate(&mut self, id: &PublicId, actor: &Actor, by: &By) -> Result<Issued, LedgerError> {
-        let fresh = (PublicId::of(self.random()?), self.random_secret()?);
-        self.write(|db| {
-            let old = visible(db, id, actor)?;
-            if old.kind.is_child() || old.kind == TokenKind::Job {
-                return Err(LedgerError::NotRotatable { kind: old.kind });
-            }
-            actor.require_may_issue(old.kind, &old.owner, &old.scopes)?;
-            refuse_closed(&old, by.at)?;
-            let reason = format!("{} takes its place", fresh.0);
-            change::close(db, by, &old, Closing::Rotate, Some(&reason))?;
-            let new = NewToken {
-                kind: old.kind,
-                owner: old.owner,
-                name: old.name,
-                scopes: old.scopes,
-                service: None,
-                job: None,
-                parent: None,
-                expires: old.expires,
-            };
-            write_new(db, &new, (&fresh.0, &fresh.1), by)
-        })
-    }
-
     /// Takes a token back, and its descendants with it.
-    pub(crate) fn revoke(&mut self, id: &PublicId, actor: &Actor, by: &By) -> Result<Changed, LedgerError> {
+    pub(crate) fn revoke(&mut self, id: &PublicId, actor: &Actor, by: &By) -> Result<Revoked, LedgerError> {
         self.write(|db| {
-            let old = visible(db, id, actor)?;
-            let over =
-                !matches!(old.standing(by.at), Standing::Good | Standing::Lapsed { .. } | Standing::Grace { .. });
-            let count = if over { 0 } else { change::close(db, by, &old, Closing::Revoke, None)? };
-            Ok(Changed { token: token::by_id(db, id)?.unwrap_or(old), count })
+            let unknown = || LedgerError::NoSuchToken { id: id.to_string() };
+            let old = token::find(db, "t.id = ?1", &[&id.as_str()])?.ok_or_else(unknown)?;
+            let (is_visible, is_over, before) = match &old {
+                Found::Token(token) => {
+                    let standing = token.standing(by.at);
+                    (actor.may_see(&token.owner), standing.is_over(), standing.word())
+                }
+                // nobody knows whose it is
+                Found::Unreadable(_) => {
+                    (actor.is_admin(), !token::exists(db, OPEN, &[&old.serial(), &by.at.epoch()])?, "closed")
+                }
+            };
+            match (is_visible, is_over) {
+                (false, _) => Err(unknown()),
+                (true, true) => Ok(Revoked::Before(before)),
+                (true, false) => change::close(db, by, &old, Closing::Revoke, None).map(Revoked::Now),
+            }
         })
     }
 
@@ -191,9 +248,9 @@ impl Ledger {
             actor.require_admin()?;
             let which = "(t.state = 'live' OR t.grace_until > ?1) AND t.state <> 'revoked' ORDER BY t.serial DESC";
             let mut count = 0;
-            for token in token::many(db, which, &[&by.at.epoch()])? {
+            for token in token::rows(db, which, &[&by.at.epoch()])? {
                 // a child may have gone with its parent meanwhile
-                if token::one(db, "t.serial = ?1 AND t.state <> 'revoked'", &[&token.serial])?.is_some() {
+                if token::exists(db, "t.serial = ?1 AND t.state <> 'revoked'", &[&token.serial()])? {
                     count += change::close(db, by, &token, Closing::Revoke, Some("all tokens were taken back"))?;
                 }
             }
@@ -208,21 +265,24 @@ impl Ledger {
     }
 }
 
-/// Writes a new token and its record.
-pub(super) fn write_new(
-    db: &Connection,
-    new: &NewToken,
-    (id, secret): (&PublicId, &TokenSecret),
-    by: &By,
-) -> Result<Issued, LedgerError> {
-    let (text, digest) = issued::compose(new.kind, id, secret);
-    let token = new.insert(db, (id, digest.bytes()), by.at)?;
-    history::append(db, by, Action::Issue, token.event())?;
-    Ok(Issued { text, token, reused: Reused::No })
+/// A row that something is still good of; `?1` is the row, `?2` the time.
+const OPEN: &str = "t.serial = ?1 AND (t.state = 'live' OR t.state = 'ended' AND t.grace_until > ?2)";
+
+/// Lets a token make room for another one, whether it can be read or not.
+fn replace(db: &Connection, old: &Found, successor: &PublicId, overlap: Overlap, by: &By) -> Result<(), LedgerError> {
+    match old {
+        // it dies by itself, sooner than the others
+        Found::Token(token) if token.is_superseded() && overlap.length().is_some() => Ok(()),
+        Found::Token(token) => supersede(db, token, successor, overlap, by),
+        Found::Unreadable(_) => {
+            let reason = format!("{successor} takes its place");
+            change::close(db, by, old, Closing::Rotate, Some(&reason)).map(drop)
+        }
+    }
 }
 
 /// Finds a token that is the actor's business.
-fn visible(db: &Connection, id: &PublicId, actor: &Actor) -> Result<Token, LedgerError> {
+pub(super) fn visible(db: &Connection, id: &PublicId, actor: &Actor) -> Result<Token, LedgerError> {
     let found = token::by_id(db, id)?.filter(|token| actor.may_see(&token.owner));
     found.ok_or_else(|| LedgerError::NoSuchToken { id: id.to_string() })
 }
@@ -236,12 +296,14 @@ fn refuse_soon(end: Option<Timestamp>, now: Timestamp) -> Result<(), LedgerError
 }
 
 /// Refuses to change what is over.
-fn refuse_closed(token: &Token, now: Timestamp) -> Result<(), LedgerError> {
+pub(super) fn refuse_closed(token: &Token, now: Timestamp) -> Result<(), LedgerError> {
+    let over = |how| Err(LedgerError::Over { id: token.id.to_string(), how });
+    if token.is_superseded() {
+        return over("rotated already");
+    }
     match token.standing(now) {
         Standing::Good | Standing::Lapsed { .. } | Standing::Grace { .. } => Ok(()),
-        over @ (Standing::Ended { .. } | Standing::Revoked { .. } | Standing::Expired { .. }) => {
-            Err(LedgerError::Over { id: token.id.to_string(), how: over.word() })
-        }
+        closed @ (Standing::Ended { .. } | Standing::Revoked { .. } | Standing::Expired { .. }) => over(closed.word()),
     }
 }
 
@@ -293,7 +355,7 @@ pub(super) fn edit(
 fn close_wider(db: &Connection, token: &Token, by: &By) -> Result<usize, LedgerError> {
     let mut count = 0;
     // the deepest come first, so none has gone with its parent before its turn
-    for child in descendants(db, token.serial)? {
+    for child in descendants(db, token.serial)?.into_iter().filter_map(Found::token) {
         if child.scopes.iter().any(|scope| !token.scopes.contains(scope)) {
             let reason = format!("its parent {} may do less", token.id);
             count += change::close(db, by, &child, Closing::Revoke, Some(&reason))?;
@@ -305,7 +367,7 @@ fn close_wider(db: &Connection, token: &Token, by: &By) -> Result<usize, LedgerE
 /// Shortens the lives of all descendants that would outlive an end; returns how many.
 pub(super) fn shorten_below(db: &Connection, token: &Token, end: Timestamp, by: &By) -> Result<usize, LedgerError> {
     let mut count = 0;
-    for child in descendants(db, token.serial)? {
+    for child in descendants(db, token.serial)?.into_iter().filter_map(Found::token) {
         if child.expires.is_none_or(|expires| expires > end) {
             let shorter = Token { expires: Some(end), ..child.clone() };
             let reason = format!("its parent {} ends sooner", token.id);
@@ -338,8 +400,8 @@ mod tests {
         let (strong, weak) = (make("strong", "admin:token"), make("weak", "user:token read"));
         let like = make("like", "read");
         let actor = Actor::of(weak).unwrap();
-        assert!(matches!(ledger.rotate(&strong.id, &actor, &by(NOW)), Err(LedgerError::Denied(_))));
+        assert!(matches!(ledger.rotate(&strong.id, Overlap::default(), &actor, &by(NOW)), Err(LedgerError::Denied(_))));
         assert_eq!(ledger.visible(&strong.id, &actor).unwrap().standing(by(NOW).at), Standing::Good);
-        ledger.rotate(&like.id, &actor, &by(NOW)).unwrap();
+        ledger.rotate(&like.id, Overlap::default(), &actor, &by(NOW)).unwrap();
     }
 }

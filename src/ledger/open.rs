@@ -37,7 +37,7 @@ impl Ledger {
             Ok(ledger)
         });
         made.map_err(|error| match error {
-            LedgerError::Database(error) if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => {
+            LedgerError::Database(fault) if fault.is(ErrorCode::NotADatabase) => {
                 LedgerError::NotALedger { path: path.to_owned() }
             }
             error => error,
@@ -52,9 +52,7 @@ impl Ledger {
         }
         match Self::open(path, random, by) {
             Err(LedgerError::ReadOnly(_) | LedgerError::File(_)) => Self::open_reading(path, random),
-            Err(LedgerError::Database(error)) if error.sqlite_error_code() == Some(ErrorCode::CannotOpen) => {
-                Self::open_reading(path, random)
-            }
+            Err(LedgerError::Database(fault)) if fault.is(ErrorCode::CannotOpen) => Self::open_reading(path, random),
             opened => opened,
         }
     }

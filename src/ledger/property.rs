@@ -5,14 +5,17 @@ use tempfile::TempDir;
 use super::audit::Fix;
 use super::check::{Checked, Demands};
 use super::child::{ChildAsk, ChildKind};
-use super::job::{Issued, JobAsk, Limit, Present, RUN_LEASE, Renewal, Reused};
-use super::named::{Change, End, NamedAsk, Others};
+use super::issued::{Issued, Reused};
+use super::job::{JobAsk, Limit, Present};
+use super::lease::{JobRef, RUN_LEASE, Renewal, Whose};
+use super::named::{Change, End, NamedAsk, Others, Revoked};
 use super::rights::Actor;
 use super::scratch::{NOW, by, ledger};
 use super::token::{self, Holder, Standing, Token};
 use super::{Ledger, LedgerError};
 use crate::secret::Secret;
 use crate::token::issued::{self, IssueKey, TokenKind};
+use crate::token::overlap::Overlap;
 use crate::token::scopes::Scopes;
 use crate::token::time::{Lifetime, Timestamp};
 
@@ -26,6 +29,7 @@ struct Modelled {
     expires: i64,
     lease: Option<i64>,
     closed: bool,
+    rotated: bool,
 }
 
 impl Modelled {
@@ -74,7 +78,8 @@ impl World {
         let token = issued.token;
         let lease = token.lease.as_ref().and_then(|lease| lease.until).map(Timestamp::epoch);
         let expires = token.expires.map_or(i64::MAX, Timestamp::epoch);
-        self.tokens.push(Modelled { text: issued.text, parent, name, job, expires, lease, closed: false, token });
+        let text = issued.text;
+        self.tokens.push(Modelled { text, parent, name, job, expires, lease, closed: false, rotated: false, token });
     }
 
     fn close(&mut self, at: usize) {
@@ -110,8 +115,8 @@ impl World {
         };
         let by = by(self.now);
         let done = match holder {
-            Holder::Issue => self.ledger.issue_job(&ask, &key(), &by),
-            Holder::Run => self.ledger.begin_run(&ask, &by),
+            Holder::Issue => self.ledger.issue_job(&ask, &key(), &Actor::System, &by),
+            Holder::Run => self.ledger.begin_run(&ask, &Actor::System, &by),
         };
         let present = self.of_job(job);
         let over = present.is_some_and(|at| {
@@ -149,18 +154,18 @@ impl World {
     fn end(&mut self) {
         let job = self.below(4);
         let known = self.tokens.iter().any(|token| token.job.is_some_and(|(of, _)| of == job));
-        let (job_name, revoke) = (job.to_string(), self.below(3) == 0);
+        let (which, revoke) = (JobRef { job: job.to_string(), whose: Whose::Usual("eve".into()) }, self.below(3) == 0);
         let done = if revoke {
-            self.ledger.revoke_job(&job_name, None, &by(self.now))
+            self.ledger.revoke_job(&which, &Actor::System, &by(self.now))
         } else {
-            self.ledger.end_job((&job_name, None), None, &by(self.now))
+            self.ledger.end_job(&which, None, &Actor::System, &by(self.now))
         };
         match self.of_job(job) {
             Some(at) => {
-                assert_eq!(done.unwrap().len(), 1);
+                assert_eq!(done.unwrap().ids.len(), 1);
                 self.close(at);
             }
-            None if known => assert_eq!(done.unwrap().len(), 0),
+            None if known => assert_eq!(done.unwrap().ids.len(), 0),
             None => assert!(matches!(done, Err(LedgerError::NoSuchJob { .. }))),
         }
     }
@@ -186,10 +191,10 @@ impl World {
             name: Some(name.to_string()),
             scopes: Scopes::lenient("read write"),
             expires: Some(Timestamp::from_epoch(self.now + 300 + i64::try_from(self.below(900)).unwrap())),
-            others: if replace { Others::Replace } else { Others::Keep },
+            others: if replace { Others::Replace(Overlap::default()) } else { Others::Keep },
         };
         let done = self.ledger.create(&ask, &Actor::System, &by(self.now));
-        let users = |token: &Modelled| !token.closed && token.name.is_some();
+        let users = |token: &Modelled| !token.closed && token.token.kind == TokenKind::User;
         for at in 0..self.tokens.len() {
             if users(&self.tokens[at]) && replace {
                 self.close(at);
@@ -236,7 +241,7 @@ impl World {
         let done = self.ledger.modify(&id, &change, &Actor::System, &by(self.now));
         if self.tokens[at].token.kind != TokenKind::User {
             assert!(matches!(done, Err(LedgerError::NotModifiable { .. })));
-        } else if !self.tokens[at].is_good(self.now) {
+        } else if !self.tokens[at].is_good(self.now) || self.tokens[at].rotated {
             assert!(matches!(done, Err(LedgerError::Over { .. })));
         } else {
             done.unwrap();
@@ -259,17 +264,28 @@ impl World {
         let (id, good) =
             (self.tokens[at].token.id.clone(), !self.tokens[at].closed && self.now < self.tokens[at].expires);
         if self.tokens[at].token.kind == TokenKind::User && self.below(2) == 0 {
-            let done = self.ledger.rotate(&id, &Actor::System, &by(self.now));
-            if !good {
+            let grace = [0, 100][usize::from(self.below(2) == 0)];
+            let overlap = Overlap::of(Lifetime::seconds(grace)).unwrap();
+            let done = self.ledger.rotate(&id, overlap, &Actor::System, &by(self.now));
+            if !good || self.tokens[at].rotated {
                 assert!(matches!(done, Err(LedgerError::Over { .. })));
                 return;
             }
             let name = self.tokens[at].name;
-            self.close(at);
+            let expires = done.as_ref().unwrap().token.expires.map_or(i64::MAX, Timestamp::epoch);
+            assert_eq!(expires, self.tokens[at].expires);
+            if grace == 0 {
+                self.close(at);
+            } else {
+                let end = expires.min(self.now + i64::try_from(grace).unwrap());
+                let old = &mut self.tokens[at];
+                (old.name, old.expires, old.rotated) = (None, end, true);
+                self.shorten(at, end);
+            }
             self.add(done.unwrap(), None, name, None);
         } else {
             let done = self.ledger.revoke(&id, &Actor::System, &by(self.now)).unwrap();
-            assert_eq!(done.count > 0, good);
+            assert_eq!(matches!(done, Revoked::Now(_)), good);
             if good {
                 self.close(at);
             }

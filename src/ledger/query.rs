@@ -10,7 +10,7 @@ use super::history::{Event, Hash, address, octets};
 use super::{Ledger, LedgerError};
 use crate::token::time::Timestamp;
 
-/// What is read of a record, in the order in which it is hashed.
+/// What is read of a record, in the order in which it is hashed; a digest, which nobody needs to see, comes after them.
 pub(super) const COLUMNS: &str =
     "number, time, action, token, kind, owner, name, scopes, service, job, parent, expires,
   old, actor, host, address, reason, hash";
@@ -145,6 +145,8 @@ impl FromStr for Network {
 pub(crate) struct Page {
     /// The records.
     pub(crate) records: Vec<Record>,
+    /// How many more are there that cannot be read; an audit tells of each.
+    pub(crate) unreadable: usize,
     /// Where the next page begins, if there is one.
     pub(crate) next: Option<Cursor>,
     /// What the page before ends at, if there is one.
@@ -167,29 +169,26 @@ impl Ledger {
         let which = if which.is_empty() { "1 = 1".to_owned() } else { which.join(" AND ") };
         let sql =
             format!("{} SELECT {COLUMNS} FROM history WHERE {which} ORDER BY {order} LIMIT {limit}", family(query));
-        let mut records = select(&self.db, &sql, &values)?;
-        let more = query.limit.is_some_and(|limit| records.len() > limit as usize);
-        let extra = if more { records.pop() } else { None };
+        let mut lines = select(&self.db, &sql, &values)?;
+        let more = query.limit.is_some_and(|limit| lines.len() > limit as usize);
+        let extra = if more { lines.pop() } else { None };
         if back {
-            records.reverse();
+            lines.reverse();
         }
-        Ok(cut(records, query.cursor, extra.as_ref()))
+        Ok(cut(lines, query.cursor, extra.as_ref()))
     }
 }
 
 /// Says what comes before and after a page.
-fn cut(records: Vec<Record>, cursor: Option<Cursor>, extra: Option<&Record>) -> Page {
-    let place = |record: &Record, back: bool| Cursor { time: record.time.epoch(), number: record.number, back };
-    let first = records.first().map(|record| place(record, true));
-    match cursor {
-        Some(start) if start.back => {
-            Page { next: Some(Cursor { back: false, ..start }), previous: extra.and(first), records }
-        }
-        Some(_) | None => {
-            let next = extra.map(|record| place(record, false));
-            Page { next, previous: cursor.and(first), records }
-        }
-    }
+fn cut(lines: Vec<Line>, cursor: Option<Cursor>, extra: Option<&Line>) -> Page {
+    let first = lines.first().map(|line| Cursor { back: true, ..line.place });
+    let (next, previous) = match cursor {
+        Some(start) if start.back => (Some(Cursor { back: false, ..start }), extra.and(first)),
+        Some(_) | None => (extra.map(|line| line.place), cursor.and(first)),
+    };
+    let found = lines.len();
+    let records: Vec<_> = lines.into_iter().filter_map(|line| line.record).collect();
+    Page { unreadable: found - records.len(), records, next, previous }
 }
 
 /// Writes the filters as conditions.
@@ -247,10 +246,21 @@ fn family(query: &Query) -> String {
     }
 }
 
+/// A record and its place; what was damaged has one, too.
+struct Line {
+    /// Where it is.
+    place: Cursor,
+    /// What it says, if it can be read.
+    record: Option<Record>,
+}
+
 /// Reads records.
-pub(super) fn select(db: &Connection, sql: &str, values: &[Value]) -> Result<Vec<Record>, LedgerError> {
+fn select(db: &Connection, sql: &str, values: &[Value]) -> Result<Vec<Line>, LedgerError> {
     let mut select = db.prepare(sql)?;
-    let rows = select.query_map(params_from_iter(values), read)?;
+    let rows = select.query_map(params_from_iter(values), |row| {
+        let place = Cursor { number: row.get(0)?, time: row.get(1)?, back: false };
+        Ok(Line { place, record: read(row).ok() })
+    })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
@@ -272,6 +282,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Record> {
             expires: row.get::<_, Option<i64>>(11)?.map(Timestamp::from_epoch),
             old: row.get(12)?,
             reason: row.get(16)?,
+            digest: None,
         },
         actor: row.get(13)?,
         host: row.get(14)?,

@@ -60,7 +60,7 @@ impl Actor {
     }
 
     /// Refuses who is no administrator.
-    pub(super) fn require_admin(&self) -> Result<(), LedgerError> {
+    pub(crate) fn require_admin(&self) -> Result<(), LedgerError> {
         if self.is_admin() {
             Ok(())
         } else {
@@ -73,8 +73,8 @@ impl Actor {
         if self.is_admin() {
             return Ok(());
         }
-        if kind != TokenKind::User || self.owner() != Some(owner) {
-            return Err(denied("without the scope `admin:token` one may only create user tokens of one's own"));
+        if !matches!(kind, TokenKind::User | TokenKind::Job) || self.owner() != Some(owner) {
+            return Err(denied("without the scope `admin:token` one may only issue user and job tokens of one's own"));
         }
         match scopes.iter().find(|scope| !self.has(scope)) {
             Some(scope) => Err(denied(format!("the token that acts does not have the scope `{scope}` itself"))),

@@ -13,7 +13,7 @@ use crate::host::{files, process};
 const APPLICATION: i32 = 0x746b_7072;
 
 /// The migrations; the schema of a ledger is how many of them were carried out.
-const MIGRATIONS: [&str; NEWEST as usize] = [FIRST];
+const MIGRATIONS: [&str; NEWEST as usize] = [FIRST, SECOND];
 
 /// The first tables.
 ///
@@ -128,17 +128,25 @@ CREATE TABLE revocation (
 ) STRICT, WITHOUT ROWID;
 ";
 
+/// History tells with which text a token was issued, by its digest.
+const SECOND: &str = "ALTER TABLE history ADD COLUMN digest BLOB;";
+
 /// Brings the tables to the newest form.
 pub(super) fn migrate(ledger: &mut Ledger, by: &By) -> Result<(), LedgerError> {
+    migrate_by(ledger, &MIGRATIONS, by)
+}
+
+/// Carries out those of some migrations that were not yet.
+fn migrate_by(ledger: &mut Ledger, migrations: &[&str], by: &By) -> Result<(), LedgerError> {
     let mut version = refuse_newer(&ledger.db)?;
-    while version < NEWEST {
+    while (version as usize) < migrations.len() {
         if version == 0 {
             keep_log(&ledger.db)?;
         } else {
             back_up(ledger, version)?;
         }
         let urn = urn(ledger.random()?);
-        version = carry_out(&mut ledger.db, version, &urn, by)?;
+        version = carry_out(&mut ledger.db, migrations, version, &urn, by)?;
     }
     Ok(())
 }
@@ -158,7 +166,7 @@ fn keep_log(db: &Connection) -> Result<(), LedgerError> {
 }
 
 /// The newest schema.
-const NEWEST: u32 = 1;
+const NEWEST: u32 = 2;
 
 /// Returns the schema of a ledger, unless a later program wrote it, or it is something else.
 pub(super) fn refuse_newer(db: &Connection) -> Result<u32, LedgerError> {
@@ -176,6 +184,14 @@ pub(super) fn refuse_newer(db: &Connection) -> Result<u32, LedgerError> {
     Ok(version)
 }
 
+/// Refuses a ledger that was not brought up to date, because it could only be read.
+pub(super) fn refuse_older(db: &Connection) -> Result<(), LedgerError> {
+    match refuse_newer(db)? {
+        NEWEST.. => Ok(()),
+        found => Err(LedgerError::Older { found, known: NEWEST }),
+    }
+}
+
 /// Reads the schema, what marks the file, and how many tables and indexes there are.
 fn look(db: &Connection) -> Result<(u32, i32, u32), LedgerError> {
     let version = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
@@ -184,12 +200,17 @@ fn look(db: &Connection) -> Result<(u32, i32, u32), LedgerError> {
     Ok((version, application, tables))
 }
 
-/// Carries one migration out, unless another process was faster; returns the schema that is there now.
-fn carry_out(db: &mut Connection, from: u32, urn: &str, by: &By) -> Result<u32, LedgerError> {
+/// Carries the next migration out, for a new ledger all of them, unless another process was faster; returns the schema
+/// that is there now.
+fn carry_out(db: &mut Connection, migrations: &[&str], from: u32, urn: &str, by: &By) -> Result<u32, LedgerError> {
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let version = refuse_newer(&transaction)?;
-    if let (true, Some(migration)) = (version == from, MIGRATIONS.get(from as usize)) {
-        transaction.execute_batch(migration)?;
+    if version == from {
+        // a new ledger is made at once, so that nobody finds one that is half made
+        let last = if from == 0 { migrations.len() } else { from as usize + 1 };
+        for migration in migrations.iter().take(last).skip(from as usize) {
+            transaction.execute_batch(migration)?;
+        }
         if from == 0 {
             transaction.pragma_update(None, "application_id", APPLICATION)?;
             let pairs = [("urn", urn.to_owned()), ("created", by.at.epoch().to_string())];
@@ -197,7 +218,7 @@ fn carry_out(db: &mut Connection, from: u32, urn: &str, by: &By) -> Result<u32, 
                 transaction.execute("INSERT INTO ledger (key, value) VALUES (?1, ?2)", pair)?;
             }
         }
-        transaction.pragma_update(None, "user_version", from + 1)?;
+        transaction.pragma_update(None, "user_version", u32::try_from(last).unwrap_or(NEWEST))?;
     }
     let version = refuse_newer(&transaction)?;
     transaction.commit()?;
@@ -234,7 +255,9 @@ fn urn(mut bytes: [u8; 16]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::audit::Fix;
     use super::super::scratch::{NOW, by, ledger, random};
+    use super::super::{history, token};
     use super::*;
 
     #[test]
@@ -262,6 +285,51 @@ mod tests {
         assert!(matches!(Ledger::open(&path, random, &by(NOW)), Err(LedgerError::NotALedger { .. })));
     }
 
+    /// A ledger of the first schema, with a token and the record of it.
+    fn first_schema() -> (tempfile::TempDir, Ledger) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.db");
+        let mut ledger = Ledger { db: Connection::open(&path).unwrap(), path, random };
+        migrate_by(&mut ledger, &MIGRATIONS[..1], &by(NOW)).unwrap();
+        let digest = [7_u8; 32];
+        let insert = "INSERT INTO token (id, digest, kind, owner, name, scopes, created)
+                      VALUES ('0000000000000000000001', ?1, 'user', 'ada', 'a', 'read', ?2)";
+        ledger.db.execute(insert, rusqlite::params![digest, NOW]).unwrap();
+        let token = token::one(&ledger.db, "t.serial = 1", &[]).unwrap().unwrap();
+        history::append_first_schema(&ledger.db, &by(NOW), token.event());
+        (folder, ledger)
+    }
+
+    #[test]
+    fn a_ledger_of_the_first_schema_is_brought_up_to_date_with_all_it_holds() {
+        let (_folder, old) = first_schema();
+        let head = old.head().unwrap();
+        assert!(matches!(refuse_older(&old.db), Err(LedgerError::Older { found: 1, known: NEWEST })));
+        let mut ledger = Ledger::open(&old.path, random, &by(NOW + 1)).unwrap();
+        assert_eq!(refuse_newer(&ledger.db).unwrap(), NEWEST);
+        assert_eq!((ledger.head().unwrap(), ledger.urn().unwrap()), (head, old.urn().unwrap()));
+        assert!(ledger.audit(None, Fix::No, &by(NOW + 2)).unwrap().is_empty());
+        let copy = Connection::open(old.path.with_extension("db.schema-1")).unwrap();
+        assert_eq!(refuse_newer(&copy).unwrap(), 1);
+        let records: i64 = copy.query_row("SELECT count(*) FROM history", [], |row| row.get(0)).unwrap();
+        assert_eq!(records, 1);
+    }
+
+    #[test]
+    fn migrations_are_carried_out_in_their_order_and_one_that_fails_leaves_what_was_before() {
+        let (_folder, mut ledger) = first_schema();
+        let version = |ledger: &Ledger| refuse_newer(&ledger.db).unwrap();
+        let broken = [FIRST, "CREATE TABLE a (n INTEGER) STRICT; this is no SQL"];
+        assert!(migrate_by(&mut ledger, &broken, &by(NOW)).is_err());
+        assert_eq!((version(&ledger), ledger.db.prepare("SELECT n FROM a").is_err()), (1, true));
+        let sound = [FIRST, "CREATE TABLE a (n INTEGER) STRICT; INSERT INTO a VALUES (1)"];
+        for _ in 0..2 {
+            migrate_by(&mut ledger, &sound, &by(NOW)).unwrap();
+        }
+        let rows: i64 = ledger.db.query_row("SELECT count(*) FROM a", [], |row| row.get(0)).unwrap();
+        assert_eq!((version(&ledger), rows), (2, 1));
+    }
+
     #[test]
     fn the_copy_before_a_migration_is_a_whole_private_ledger() {
         use std::os::unix::fs::PermissionsExt as _;
@@ -270,6 +338,6 @@ mod tests {
         let copy = ledger.path.with_extension("db.schema-1");
         assert_eq!(std::fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
         let opened = Connection::open(&copy).unwrap();
-        assert_eq!(refuse_newer(&opened).unwrap(), 1);
+        assert_eq!(refuse_newer(&opened).unwrap(), NEWEST);
     }
 }

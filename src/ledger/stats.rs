@@ -72,7 +72,9 @@ impl Ledger {
 
 #[cfg(test)]
 mod tests {
-    use super::super::job::{JobAsk, Limit, Present, RUN_LEASE};
+    use super::super::job::{JobAsk, Limit, Present};
+    use super::super::lease::RUN_LEASE;
+    use super::super::rights::Actor;
     use super::super::scratch::{NOW, by, ledger};
     use super::*;
 
@@ -81,7 +83,9 @@ mod tests {
         let (_folder, mut ledger) = ledger();
         let (ttl, lease) = (Limit::Stated(Lifetime::seconds(3_600)), Some(RUN_LEASE));
         let (owner, job, present) = ("ada".to_owned(), "j1".to_owned(), Present::Keep);
-        ledger.begin_run(&JobAsk { owner, job, scopes: None, ttl, lease, grace: None, present }, &by(NOW)).unwrap();
+        ledger
+            .begin_run(&JobAsk { owner, job, scopes: None, ttl, lease, grace: None, present }, &Actor::System, &by(NOW))
+            .unwrap();
         let figures = |second: i64| {
             let stats = ledger.stats(Timestamp::from_epoch(second)).unwrap();
             (stats.live.iter().map(|(_, count)| count).sum::<u64>(), stats.lapsed_jobs)

@@ -1,5 +1,8 @@
 //! One issued token as the ledger knows it: its facts, its lease, and how it stands at a time.
 
+use std::fmt;
+
+use rusqlite::types::FromSql;
 use rusqlite::{Connection, OptionalExtension as _, Row, ToSql};
 
 use super::LedgerError;
@@ -52,7 +55,7 @@ pub(crate) struct Lease {
     pub(crate) grace: Option<(Lifetime, Scopes)>,
 }
 
-/// What is left of a token after its job ended.
+/// What is left of a token after its job ended, or another one took its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Grace {
     /// Until when.
@@ -92,7 +95,7 @@ pub(crate) struct Token {
     pub(crate) state: State,
     /// When that was.
     pub(crate) closed: Option<Timestamp>,
-    /// What is left after the end.
+    /// What is left after the end, or after another token took its place.
     pub(crate) grace: Option<Grace>,
     /// When it was accepted last, to the minute.
     pub(crate) last_used: Option<Timestamp>,
@@ -134,16 +137,29 @@ pub(crate) enum Standing {
     },
 }
 
+/// The word for what is left after the end.
+const GRACE: &str = "grace";
+
 impl Standing {
     /// Returns the word for it.
     pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::Good => "good",
-            Self::Grace { .. } => "grace",
+            Self::Grace { .. } => GRACE,
             Self::Ended { .. } => "ended",
             Self::Revoked { .. } => "revoked",
             Self::Expired { .. } => "expired",
             Self::Lapsed { .. } => "lapsed",
+        }
+    }
+}
+
+impl Standing {
+    /// Tells whether nothing of it can be good again.
+    pub(crate) const fn is_over(self) -> bool {
+        match self {
+            Self::Good | Self::Lapsed { .. } | Self::Grace { .. } => false,
+            Self::Ended { .. } | Self::Revoked { .. } | Self::Expired { .. } => true,
         }
     }
 }
@@ -165,6 +181,19 @@ impl Token {
         match self.lease.as_ref().and_then(|lease| lease.until).filter(|&until| now >= until) {
             Some(at) => Standing::Lapsed { at },
             None => Standing::Good,
+        }
+    }
+
+    /// Tells whether another token has taken its place, and it is good for a little while yet.
+    pub(crate) fn is_superseded(&self) -> bool {
+        self.state == State::Live && self.grace.is_some()
+    }
+
+    /// Returns the word for how it stands; one that was rotated is good for its grace.
+    pub(crate) fn state(&self, now: Timestamp) -> &'static str {
+        match self.standing(now) {
+            Standing::Good if self.is_superseded() => GRACE,
+            standing => standing.word(),
         }
     }
 
@@ -200,82 +229,178 @@ SELECT t.serial, t.id, t.digest, t.kind, t.owner, t.name, t.scopes, t.service, t
   l.grace, l.grace_scopes
 FROM token t LEFT JOIN lease l ON l.token = t.serial ";
 
+/// A row that this program did not write so. It is in nobody's way: lists leave it out, and it can be closed.
+#[derive(Clone, Debug)]
+pub(super) struct Unreadable {
+    /// The row.
+    pub(super) serial: i64,
+    /// Its public id, or what stands there.
+    pub(super) id: Option<String>,
+    /// What of it cannot be read.
+    pub(super) what: &'static str,
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.id {
+            Some(id) => write!(formatter, "the {} of token {} cannot be read", self.what, id.escape_debug()),
+            None => write!(formatter, "the {} of the token in row {} cannot be read", self.what, self.serial),
+        }
+    }
+}
+
+impl From<Unreadable> for LedgerError {
+    fn from(row: Unreadable) -> Self {
+        Self::Damaged(row.to_string())
+    }
+}
+
+impl From<Result<Token, Unreadable>> for Found {
+    fn from(read: Result<Token, Unreadable>) -> Self {
+        read.map_or_else(Self::Unreadable, |token| Self::Token(Box::new(token)))
+    }
+}
+
+/// A row of the ledger.
+#[derive(Clone, Debug)]
+pub(super) enum Found {
+    /// One that can be read.
+    Token(Box<Token>),
+    /// One that cannot.
+    Unreadable(Unreadable),
+}
+
+impl Found {
+    /// Returns the token, if it can be read.
+    pub(super) fn token(self) -> Option<Token> {
+        match self {
+            Self::Token(token) => Some(*token),
+            Self::Unreadable(_) => None,
+        }
+    }
+
+    /// Returns the row.
+    pub(super) const fn serial(&self) -> i64 {
+        match self {
+            Self::Token(token) => token.serial,
+            Self::Unreadable(row) => row.serial,
+        }
+    }
+
+    /// Returns what it is called, for lists of what was done.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::Token(token) => token.id.to_string(),
+            Self::Unreadable(row) => row.id.clone().unwrap_or_else(|| format!("row {}", row.serial)),
+        }
+    }
+
+    /// Describes it in history, as far as it can be read.
+    pub(super) fn event(&self) -> Event {
+        match self {
+            Self::Token(token) => token.event(),
+            Self::Unreadable(row) => Event { token: row.id.clone(), ..Event::default() },
+        }
+    }
+}
+
 /// Reads a row of [`SELECT`].
-pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Result<Token, LedgerError>> {
-    let time = |column: usize| row.get::<_, Option<i64>>(column).map(|time| time.map(Timestamp::from_epoch));
-    let id: String = row.get(1)?;
-    let texts: (String, String, String) = (row.get(3)?, row.get(6)?, row.get(12)?);
-    let damaged = |what: &str| Ok(Err(LedgerError::Damaged(format!("the {what} of token {}", id.escape_debug()))));
-    let (Ok(public), Ok(kind), Ok(state)) = (id.parse(), texts.0.parse(), texts.2.parse()) else {
-        return damaged("id, kind or state");
-    };
-    let grace = match (time(14)?, row.get::<_, Option<String>>(15)?) {
+pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Result<Token, Unreadable>> {
+    let serial = row.get(0)?;
+    let unreadable = |what| Unreadable { serial, id: row.get(1).ok(), what };
+    Ok(read_columns(row, serial).map_err(unreadable))
+}
+
+/// Reads the columns of a row; an error is what of it cannot be read.
+fn read_columns(row: &Row<'_>, serial: i64) -> Result<Token, &'static str> {
+    let word = |index, what| column::<String>(row, index, what);
+    let grace = match (time(row, 14, "grace")?, column::<Option<String>>(row, 15, "grace")?) {
         (Some(until), scopes) => Some(Grace { until, scopes: Scopes::lenient(&scopes.unwrap_or_default()) }),
         (None, _) => None,
     };
-    let Ok(scopes) = Scopes::parse([&texts.1]) else { return damaged("scopes") };
-    let parent: Option<String> = row.get(9)?;
-    let Ok(lease) = read_lease(row)? else { return damaged("lease") };
-    Ok(Ok(Token {
-        serial: row.get(0)?,
-        id: public,
-        digest: row.get(2)?,
-        kind,
-        owner: row.get(4)?,
-        name: row.get(5)?,
-        scopes,
-        service: row.get(7)?,
-        job: row.get(8)?,
+    let parent: Option<String> = column(row, 9, "parent")?;
+    Ok(Token {
+        serial,
+        id: word(1, "id")?.parse().map_err(|_| "id")?,
+        digest: column(row, 2, "digest")?,
+        kind: word(3, "kind")?.parse().map_err(|_| "kind")?,
+        owner: column(row, 4, "owner")?,
+        name: column(row, 5, "name")?,
+        scopes: Scopes::parse([&word(6, "scopes")?]).map_err(|_| "scopes")?,
+        service: column(row, 7, "service")?,
+        job: column(row, 8, "job")?,
         parent: parent.and_then(|parent| parent.parse().ok()),
-        created: Timestamp::from_epoch(row.get(10)?),
-        expires: time(11)?,
-        state,
-        closed: time(13)?,
+        created: Timestamp::from_epoch(column(row, 10, "time")?),
+        expires: time(row, 11, "end")?,
+        state: word(12, "state")?.parse().map_err(|_| "state")?,
+        closed: time(row, 13, "time")?,
         grace,
-        last_used: time(16)?,
-        last_denied: time(17)?,
-        lease,
-    }))
+        last_used: time(row, 16, "time")?,
+        last_denied: time(row, 17, "time")?,
+        lease: read_lease(row)?,
+    })
+}
+
+/// Reads a column.
+fn column<T: FromSql>(row: &Row<'_>, index: usize, what: &'static str) -> Result<T, &'static str> {
+    row.get(index).map_err(|_| what)
+}
+
+/// Reads a column that holds a time, or none.
+fn time(row: &Row<'_>, index: usize, what: &'static str) -> Result<Option<Timestamp>, &'static str> {
+    Ok(column::<Option<i64>>(row, index, what)?.map(Timestamp::from_epoch))
 }
 
 /// Reads the lease in a row of [`SELECT`].
-fn read_lease(row: &Row<'_>) -> rusqlite::Result<Result<Option<Lease>, ()>> {
-    let Some(holder) = row.get::<_, Option<String>>(18)? else { return Ok(Ok(None)) };
-    let Ok(holder) = holder.parse() else { return Ok(Err(())) };
-    let length = |column: usize| {
-        let seconds: rusqlite::Result<Option<i64>> = row.get(column);
-        seconds.map(|seconds| seconds.map(|seconds| Lifetime::seconds(seconds.unsigned_abs())))
+fn read_lease(row: &Row<'_>) -> Result<Option<Lease>, &'static str> {
+    const WHAT: &str = "lease";
+    let Some(holder) = column::<Option<String>>(row, 18, WHAT)? else { return Ok(None) };
+    let length = |index: usize| -> Result<_, &'static str> {
+        let seconds: Option<i64> = column(row, index, WHAT)?;
+        Ok(seconds.map(|seconds| Lifetime::seconds(seconds.unsigned_abs())))
     };
-    let until: Option<i64> = row.get(23)?;
-    let scopes: Option<String> = row.get(25)?;
-    Ok(Ok(Some(Lease {
-        holder,
-        nonce: row.get(19)?,
-        host: row.get(20)?,
-        started: Timestamp::from_epoch(row.get(21)?),
+    let scopes: Option<String> = column(row, 25, WHAT)?;
+    Ok(Some(Lease {
+        holder: holder.parse().map_err(|_| WHAT)?,
+        nonce: column(row, 19, WHAT)?,
+        host: column(row, 20, WHAT)?,
+        started: Timestamp::from_epoch(column(row, 21, WHAT)?),
         length: length(22)?,
-        until: until.map(Timestamp::from_epoch),
+        until: time(row, 23, WHAT)?,
         grace: length(24)?.zip(scopes.map(|scopes| Scopes::lenient(&scopes))),
-    })))
+    }))
 }
 
-/// Finds one token; `which` is a condition on `t` and `l`.
+/// Finds one row; `which` is a condition on `t` and `l`.
+pub(super) fn find(db: &Connection, which: &str, values: &[&dyn ToSql]) -> Result<Option<Found>, LedgerError> {
+    Ok(db.query_row(&format!("{SELECT} WHERE {which}"), values, |row| read(row).map(Found::from)).optional()?)
+}
+
+/// Finds one token; it is an error if it cannot be read.
 pub(super) fn one(db: &Connection, which: &str, values: &[&dyn ToSql]) -> Result<Option<Token>, LedgerError> {
-    db.query_row(&format!("{SELECT} WHERE {which}"), values, read).optional()?.transpose()
+    match find(db, which, values)? {
+        Some(Found::Token(token)) => Ok(Some(*token)),
+        Some(Found::Unreadable(row)) => Err(row.into()),
+        None => Ok(None),
+    }
 }
 
-/// Finds several tokens; `which` is a condition, and what follows one.
-pub(super) fn many(db: &Connection, which: &str, values: &[&dyn ToSql]) -> Result<Vec<Token>, LedgerError> {
+/// Tells whether there is a row; nothing of it is read.
+pub(super) fn exists(db: &Connection, which: &str, values: &[&dyn ToSql]) -> Result<bool, LedgerError> {
+    let select = format!("SELECT EXISTS (SELECT 1 FROM token t LEFT JOIN lease l ON l.token = t.serial WHERE {which})");
+    Ok(db.query_row(&select, values, |row| row.get(0))?)
+}
+
+/// Finds several rows; `which` is a condition, and what follows one.
+pub(super) fn rows(db: &Connection, which: &str, values: &[&dyn ToSql]) -> Result<Vec<Found>, LedgerError> {
     let mut select = db.prepare(&format!("{SELECT} WHERE {which}"))?;
-    let rows = select.query_map(values, read)?;
-    rows.map(|row| row?).collect()
+    let rows = select.query_map(values, |row| read(row).map(Found::from))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Finds several tokens, without those that cannot be read: an audit tells of them, and they are in nobody's way.
+/// Finds several tokens, without those that cannot be read.
 pub(super) fn readable(db: &Connection, which: &str, values: &[&dyn ToSql]) -> Result<Vec<Token>, LedgerError> {
-    let mut select = db.prepare(&format!("{SELECT} WHERE {which}"))?;
-    let rows = select.query_map(values, read)?;
-    rows.filter_map(|row| row.map(Result::ok).transpose()).map(|row| Ok(row?)).collect()
+    Ok(rows(db, which, values)?.into_iter().filter_map(Found::token).collect())
 }
 
 /// Finds the token of a public id.
@@ -309,7 +434,8 @@ impl NewToken {
     pub(super) fn insert(
         &self,
         db: &Connection,
-        (id, digest): (&PublicId, &[u8]),
+        id: &PublicId,
+        digest: &[u8],
         created: Timestamp,
     ) -> Result<Token, LedgerError> {
         db.execute(

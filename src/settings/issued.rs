@@ -110,6 +110,14 @@ impl Settings {
         self.issued_variables.ledger.clone().or_else(in_file).unwrap_or_else(|| self.folders.data.join("ledger.db"))
     }
 
+    /// Returns who says where the ledger is.
+    pub(crate) fn ledger_origin(&self) -> Origin {
+        match &self.issued_variables.ledger {
+            Some(_) => Origin::Variable(LEDGER.to_owned()),
+            None => Given::of(self.config.issued.ledger.as_ref()).origin(),
+        }
+    }
+
     /// Returns how long a job's token lives at most.
     pub(crate) fn job_ttl(&self) -> Lifetime {
         /// A day: longer than most jobs run, and short enough that one that was forgotten does not stay.
@@ -137,7 +145,7 @@ impl Settings {
     /// Lists `[issued]` and `[policy]`.
     pub(super) fn of_issued(&self) -> Vec<Setting> {
         let (table, variables) = (&self.config.issued, &self.issued_variables);
-        let IssuedTable { issuer, ledger, job_ttl, user_ttl, known_scopes } = table;
+        let IssuedTable { issuer, ledger: _, job_ttl, user_ttl, known_scopes } = table;
         let origin = |variable: (&str, Given), in_file: Given| match variable {
             (name, Given::Yes) => Origin::Variable(name.to_owned()),
             (_, Given::No) => in_file.origin(),
@@ -151,11 +159,7 @@ impl Settings {
                 self.issuer().map(ToString::to_string),
                 origin(of(ISSUER, Given::of(variables.issuer.as_ref())), Given::of(issuer.as_ref())),
             ),
-            (
-                "issued.ledger",
-                Some(self.ledger().display().to_string()),
-                origin(of(LEDGER, Given::of(variables.ledger.as_ref())), Given::of(ledger.as_ref())),
-            ),
+            ("issued.ledger", Some(self.ledger().display().to_string()), self.ledger_origin()),
             (
                 "issued.job_ttl",
                 Some(self.job_ttl().exact()),

@@ -57,15 +57,17 @@ impl fmt::Display for Timestamp {
 impl FromStr for Timestamp {
     type Err = NotATime;
 
-    /// Reads RFC 3339, with any offset.
+    /// Reads RFC 3339, with any offset; a day alone is its first second, UTC.
     fn from_str(text: &str) -> Result<Self, NotATime> {
-        DateTime::parse_from_rfc3339(text).map(|time| Self(time.timestamp())).map_err(|_| NotATime)
+        let whole = DateTime::parse_from_rfc3339(text);
+        let time = whole.or_else(|_| DateTime::parse_from_rfc3339(&format!("{text}T00:00:00Z")));
+        time.map(|time| Self(time.timestamp())).map_err(|_| NotATime)
     }
 }
 
 /// The text is no time of RFC 3339.
 #[derive(Debug, thiserror::Error)]
-#[error("not a time like 2026-12-31T23:59:59Z")]
+#[error("not a time like 2026-12-31T23:59:59Z, or a day like 2026-12-31")]
 pub(crate) struct NotATime;
 
 /// A length of time in whole seconds.
@@ -166,7 +168,10 @@ impl FromStr for Expires {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let at = || text.parse().map(Self::At);
-        text.parse().map(Self::In).or_else(|_| at()).map_err(|_| "not a time like 2026-12-31T23:59:59Z or 90d")
+        text.parse()
+            .map(Self::In)
+            .or_else(|_| at())
+            .map_err(|_| "not a time like 2026-12-31T23:59:59Z, 2026-12-31 (00:00 UTC) or 90d")
     }
 }
 
@@ -231,7 +236,17 @@ mod tests {
     fn times_are_rfc_3339_both_ways() {
         let time: Timestamp = "2026-11-23T18:00:00+02:00".parse().unwrap();
         assert_eq!(time.to_string(), "2026-11-23T16:00:00Z");
-        assert!("yesterday".parse::<Timestamp>().is_err());
+        for text in ["yesterday", "", "2026-11", "2026-11-23T18:00", "2026-11-31", "26-11-23", "2026-11-23Z"] {
+            assert!(text.parse::<Timestamp>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_day_is_its_first_second_in_utc() {
+        let time: Timestamp = "2027-05-01".parse().unwrap();
+        assert_eq!(time.to_string(), "2027-05-01T00:00:00Z");
+        let end = "2027-05-01".parse::<Expires>().unwrap().end(Timestamp::from_epoch(0));
+        assert_eq!(end, time);
     }
 
     #[test]

@@ -173,6 +173,23 @@ impl Shelf {
         }
     }
 
+    /// Tells whether an answer waits to be published: what reserved its room and brought nothing is empty.
+    pub(crate) fn awaits_publication(&self, name: &EntryName) -> bool {
+        std::fs::symlink_metadata(self.entry_folder(name).join("next")).is_ok_and(|next| next.len() > 0)
+    }
+
+    /// Counts the answers that were put aside.
+    pub(crate) fn count_aside(&self, name: &EntryName) -> usize {
+        let files = self.files(name).unwrap_or_default();
+        files.iter().filter(|file| file.to_str().is_some_and(is_aside)).count()
+    }
+
+    /// Tells whether somebody holds the lock of an entry.
+    pub(crate) fn is_locked(&self, name: &EntryName) -> bool {
+        let shared = File::open(self.lock_path(name)).map(|file| file.try_lock_shared());
+        matches!(shared, Ok(Err(std::fs::TryLockError::WouldBlock)))
+    }
+
     /// Tells whether an entry holds anything at all. An answer that was never published is no generation yet, and holds
     /// a refresh token: `delete` removes it, and `revoke` adopts it first.
     pub(crate) fn holds_anything(&self, name: &EntryName) -> Result<bool, FileFault> {

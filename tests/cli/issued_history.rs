@@ -231,3 +231,141 @@ fn a_denial_is_one_also_where_it_cannot_be_written_down() {
     let mut command = world.command(["token", "wipe", "--yes", "--as-from-env", "ACTOR"]);
     Ran::from(command.env("ACTOR", token.trim()).output().unwrap()).fails(7);
 }
+
+#[test]
+fn a_row_that_cannot_be_read_is_in_nobodys_way() {
+    let world = World::new();
+    let parent = world.run(["token", "create", "--name", "a", "--scope", "read"]).ok().stdout;
+    for kind in ["oidc", "notebook", "oidc"] {
+        world.feed(["token", "delegate", "--kind", kind, "--parent-stdin"], &parent).ok();
+    }
+    world.run(["job-token", "issue", "j1"]).ok();
+    world.run(["job-token", "issue", "j2"]).ok();
+    let listed = |args: &[&str]| world.run(args).ok().json().as_array().unwrap().clone();
+    let child = listed(&["token", "list", "--kind", "notebook", "--json"])[0]["id"].as_str().unwrap().to_owned();
+    tamper(
+        &world,
+        "UPDATE token SET scopes = 'a\"b' WHERE kind = 'notebook';
+         UPDATE token SET owner = CAST(x'ff' AS TEXT) WHERE job = 'j1';
+         UPDATE lease SET host = CAST(x'ff' AS TEXT) WHERE token = (SELECT serial FROM token WHERE job = 'j2');",
+    );
+    let ran = world.run(["token", "list", "--quiet", "--json"]).ok().says("3 rows cannot be read").says("audit");
+    assert_eq!(ran.json().as_array().unwrap().len(), 3);
+    world.run(["job-token", "list"]).ok().says("2 rows");
+    world.run(["token", "show", &parent[4..26]]).ok().says("1 row cannot be read");
+    world.feed(["token", "delegate", "--kind", "notebook", "--parent-stdin"], &parent).ok();
+    let ran = world.run(["audit"]);
+    assert!(ran.code == 1 && ran.stdout.contains(&format!("unreadable {child}: the scopes of token")), "{ran:?}");
+    world.run(["token", "modify", &parent[4..26], "--expires", "1h"]).ok();
+    world.run(["token", "revoke", &parent[4..26]]).ok().says("4 below it");
+    world.run(["job-token", "end", "j2"]).ok().says("its token with it");
+    world.run(["job-token", "revoke", "j1", "--all-owners"]).ok().says("is revoked");
+    let live = "SELECT count(*) FROM token WHERE state = 'live'";
+    let count: i64 = rusqlite::Connection::open(ledger(&world)).unwrap().query_row(live, [], |row| row.get(0)).unwrap();
+    assert_eq!(count, 0);
+    let said = history(&world, &["--id", &child]);
+    assert_eq!((&said[0]["action"], &said[0]["token"]), (&"revoke".into(), &child.as_str().into()));
+}
+
+#[test]
+fn what_cannot_be_read_can_be_revoked_by_its_id() {
+    let world = eventful();
+    let token = world.run(["token", "create", "--name", "x"]).ok().stdout;
+    let weak = world.run(["token", "create", "--name", "w", "--scope", "user:token"]).ok().stdout;
+    tamper(&world, "UPDATE token SET scopes = 'a\"b' WHERE name = 'x';");
+    let id = &token[4..26];
+    let mut command = world.command(["token", "revoke", id, "--as-from-env", "ACTOR"]);
+    Ran::from(command.env("ACTOR", weak.trim()).output().unwrap()).fails(8);
+    world.run(["token", "show", id]).fails(1).says("cannot be read");
+    world.run(["token", "revoke", id]).ok().says("revoked token");
+    world.run(["token", "revoke", id]).ok().says("already");
+}
+
+#[test]
+fn a_record_that_cannot_be_read_is_left_out_and_named_by_an_audit() {
+    let world = eventful();
+    tamper(&world, "UPDATE history SET host = CAST(x'ff' AS TEXT) WHERE number = 4");
+    let ran = world.run(["history", "--json", "--limit", "3"]).ok().says("1 row cannot be read").says("next: ");
+    assert_eq!(ran.json().as_array().unwrap().len(), 2);
+    let ran = world.run(["audit"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (1, "chain: record 4 cannot be read\n"));
+}
+
+#[test]
+fn without_a_ledger_it_is_said_where_one_was_looked_for_and_why() {
+    let world = World::new();
+    for command in ["audit", "stats"] {
+        let ran = world.run([command]).fails(8).says("data/ledger.db").says("neither TOKENKEEP_LEDGER nor `ledger`");
+        ran.says("name the ledger that issues, or issue a first token");
+        let ran = world.command([command]).env("TOKENKEEP_LEDGER", "/nowhere/l.db").output().unwrap();
+        Ran::from(ran).fails(8).says("/nowhere/l.db").says("TOKENKEEP_LEDGER says so");
+    }
+    world.edit_config(|text| text + "\n[issued]\nledger = \"l.db\"\n");
+    world.run(["stats"]).fails(8).says("config/l.db").says("config.toml says so");
+}
+
+#[test]
+fn only_administrators_look_after_the_ledger() {
+    let world = eventful();
+    let create = |name: &str, scope: &str| {
+        let args = ["token", "create", "--name", name, "--owner", name, "--scope", scope];
+        world.run(args).ok().stdout.trim().to_owned()
+    };
+    let (admin, weak) = (create("boss", "admin:token"), create("eve", "user:token"));
+    let run_as = |token: &str, args: &[&str]| -> Ran {
+        let mut command = world.command([args, &["--as-from-env", "ACTOR"]].concat());
+        command.env("ACTOR", token).output().unwrap().into()
+    };
+    let jti = "0123456789abcdef0123456789abcdef";
+    for args in [&["audit"][..], &["audit", "--fix"], &["maintain"], &["admin-token", "revoke", jti]] {
+        run_as(&weak, args).fails(7).says("admin:token");
+        run_as(&admin, args).ok();
+    }
+    assert_eq!(history(&world, &["--actor", "eve"])[0]["action"], "deny");
+    assert_eq!(history(&world, &["--id", jti])[0]["actor"], "boss");
+}
+
+#[test]
+fn a_day_is_a_time_wherever_one_is_asked() {
+    let world = World::new();
+    let token = world.run(["token", "create", "--name", "a", "--expires", "2099-05-01", "--json"]).ok().json();
+    assert_eq!(token["expires_at"], "2099-05-01T00:00:00Z");
+    let id = token["id"].as_str().unwrap();
+    world.run(["token", "modify", id, "--expires", "2098-12-24"]).ok();
+    world.run(["token", "modify", id, "--expires", "2001-01-01"]).fails(2).says("at least");
+    world.run(["token", "create", "--name", "b", "--expires", "2099-13-01"]).fails(2).says("00:00 UTC");
+    assert_eq!(history(&world, &["--since", "2001-01-01"]).len(), 2);
+    assert_eq!(history(&world, &["--since", "2098-01-01"]).len(), 0);
+    assert_eq!(history(&world, &["--until", "2001-01-01"]).len(), 0);
+}
+
+#[test]
+fn a_text_that_was_exchanged_is_found() {
+    let world = eventful();
+    let owned = |name: &str| format!("(SELECT digest FROM token WHERE owner = 'ada' AND name = '{name}')");
+    tamper(&world, &format!("UPDATE token SET digest = {} WHERE owner = 'bob'", owned("a")));
+    let ran = world.run(["audit"]);
+    assert!(ran.code == 1 && ran.stdout.starts_with("exchanged "), "{ran:?}");
+    assert!(ran.stderr.contains("audit --fix"), "{}", ran.stderr);
+    assert_eq!(world.run(["audit", "--fix"]).code, 0);
+}
+
+#[test]
+fn a_fault_of_the_database_is_told_once() {
+    let world = eventful();
+    tamper(
+        &world,
+        "CREATE TRIGGER full BEFORE INSERT ON history WHEN new.action = 'issue' BEGIN SELECT RAISE(FAIL, 'it is full'); END;",
+    );
+    let ran = world.run(["token", "create", "--name", "x"]).fails(1).says("cause: it is full");
+    assert_eq!(ran.stderr.matches("cause:").count(), 1, "{}", ran.stderr);
+}
+
+#[test]
+fn whoami_and_history_call_the_user_of_the_system_the_same() {
+    let world = eventful();
+    let mut whoami = world.command(["whoami", "--json"]);
+    let who = Ran::from(whoami.env("USER", "somebody-else").output().unwrap()).ok().json();
+    let name = who["os_user"].as_str().unwrap();
+    assert_eq!(history(&world, &["--limit", "1"])[0]["actor"], format!("os:{name}"));
+}

@@ -212,3 +212,76 @@ fn a_token_in_the_place_of_a_name_is_not_repeated() {
         world.run(args).fails(2).hides(&token);
     }
 }
+
+/// Runs a command with the rights of a token.
+fn run_as(world: &World, token: &str, args: &[&str]) -> Ran {
+    let mut command = world.command(args);
+    command.env("ACTOR", token).output().unwrap().into()
+}
+
+#[test]
+fn whose_token_is_meant_is_what_issue_would_issue() {
+    let world = World::new();
+    let (own, bobs) = (issue(&world, &["j1"]), issue(&world, &["j1", "--owner", "bob"]));
+    world.run(["job-token", "end", "j1"]).ok();
+    authorize(&world, "j1", "update", &own).fails(3);
+    // twice is once: another's job runs on
+    world.run(["job-token", "end", "j1"]).ok().says("had ended before");
+    authorize(&world, "j1", "update", &bobs).ok();
+    world.run(["job-token", "revoke", "j1", "--owner", "eve"]).fails(8);
+    world.run(["job-token", "end", "j1", "--owner", "bob"]).ok();
+    // the only one there is needs no name
+    issue(&world, &["j2", "--owner", "bob"]);
+    let ended = world.run(["job-token", "end", "j2", "--json"]).ok().says("of bob").json();
+    assert_eq!(ended["owner"], "bob");
+    for owner in ["bob", "eve"] {
+        issue(&world, &["j3", "--owner", owner, "--lease", "5m"]);
+    }
+    for command in ["renew", "end", "revoke"] {
+        world.run(["job-token", command, "j3"]).fails(2).says("bob, eve").says("--all-owners");
+    }
+    let renewed = world.run(["job-token", "renew", "j3", "--all-owners", "--json"]).ok().json();
+    assert_eq!(renewed["renewed"].as_array().unwrap().len(), 2);
+    world.run(["job-token", "end", "j3", "--all-owners"]).ok().says("2 tokens");
+}
+
+#[test]
+fn an_actor_may_do_to_jobs_what_its_token_says() {
+    let world = World::new();
+    let create = |owner: &str, scopes: &[&str]| {
+        let scopes = scopes.iter().flat_map(|scope| ["--scope", scope]);
+        let args = ["token", "create", "--name", "a", "--owner", owner].into_iter().chain(scopes);
+        world.run(args).ok().stdout.trim().to_owned()
+    };
+    let (admin, ada) = (create("boss", &["admin:token"]), create("ada", &["user:token", "read"]));
+    let bobs = issue(&world, &["j1", "--owner", "bob"]);
+    let by_ada = |args: &[&str]| run_as(&world, &ada, &[&["job-token"], args, &["--as-from-env", "ACTOR"]].concat());
+    let own = by_ada(&["issue", "j1", "--scope", "read"]).ok().stdout;
+    assert_ne!(own.trim(), bobs);
+    for args in
+        [&["issue", "j2", "--scope", "write"][..], &["issue", "j2", "--owner", "bob"], &["list", "--owner", "bob"]]
+    {
+        by_ada(args).fails(7);
+    }
+    by_ada(&["end", "j1", "--owner", "bob"]).fails(8);
+    by_ada(&["end", "j1", "--all-owners"]).fails(7);
+    let jobs = by_ada(&["list", "--json"]).ok().json();
+    assert!(jobs.as_array().unwrap().iter().all(|job| job["owner"] == "ada") && jobs[0].is_object());
+    by_ada(&["revoke", "j1"]).ok();
+    authorize(&world, "j1", "update", &bobs).ok();
+    authorize(&world, "j1", "update", own.trim()).fails(3).says("revoked");
+    run_as(&world, &admin, &["job-token", "end", "j1", "--owner", "bob", "--as-from-env", "ACTOR"]).ok();
+    authorize(&world, "j1", "update", &bobs).fails(3).says("ended");
+    let end = &world.run(["history", "--job", "j1", "--actor", "boss", "--json"]).ok().json()[0];
+    assert_eq!((&end["action"], &end["owner"]), (&"end".into(), &"bob".into()));
+}
+
+#[test]
+fn the_command_of_a_job_does_not_get_the_token_that_acts() {
+    let world = World::new();
+    let token = world.run(["token", "create", "--name", "a", "--owner", "ada", "--scope", "user:token"]).ok().stdout;
+    let run = ["job-token", "run", "j1", "--as-from-env", "ACTOR", "--", "sh", "-c", "env"];
+    let ran = run_as(&world, token.trim(), &run).ok();
+    assert!(ran.stdout.contains("TOKENKEEP_JOB_TOKEN=") && !ran.stdout.contains("ACTOR"), "{}", ran.stdout);
+    assert_eq!(world.run(["job-token", "list", "--all", "--json"]).ok().json()[0]["owner"], "ada");
+}

@@ -332,3 +332,46 @@ fn a_bad_name_does_not_reach_the_terminal_as_it_is() {
     let ran = world.run(["token", "create", "--name", "a\u{1b}[31mb"]).fails(2).says("\\u{1b}");
     ran.hides("\u{1b}");
 }
+
+#[test]
+fn a_rotated_token_may_stay_good_for_a_little_while() {
+    let world = World::new();
+    let old = create(&world, &["--name", "deploy", "--scope", "read", "--no-expire"]);
+    let notebook = delegate(&world, &old, &["--kind", "notebook"]).ok().stdout;
+    let new = world.run(["token", "rotate", id(&old), "--grace", "10m"]).ok().stdout;
+    for token in [&old, &new, &notebook] {
+        validate(&world, token, &["--scope", "read"]).ok();
+    }
+    validate(&world, &old, &[]).ok().says("another token has taken its place");
+    assert_eq!(world.run(["token", "show", id(&old), "--json"]).ok().json()["state"], "grace");
+    std::fs::write(world.folder.path().join("old"), &old).unwrap();
+    std::fs::write(world.folder.path().join("child"), &notebook).unwrap();
+    for file in ["old", "child"] {
+        run_at(&world, "+540s", &["validate", "--from-file", file]).ok();
+        run_at(&world, "+601s", &["validate", "--from-file", file]).fails(3).says("expired");
+    }
+    validate(&world, &new, &[]).ok();
+    let records = world.run(["history", "--id", id(&old), "--json"]).ok().json();
+    let is_edit = |record: &&serde_json::Value| record["token"] == id(&old) && record["action"] == "edit";
+    let edit = records.as_array().unwrap().iter().find(is_edit).unwrap();
+    assert!(edit["reason"].as_str().unwrap().contains(&format!("{} takes its place", id(&new))), "{edit}");
+    assert_eq!(edit["old"], serde_json::json!({"name": "deploy", "expires_epoch": null}));
+    world.run(["token", "rotate", id(&old)]).fails(3).says("rotated already");
+    world.run(["token", "rotate", id(&new), "--grace", "25h"]).fails(2).says("1d at most");
+    world.run(["audit"]).ok();
+}
+
+#[test]
+fn a_replaced_key_may_stay_good_for_a_little_while() {
+    let world = World::new();
+    let first = create(&world, &["--owner", "ada", "--replace"]);
+    let second = create(&world, &["--owner", "ada", "--replace", "--grace", "10m"]);
+    for token in [&first, &second] {
+        validate(&world, token, &[]).ok();
+    }
+    let third = create(&world, &["--owner", "ada", "--replace"]);
+    for token in [&first, &second] {
+        validate(&world, token, &[]).fails(3).says("revoked");
+    }
+    validate(&world, &third, &[]).ok();
+}

@@ -14,18 +14,35 @@ use crate::strace::{can_trace, counts, read_log, under_strace};
 
 const WORDS: &str = "correct horse battery staple";
 
+/// A world whose vault is closed at the end: of keys in the kernel's keyring a user has only so many.
+struct Kept(World);
+
+impl std::ops::Deref for Kept {
+    type Target = World;
+
+    fn deref(&self) -> &World {
+        &self.0
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        drop(self.0.command(["lock"]).output());
+    }
+}
+
 /// A vault with the secret `one`, which no setting opens; its identity is in `right.txt`.
-fn locked() -> World {
+fn locked() -> Kept {
     let world = World::bare(Settings::default());
     new_identity(&world.file("right.txt"));
     world.run(["init", "--identity-file", "right.txt"]).ok();
     world.keep("one", "secret");
     world.forget_identity_file();
-    world
+    Kept(world)
 }
 
 /// The same, left open for some minutes.
-fn open() -> World {
+fn open() -> Kept {
     let world = locked();
     unlock(&world, "10m").ok();
     world
@@ -299,7 +316,7 @@ fn the_identity_is_in_no_output_and_not_for_children() {
 }
 
 /// A vault of another user, and a program that everybody may run.
-fn of_user(user: u32) -> World {
+fn of_user(user: u32) -> Kept {
     let world = locked();
     chmod(world.folder.path(), 0o755);
     let program = world.file("tokenkeep");
@@ -312,7 +329,7 @@ fn of_user(user: u32) -> World {
 }
 
 /// A vault of the user `nobody`, left open by that user; not for long, for of keys only some are allowed.
-fn of_nobody() -> World {
+fn of_nobody() -> Kept {
     let world = of_user(NOBODY);
     as_nobody(&world, &["TOKENKEEP_IDENTITY_FILE=right.txt", "./tokenkeep", "unlock", "--for", "2m"]).ok();
     world

@@ -12,6 +12,7 @@
 )]
 
 mod harness;
+mod manager;
 mod outside;
 mod terminal;
 
@@ -22,6 +23,7 @@ mod clock;
 mod clocks;
 mod crowds;
 mod disk;
+mod doctor;
 mod endings;
 mod faults;
 mod generated;
@@ -52,6 +54,8 @@ mod provider_faults;
 mod recovery;
 mod refusals;
 mod rotate;
+mod schedule;
+mod schedule_systemd;
 mod secrecy;
 mod signals;
 mod slots;

@@ -400,6 +400,8 @@ fn what_a_killed_rotation_left_is_named() {
     std::fs::create_dir(world.home().join("data/vault.rotation")).unwrap();
     crate::outside::chmod(&world.home().join("data/vault.rotation"), 0o700);
     world.run(["vault", "verify"]).ok().says("vault.rotation").says("`tokenkeep vault rotate`");
+    let found = world.run(["doctor", "--json"]).stdout;
+    assert!(found.contains("vault.rotation is of a rotation"), "{found}");
     world.run(ROTATE).ok();
     is_tidy(&world);
 }

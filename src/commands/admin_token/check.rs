@@ -2,19 +2,15 @@
 
 use std::fmt::Display;
 
-use super::{issuer, public_key};
+use super::issuer;
 use crate::commands::Context;
 use crate::error::{Failure, Kind};
-use crate::ledger::admin::AdminKey;
-use crate::ledger::admin_checks::Seen;
-use crate::ledger::{By, Ledger, LedgerError};
+use crate::ledger::admin_verdict::{Accepted, AdminChecked, AdminDemands, AdminRefusal};
+use crate::ledger::{Ledger, LedgerError};
 use crate::secret::Secret;
-use crate::token::admin_token::{AdminToken, Expected, Refusal, Shown};
+use crate::token::admin_token::Refusal;
 use crate::token::claims::Claims;
 use crate::token::issuer::Issuer;
-use crate::token::names::Owner;
-use crate::token::policy::{EventRefusal, Holder};
-use crate::token::time::Timestamp;
 
 /// What an admin token is shown for.
 #[derive(Clone, Copy, Debug)]
@@ -27,84 +23,59 @@ pub(crate) struct Asked<'a> {
     pub(crate) event: Option<&'a str>,
 }
 
-/// A good admin token, and whose it is.
-#[derive(Clone, Debug)]
-pub(crate) struct Accepted {
-    /// The key that signed it, as it is called here: who acts.
-    pub(crate) key: AdminKey,
-    /// What it says.
-    pub(crate) token: AdminToken,
-}
-
-impl Accepted {
-    /// Returns who acts, as history says it: what the key is called here, not what the token says.
-    pub(crate) fn actor(&self) -> String {
-        format!("admin:{}", self.key.name)
-    }
-}
-
 /// Why an admin token is not taken.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refused {
-    /// For what it is, or says.
+    /// The answer is no.
     #[error(transparent)]
-    Token(#[from] Refusal),
-    /// It was taken back.
-    #[error("it was revoked at {at}")]
-    Revoked {
-        /// When.
-        at: Timestamp,
-    },
-    /// Its key was taken back.
-    #[error("its key was revoked at {at}")]
-    KeyRevoked {
-        /// When.
-        at: Timestamp,
-    },
-    /// No token was ever issued for the job.
-    #[error("there is no job `{job}`")]
-    UnknownJob {
-        /// The job.
-        job: String,
-    },
-    /// It speaks for somebody else.
-    #[error("it is an admin token of `{name}`, not of `{owner}`")]
-    WrongOwner {
-        /// What its key is called.
-        name: String,
-        /// Whom it should speak for.
-        owner: String,
-    },
-    /// Nobody may report the event.
-    #[error(transparent)]
-    Event(#[from] EventRefusal),
+    No(#[from] AdminRefusal),
     /// It could not be found out.
     #[error("{}", .0.message)]
     Failed(Failure),
 }
 
-impl From<LedgerError> for Refused {
-    fn from(error: LedgerError) -> Self {
-        Self::Failed(error.into())
+impl From<AdminChecked> for Refused {
+    fn from(checked: AdminChecked) -> Self {
+        match checked {
+            AdminChecked::Refused(refusal) => Self::No(refusal),
+            AdminChecked::Ledger(error) => Self::Failed(error.into()),
+        }
     }
 }
 
 impl From<Refused> for Failure {
     fn from(refused: Refused) -> Self {
-        match refused {
-            Refused::Failed(failure) => failure,
-            Refused::Event(refusal) => Self::from_error(Kind::No, &refusal).hint(EVENTS),
-            Refused::UnknownJob { .. } => Self::from_error(Kind::No, &refused).hint(JOBS),
-            Refused::WrongOwner { .. } => Self::from_error(Kind::No, &refused).hint(MINT),
-            Refused::Token(_) | Refused::Revoked { .. } | Refused::KeyRevoked { .. } => {
-                let hint = match refused {
-                    Refused::Token(Refusal::UntrustedKey { .. }) => TRUST,
-                    Refused::Token(Refusal::OtherSubject { .. }) => SUBJECT,
-                    _ => MINT,
-                };
-                Self::new(Kind::No, "the admin token is not good").because(refused.to_string()).hint(hint)
+        let refusal = match refused {
+            Refused::Failed(failure) => return failure,
+            Refused::No(refusal) => refusal,
+        };
+        match &refusal {
+            AdminRefusal::Event(_) | AdminRefusal::UnknownJob { .. } | AdminRefusal::WrongOwner { .. } => {
+                Self::from_error(Kind::No, &refusal)
+            }
+            AdminRefusal::Token(_) | AdminRefusal::Revoked { .. } | AdminRefusal::KeyRevoked { .. } => {
+                Self::new(Kind::No, "the admin token is not good").because(refusal.to_string())
             }
         }
+        .hint(hint(&refusal))
+    }
+}
+
+/// Says what helps.
+pub(crate) const fn hint(refusal: &AdminRefusal) -> &'static str {
+    match refusal {
+        AdminRefusal::Event(_) => "see them with `tokenkeep config get policy.job_events`",
+        AdminRefusal::UnknownJob { .. } => "see them with `tokenkeep job-token list --all`",
+        AdminRefusal::Token(Refusal::UntrustedKey { .. }) => {
+            "if its owner is known, trust the key: `tokenkeep admin-token trust NAME 'JWK'`"
+        }
+        AdminRefusal::Token(Refusal::OtherSubject { .. }) => {
+            "trust the next key of its owner under the name that its tokens have as `sub`"
+        }
+        AdminRefusal::Token(_)
+        | AdminRefusal::WrongOwner { .. }
+        | AdminRefusal::Revoked { .. }
+        | AdminRefusal::KeyRevoked { .. } => "mint a new one: `tokenkeep admin-token mint --audience AUDIENCE`",
     }
 }
 
@@ -131,15 +102,6 @@ pub(crate) fn our_issuer(cx: &Context, ledger: Option<&Ledger>) -> Result<Option
     }
 }
 
-/// Refuses a token that speaks for somebody else than was demanded.
-pub(crate) fn refuse_other_owner(accepted: &Accepted, owner: Option<&Owner>) -> Result<(), Refused> {
-    let name = accepted.key.name.as_str();
-    match owner.filter(|owner| owner.as_str() != name) {
-        Some(owner) => Err(Refused::WrongOwner { name: name.to_owned(), owner: owner.to_string() }),
-        None => Ok(()),
-    }
-}
-
 /// Checks an admin token, whether its holder may report the event, and what else the caller demands; writes down that it
 /// was used or refused.
 pub(crate) fn check<E: From<Refused> + Display>(
@@ -150,24 +112,23 @@ pub(crate) fn check<E: From<Refused> + Display>(
 ) -> Result<Accepted, E> {
     let audience = asked.audience.ok_or_else(|| Refused::Failed(no_audience()))?;
     let ledger = ledger.ok_or_else(|| Refused::Failed(cx.without_a_ledger()))?;
-    let by = cx.by();
-    let judged = judge(cx, ledger, (token, audience), by.at).and_then(|accepted| {
-        permit(cx, asked.event)?;
-        refuse_unknown_job(ledger, asked.job)?;
-        Ok(accepted)
-    });
-    match judged {
+    let (by, issuer) = (cx.by(), issuer(cx, ledger).map_err(Refused::Failed)?);
+    let policy = cx.settings().map_err(Refused::Failed)?.policy();
+    let event = asked.event.map(|event| (policy, event));
+    let demands = AdminDemands { issuer: &issuer, audience, job: asked.job, event };
+    match ledger.judge_admin(token, &demands, by.at).map_err(Refused::from) {
         Ok(accepted) => {
             if let Err(unmet) = demand(&accepted) {
                 or_warn(ledger.record_admin_denial(&accepted.token.id, &unmet.to_string(), &by));
                 return Err(unmet);
             }
-            or_warn(record_use(ledger, &accepted, asked, &by));
+            or_warn(ledger.record_accepted(&accepted, &demands, &by));
             Ok(accepted)
         }
-        Err(Refused::Failed(failure)) => Err(Refused::Failed(failure).into()),
         Err(refused) => {
-            or_warn(record_denial(ledger, token, &refused, &by));
+            if let Refused::No(refusal) = &refused {
+                or_warn(ledger.record_refused(token, refusal, &by));
+            }
             Err(refused.into())
         }
     }
@@ -180,75 +141,8 @@ fn or_warn(written: Result<(), LedgerError>) {
     }
 }
 
-/// Judges an admin token.
-fn judge(
-    cx: &Context,
-    ledger: &Ledger,
-    (token, audience): (&Secret<String>, &str),
-    now: Timestamp,
-) -> Result<Accepted, Refused> {
-    let shown = Shown::read(token)?;
-    let key = ledger.admin_key(shown.kid())?.ok_or_else(|| shown.untrusted())?;
-    let issuer = issuer(cx, ledger).map_err(Refused::Failed)?;
-    let public = public_key(&key).map_err(Refused::Failed)?;
-    let expected = Expected { key: &public, name: &key.name, retired: key.retired, issuer: &issuer, audience };
-    let token = shown.verify(&expected, now)?;
-    if let Some(at) = ledger.revoked_since(&key.kid)? {
-        return Err(Refused::KeyRevoked { at });
-    }
-    match ledger.revoked_since(&token.id)? {
-        Some(at) => Err(Refused::Revoked { at }),
-        None => Ok(Accepted { key, token }),
-    }
-}
-
-/// Refuses an event that nobody may report.
-fn permit(cx: &Context, event: Option<&str>) -> Result<(), Refused> {
-    let Some(event) = event else { return Ok(()) };
-    let settings = cx.settings().map_err(Refused::Failed)?;
-    Ok(settings.policy().permit(event, Holder::Admin)?)
-}
-
-/// Refuses a job that nobody knows: its name was mistyped.
-fn refuse_unknown_job(ledger: &Ledger, job: Option<&str>) -> Result<(), Refused> {
-    match job {
-        Some(job) if !ledger.knows_job(job)? => Err(Refused::UnknownJob { job: job.to_owned() }),
-        Some(_) | None => Ok(()),
-    }
-}
-
-/// Writes down that a token was used, and by whom: whoever holds it acts for its key.
-fn record_use(ledger: &mut Ledger, accepted: &Accepted, asked: Asked<'_>, by: &By) -> Result<(), LedgerError> {
-    let Accepted { key, token } = accepted;
-    let (jti, exp) = (token.id.as_str(), token.claims.expires_at());
-    let by = By { actor: accepted.actor(), ..by.clone() };
-    ledger.record_admin_use(&Seen { jti, key, exp, job: asked.job, event: asked.event }, &by)
-}
-
-/// Writes down that a token was refused, if it has the id of one that was minted here.
-fn record_denial(ledger: &mut Ledger, token: &Secret<String>, refused: &Refused, by: &By) -> Result<(), LedgerError> {
-    let claims = Claims::unverified(token);
-    let Some(id) = claims.as_ref().and_then(|claims| claims.text("jti")) else { return Ok(()) };
-    ledger.record_admin_denial(id, &refused.to_string(), by)
-}
-
 /// Refuses to take a token that is meant for anybody.
 fn no_audience() -> Failure {
     Failure::new(Kind::Usage, "an admin token is checked for an audience, and none is named")
         .hint("say who you are: --audience, with what `tokenkeep admin-token mint --audience` was told")
 }
-
-/// Where the events stand.
-pub(crate) const EVENTS: &str = "see them with `tokenkeep config get policy.job_events`";
-
-/// Where the jobs stand.
-pub(crate) const JOBS: &str = "see them with `tokenkeep job-token list --all`";
-
-/// How a key comes to be trusted.
-pub(crate) const TRUST: &str = "if its owner is known, trust the key: `tokenkeep admin-token trust NAME 'JWK'`";
-
-/// How subject and key come together.
-pub(crate) const SUBJECT: &str = "trust the next key of its owner under the name that its tokens have as `sub`";
-
-/// How to come by a good one.
-pub(crate) const MINT: &str = "mint a new one: `tokenkeep admin-token mint --audience AUDIENCE`";

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{issuer, object, public_key};
+use super::{issuer, object};
 use crate::commands::{Context, Outcome};
 use crate::error::Failure;
 use crate::ledger::admin::AdminKey;
@@ -71,7 +71,7 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     if args.jwks {
         let now = cx.now();
         let set = keys.iter().filter(|(state, key)| is_believed(*state, key, now));
-        let set = set.map(|(_, key)| public_key(key)).filter(|key| key.as_ref().map_or(true, PublicKey::is_sound));
+        let set = set.map(|(_, key)| key.public()).filter(|key| key.as_ref().map_or(true, PublicKey::is_sound));
         let set = set.map(|key| Ok(key?.jwk())).collect::<Result<Vec<_>, Failure>>()?;
         cx.printer.raw(&format!("{:#}\n", json!({ "keys": set })))?;
     } else if let (Form::Json, Some(ledger)) = (cx.printer.form, &ledger) {
@@ -114,7 +114,7 @@ fn row(state: State, key: &AdminKey) -> Vec<String> {
 
 /// Describes a key to programs.
 fn full_object(cx: &Context, ledger: &Ledger, state: State, key: &AdminKey) -> Result<Value, Failure> {
-    let mut object = object(&key.name, &public_key(key)?, &issuer(cx, ledger)?);
+    let mut object = object(&key.name, &key.public()?, &issuer(cx, ledger)?);
     if let Some(fields) = object.as_object_mut() {
         fields.insert("origin".to_owned(), json!(key.origin.word()));
         fields.insert("state".to_owned(), json!(state.word()));

@@ -142,12 +142,6 @@ pub(super) fn how_to_mint(cx: &Context, name: &EntryName, stored: &Stored) -> Re
     Ok(known.is_none().then(trust))
 }
 
-/// Reads the public key of a record.
-fn public_key(record: &KeyRecord) -> Result<PublicKey, Failure> {
-    PublicKey::parse(&record.jwk)
-        .map_err(|fault| LedgerError::Damaged(format!("the admin key `{}` is none: {fault}", record.name)).into())
-}
-
 /// Describes an entry that holds something else than an admin key.
 fn not_a_key(name: &EntryName, kind: &str) -> Failure {
     Failure::new(Kind::Usage, format!("`{name}` holds a text of the kind {kind}, not an admin key"))

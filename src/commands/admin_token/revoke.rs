@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
+use crate::commands::actor::{Acting, AsArgs};
 use crate::commands::{Context, Outcome};
 use crate::error::{Failure, Kind};
-use crate::ledger::Ledger;
 use crate::output::{Form, put_time};
 use crate::token::admin_token::AdminLifetime;
 use crate::token::text::{self, Look};
@@ -26,6 +26,8 @@ pub(crate) struct Args {
     /// The token's id (its `jti`, as `mint` and `validate --json` say it), or the key's (KEY in `admin-token keys`)
     #[arg(value_name = "ID", allow_hyphen_values = true)]
     id: String,
+    #[command(flatten)]
+    acting: AsArgs,
 }
 
 /// What was taken back, and until when it may be taken elsewhere.
@@ -45,16 +47,16 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
         return Err(Failure::token_on_command_line()
             .hint("give its id: `jti` in `tokenkeep validate --stdin --audience AUDIENCE --json`"));
     }
-    let mut ledger = cx.ledger(&cx.by())?;
-    let revoked = revoke(cx, &mut ledger, id)?;
+    let mut acting = args.acting.begin(cx)?;
+    acting.require_admin()?;
+    let revoked = revoke(&mut acting, id)?;
     report(cx, id, &revoked)
 }
 
 /// Takes it back.
-fn revoke(cx: &Context, ledger: &mut Ledger, id: &str) -> Result<Revoked, Failure> {
-    let by = cx.by();
+fn revoke(Acting { ledger, by, .. }: &mut Acting, id: &str) -> Result<Revoked, Failure> {
     let before = ledger.revoked_since(id)?;
-    if let Some(key) = ledger.revoke_admin_key(id, &by)? {
+    if let Some(key) = ledger.revoke_admin_key(id, by)? {
         let ends = key.retired.map(|at| at.after(AdminLifetime::LONGEST));
         return Ok(Revoked { what: "key", ends, before });
     }
@@ -64,7 +66,7 @@ fn revoke(cx: &Context, ledger: &mut Ledger, id: &str) -> Result<Revoked, Failur
         return Err(Failure::new(Kind::NotFound, "there is no admin token and no admin key of this id")
             .hint("see the keys with `tokenkeep admin-token keys`, the tokens with `tokenkeep history --kind admin`"));
     }
-    let mint = ledger.revoke_admin_token(id, &by)?;
+    let mint = ledger.revoke_admin_token(id, by)?;
     let what = if is_ours { "token" } else { "token, which was not minted here," };
     Ok(Revoked { what, ends: mint.map(|mint| mint.exp), before })
 }

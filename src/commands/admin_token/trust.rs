@@ -1,10 +1,10 @@
 //! `admin-token trust`: believes the tokens of a key whose private half is elsewhere.
 
 use super::{issuer, print_key, record};
+use crate::commands::actor::{Acting, AsArgs};
 use crate::commands::source::SourceArgs;
 use crate::commands::{Context, Outcome};
 use crate::error::{Failure, Kind};
-use crate::ledger::Ledger;
 use crate::ledger::admin::{AdminKey, OldKey, Origin};
 use crate::profile::EntryName;
 use crate::token::admin_key::{NotAPublicKey, PublicKey};
@@ -36,22 +36,25 @@ pub(crate) struct Args {
     replace: bool,
     #[command(flatten)]
     source: SourceArgs,
+    #[command(flatten)]
+    acting: AsArgs,
 }
 
 /// Runs the command.
 pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let name = &args.name;
+    args.acting.check_beside(&args.source)?;
     let key = read(args, cx)?;
-    let by = cx.by();
-    let mut ledger = cx.ledger(&by)?;
-    if let Some(known) = ledger.admin_key(&key.kid())? {
+    let mut acting = args.acting.begin(cx)?;
+    acting.require_admin()?;
+    if let Some(known) = acting.ledger.admin_key(&key.kid())? {
         refuse_known(name, &known)?;
         cx.printer.notice(&format!("`{name}` was trusted already, since {}", known.created));
     } else {
-        trust(args, cx, &key, &mut ledger)?;
+        trust(args, cx, &key, &mut acting)?;
         cx.printer.notice(&format!("tokens of `{name}` ({}) are believed from now on", key.kid()));
     }
-    let issuer = issuer(cx, &ledger)?;
+    let issuer = issuer(cx, &acting.ledger)?;
     print_key(cx, name, &key, &issuer)?;
     cx.printer.notice(&format!("they must say that {issuer} issued them (`issuer` in [issued] of config.toml)"));
     Ok(Outcome::Done)
@@ -85,20 +88,20 @@ fn unusable(fault: &NotAPublicKey) -> Failure {
 }
 
 /// Puts the key into the ledger.
-fn trust(args: &Args, cx: &Context, key: &PublicKey, ledger: &mut Ledger) -> Result<(), Failure> {
-    let (name, by) = (&args.name, cx.by());
+fn trust(args: &Args, cx: &Context, key: &PublicKey, Acting { ledger, by, .. }: &mut Acting) -> Result<(), Failure> {
+    let name = &args.name;
     // a key that was stored by hand mints here, too
     let shelf = Shelf::of(&cx.vault_folder()?);
     let own = shelf.generations(name).is_ok_and(|generations| !generations.is_empty());
     let key = record(name, key, if own { Origin::Own } else { Origin::Trusted }, by.at);
     if args.replace {
-        return Ok(ledger.replace_admin_key(&key, OldKey::Retire, &by)?);
+        return Ok(ledger.replace_admin_key(&key, OldKey::Retire, by)?);
     }
     if let Some(other) = ledger.admin_key_named(name.as_str())? {
         return Err(Failure::new(Kind::Usage, format!("another key is trusted as `{name}`: {}", other.kid))
             .hint("take another name, or add --replace to believe the other one no more"));
     }
-    Ok(ledger.put_admin_key(&key, &by)?)
+    Ok(ledger.put_admin_key(&key, by)?)
 }
 
 /// Refuses a key that is in the ledger under another name, or that was taken out of use.

@@ -2,10 +2,11 @@
 
 use serde_json::json;
 
-use crate::commands::admin_token::check::{self, Accepted, Asked, Refused};
+use crate::commands::admin_token::check::{self, Asked, Refused};
 use crate::commands::source::SourceArgs;
 use crate::commands::{Context, Outcome};
 use crate::error::{Failure, Kind};
+use crate::ledger::admin_verdict::Accepted;
 use crate::ledger::check::{Checked, Demands, Refusal};
 use crate::ledger::{By, Ledger};
 use crate::output::Form;
@@ -70,7 +71,10 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
 /// Asks about an admin token, which does for every job and every event.
 fn admin(args: &Args, cx: &mut Context, ledger: &mut Ledger, token: &Secret<String>) -> Result<Outcome, Failure> {
     let asked = Asked { audience: args.audience.as_deref(), job: Some(args.job.as_str()), event: Some(&args.event) };
-    let demand = |accepted: &Accepted| check::refuse_other_owner(accepted, args.owner.as_ref());
+    let demand = |accepted: &Accepted| match &args.owner {
+        Some(owner) => accepted.require_owner(owner.as_str()).map_err(Refused::from),
+        None => Ok(()),
+    };
     match check::check(cx, Some(ledger), token, (asked, demand)) {
         Ok(accepted) => yes(args, cx, &accepted.actor()),
         Err(Refused::Failed(failure)) => Err(failure),

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::{JobArgs, grace};
 use crate::commands::{Context, Outcome};
 use crate::error::Failure;
+use crate::ledger::lease::Ended;
 use crate::output::Form;
 use crate::token::time::Lifetime;
 
@@ -32,19 +33,19 @@ pub(super) struct Args {
 
 /// Runs the command.
 pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
-    let by = cx.by();
     let grace = grace(args.grace, &args.grace_scopes)?;
     let grace = grace.as_ref().map(|(length, scopes)| (*length, scopes));
-    let job = args.job.job.as_str();
-    let ended = cx.ledger(&by)?.end_job((job, args.job.owner()), grace, &by)?;
+    let mut acting = args.job.acting.begin(cx)?;
+    let ended = acting.ledger.end_job(&args.job.which(&acting.actor), grace, &acting.actor, &acting.by);
+    let Ended { ids, owner } = acting.answer(ended)?;
     if cx.printer.form == Form::Json {
-        let ids: Vec<_> = ended.iter().map(|token| token.id.as_str()).collect();
-        cx.printer.object(json!({"job": job, "ended": ids}))?;
+        cx.printer.object(json!({"job": args.job.job.as_str(), "owner": owner, "ended": ids}))?;
     }
-    cx.printer.notice(&match ended.len() {
-        0 => format!("job `{job}` had ended before"),
-        1 => format!("job `{job}` has ended, and its token with it"),
-        count => format!("job `{job}` has ended, and {count} tokens with it"),
+    let job = args.job.name(owner.as_deref());
+    cx.printer.notice(&match ids.len() {
+        0 => format!("{job} had ended before"),
+        1 => format!("{job} has ended, and its token with it"),
+        count => format!("{job} has ended, and {count} tokens with it"),
     });
     Ok(Outcome::Done)
 }

@@ -30,8 +30,9 @@ pub(super) struct Args {
 /// Runs the command.
 pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let ask = args.ask.ask(cx, args.lease)?;
-    let by = cx.by();
     let key = issued::issue_key(cx)?;
-    let issued = cx.ledger(&by)?.issue_job(&ask, &key, &by)?;
+    let (mut acting, ask) = args.ask.begin(cx, ask)?;
+    let issued = acting.ledger.issue_job(&ask, &key, &acting.actor, &acting.by);
+    let issued = acting.answer(issued)?;
     issued::show_once(cx, &issued)
 }

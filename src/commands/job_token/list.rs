@@ -1,9 +1,11 @@
 //! `job-token list`: jobs and their tokens.
 
-use crate::commands::issued::{left, object};
+use crate::commands::actor::AsArgs;
+use crate::commands::issued::{left, object, say_unreadable};
 use crate::commands::{Context, Outcome};
 use crate::error::Failure;
 use crate::ledger::list::Filter;
+use crate::ledger::token::Token;
 use crate::output::Form;
 use crate::token::issued::TokenKind;
 use crate::token::names::{Job, Owner};
@@ -34,26 +36,33 @@ pub(super) struct Args {
     /// Go on behind the line with this `cursor` (in --json)
     #[arg(long, value_name = "CURSOR")]
     cursor: Option<i64>,
+    #[command(flatten)]
+    acting: AsArgs,
 }
 
 /// Runs the command.
 pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
-    let by = cx.by();
+    let owner = args.owner.as_ref().map(ToString::to_string);
+    let Some(mut acting) = args.acting.look(cx)? else { return print(cx, &[]) };
     let filter = Filter {
-        owner: args.owner.as_ref().map(ToString::to_string),
+        owner: acting.visible_owner(owner, "list the jobs of others")?,
         kind: Some(TokenKind::Job),
         job: args.job.as_ref().map(ToString::to_string),
         parent: None,
-        live_at: if args.all { None } else { Some(by.at) },
+        live_at: if args.all { None } else { Some(acting.by.at) },
         limit: args.limit,
         before: args.cursor,
     };
-    let tokens = match cx.present_ledger(&by)? {
-        Some(ledger) => ledger.tokens(&filter)?,
-        None => Vec::new(),
-    };
+    let listed = acting.ledger.tokens(&filter)?;
+    say_unreadable(cx, listed.unreadable);
+    print(cx, &listed.tokens)
+}
+
+/// Shows them.
+fn print(cx: &mut Context, tokens: &[Token]) -> Result<Outcome, Failure> {
+    let now = cx.now();
     if cx.printer.form == Form::Json {
-        cx.printer.objects(tokens.iter().map(|token| object(token, by.at)).collect())?;
+        cx.printer.objects(tokens.iter().map(|token| object(token, now)).collect())?;
     } else if tokens.is_empty() {
         cx.printer.notice("no jobs; begin one with `tokenkeep job-token issue JOB`");
     } else {
@@ -65,8 +74,8 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
                     token.job.as_deref().map_or_else(String::new, escaped),
                     escaped(&token.owner),
                     token.id.to_string(),
-                    token.standing(by.at).word().to_owned(),
-                    left(token, by.at),
+                    token.state(now).to_owned(),
+                    left(token, now),
                     lease.unwrap_or_else(|| "-".to_owned()),
                     token.scopes.to_string(),
                 ]

@@ -8,12 +8,16 @@ mod renew;
 mod revoke;
 mod run;
 
+use super::actor::{Acting, AsArgs};
 use super::{Context, Outcome};
 use crate::error::Failure;
 use crate::host::machine;
 use crate::ledger::job::{JobAsk, Limit, Present};
+use crate::ledger::lease::{JobRef, Whose};
+use crate::ledger::rights::Actor;
 use crate::token::names::{Job, Owner};
 use crate::token::scopes::Scopes;
+use crate::token::text::escaped;
 use crate::token::time::Lifetime;
 
 /// Examples of the whole group.
@@ -37,7 +41,7 @@ pub(crate) struct Args {
 /// that.
 #[derive(clap::Subcommand)]
 enum Command {
-    Issue(issue::Args),
+    Issue(Box<issue::Args>),
     Renew(renew::Args),
     End(end::Args),
     Run(Box<run::Args>),
@@ -65,7 +69,7 @@ pub(super) struct AskArgs {
     /// The job: a name that the pipeline gives it
     #[arg(value_name = "JOB")]
     job: Job,
-    /// Whom the token speaks for [default: the user of this machine]
+    /// Whom the token speaks for [default: who acts]
     #[arg(long, value_name = "OWNER")]
     owner: Option<Owner>,
     /// What it may do (repeat for more)
@@ -83,9 +87,19 @@ pub(super) struct AskArgs {
     /// Make a new token in the place of the present one, whoever holds the job
     #[arg(long)]
     rotate: bool,
+    #[command(flatten)]
+    acting: AsArgs,
 }
 
 impl AskArgs {
+    /// Finds out who acts, and for whom if that was not said.
+    fn begin(&self, cx: &mut Context, ask: JobAsk) -> Result<(Acting, JobAsk), Failure> {
+        let acting = self.acting.begin(cx)?;
+        let owner = acting.actor.owner().filter(|_| self.owner.is_none()).map(str::to_owned);
+        let ask = JobAsk { owner: owner.unwrap_or(ask.owner), ..ask };
+        Ok((acting, ask))
+    }
+
     /// Says what is wanted.
     fn ask(&self, cx: &Context, lease: Option<Lifetime>) -> Result<JobAsk, Failure> {
         let stated = super::issued::scopes(&self.scopes)?;
@@ -112,15 +126,31 @@ pub(super) struct JobArgs {
     /// The job
     #[arg(value_name = "JOB")]
     job: Job,
-    /// The token of this owner alone [default: of all]
-    #[arg(long, value_name = "OWNER")]
+    /// Whose token of the job [default: that of who acts; if they never had one, the only one there is]
+    #[arg(long, value_name = "OWNER", conflicts_with = "all_owners")]
     owner: Option<Owner>,
+    /// The tokens of all owners
+    #[arg(long)]
+    all_owners: bool,
+    #[command(flatten)]
+    acting: AsArgs,
 }
 
 impl JobArgs {
-    /// Returns the owner that is named.
-    fn owner(&self) -> Option<&str> {
-        self.owner.as_ref().map(Owner::as_str)
+    /// Says whose token is meant.
+    fn which(&self, actor: &Actor) -> JobRef {
+        let acts = || actor.owner().map_or_else(machine::user, str::to_owned);
+        let whose = match &self.owner {
+            Some(owner) => Whose::Of(owner.to_string()),
+            None if self.all_owners => Whose::All,
+            None => Whose::Usual(acts()),
+        };
+        JobRef { job: self.job.to_string(), whose }
+    }
+
+    /// Names the job, and the owner whose token of it was meant.
+    fn name(&self, owner: Option<&str>) -> String {
+        owner.map_or_else(|| format!("job `{}`", self.job), |owner| format!("job `{}` of {}", self.job, escaped(owner)))
     }
 }
 

@@ -25,10 +25,11 @@ pub(super) struct Args {
 
 /// Runs the command.
 pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
-    let by = cx.by();
-    let renewed = cx.ledger(&by)?.renew_job(args.job.job.as_str(), args.job.owner(), &by)?;
+    let mut acting = args.job.acting.begin(cx)?;
+    let renewed = acting.ledger.renew_job(&args.job.which(&acting.actor), &acting.actor, &acting.by);
+    let (renewed, now) = (acting.answer(renewed)?, acting.by.at);
     if cx.printer.form == Form::Json {
-        let tokens: Vec<_> = renewed.iter().map(|token| issued::object(token, by.at)).collect();
+        let tokens: Vec<_> = renewed.iter().map(|token| issued::object(token, now)).collect();
         cx.printer.object(json!({"job": args.job.job.as_str(), "renewed": tokens}))?;
     }
     for token in &renewed {

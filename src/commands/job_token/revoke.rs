@@ -5,6 +5,7 @@ use serde_json::json;
 use super::JobArgs;
 use crate::commands::{Context, Outcome};
 use crate::error::Failure;
+use crate::ledger::lease::Ended;
 use crate::output::Form;
 
 /// Examples of the command.
@@ -25,17 +26,17 @@ pub(super) struct Args {
 
 /// Runs the command.
 pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
-    let by = cx.by();
-    let job = args.job.job.as_str();
-    let revoked = cx.ledger(&by)?.revoke_job(job, args.job.owner(), &by)?;
+    let mut acting = args.job.acting.begin(cx)?;
+    let revoked = acting.ledger.revoke_job(&args.job.which(&acting.actor), &acting.actor, &acting.by);
+    let Ended { ids, owner } = acting.answer(revoked)?;
     if cx.printer.form == Form::Json {
-        let ids: Vec<_> = revoked.iter().map(|token| token.id.as_str()).collect();
-        cx.printer.object(json!({"job": job, "revoked": ids}))?;
+        cx.printer.object(json!({"job": args.job.job.as_str(), "owner": owner, "revoked": ids}))?;
     }
-    cx.printer.notice(&match revoked.len() {
-        0 => format!("job `{job}` has no token that is still good"),
-        1 => format!("the token of job `{job}` is revoked"),
-        count => format!("{count} tokens of job `{job}` are revoked"),
+    let job = args.job.name(owner.as_deref());
+    cx.printer.notice(&match ids.len() {
+        0 => format!("{job} has no token that is still good"),
+        1 => format!("the token of {job} is revoked"),
+        count => format!("{count} tokens of {job} are revoked"),
     });
     Ok(Outcome::Done)
 }

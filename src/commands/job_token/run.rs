@@ -10,7 +10,8 @@ use crate::commands::{Context, Outcome};
 use crate::error::Failure;
 use crate::host::child::{ChildEvent, Running, Watch};
 use crate::ledger::Ledger;
-use crate::ledger::job::{Issued, RUN_LEASE, Renewal};
+use crate::ledger::issued::Issued;
+use crate::ledger::lease::{RUN_LEASE, Renewal};
 use crate::ledger::token::Token;
 use crate::token::time::Lifetime;
 
@@ -70,10 +71,12 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
 /// Begins the job.
 fn begin(args: &Args, cx: &mut Context) -> Result<(Ledger, Issued), Failure> {
     let ask = args.ask.ask(cx, Some(RUN_LEASE))?;
-    let by = cx.by();
-    let mut ledger = cx.ledger(&by)?;
-    let issued = ledger.begin_run(&ask, &by)?;
-    Ok((ledger, issued))
+    let (mut acting, ask) = args.ask.begin(cx, ask)?;
+    // it is for this program, not for the command
+    args.ask.acting.forget(cx);
+    let issued = acting.ledger.begin_run(&ask, &acting.actor, &acting.by);
+    let issued = acting.answer(issued)?;
+    Ok((acting.ledger, issued))
 }
 
 /// Waits for the command's end, passes signals on, and renews the lease meanwhile.

@@ -3,14 +3,12 @@
 use std::path::PathBuf;
 
 use crate::commands::Context;
+use crate::commands::problems::{Problem, of_entry, of_profile};
 use crate::commands::survey::{self, Seen};
 use crate::error::Failure;
 use crate::host::kernel_keyring::KeyringFault;
-use crate::keeper::standing::Standing;
 use crate::profile::EntryName;
-use crate::settings::SettingsError;
 use crate::token::time::Timestamp;
-use crate::vault::entry::Body;
 use crate::vault::header::{Header, Slot};
 use crate::vault::kernel;
 use crate::vault::sealing::digest_hex;
@@ -65,28 +63,6 @@ pub(super) enum Left {
     Unusable(KeyringFault),
 }
 
-/// Something that is wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Problem {
-    /// What.
-    pub(super) what: String,
-    /// What mends it.
-    pub(super) mend: String,
-}
-
-impl Problem {
-    /// Puts something down.
-    fn new(what: String, mend: &str) -> Self {
-        Self { what, mend: mend.to_owned() }
-    }
-
-    /// Puts down what a command would have failed with.
-    fn of(failure: Failure) -> Self {
-        let what = failure.one_line();
-        Self { what, mend: failure.hint.unwrap_or_else(|| "see `tokenkeep help formats`".to_owned()) }
-    }
-}
-
 /// Every state that is counted, also if no entry is in it.
 const STATES: [&str; 9] =
     ["good", "due", "refreshing", "unavailable", "response lost", "refused", "expired", "unknown", "damaged"];
@@ -110,7 +86,8 @@ impl Health {
         let seen = look_at_all(cx, vault.as_ref(), &names)?;
         let mut problems = of_vault(cx, &opens)?;
         problems.extend(seen.iter().filter_map(of_entry));
-        problems.extend(of_profiles(cx, &names)?);
+        let settings = cx.settings()?;
+        problems.extend(settings.config.profiles.keys().flat_map(|name| of_profile(settings, name, &names)));
         let count = |state: &'static str| (state, seen.iter().filter(|one| one.state() == Some(state)).count());
         Ok(Self {
             recipient: header.as_ref().map(|header| digest_hex(&header.recipient)),
@@ -163,59 +140,4 @@ fn of_vault(cx: &Context, opens: &Lookup) -> Result<Vec<Problem>, Failure> {
 fn slot_kinds(cx: &Context) -> Result<Vec<crate::vault::header::SlotKind>, Failure> {
     let header = Header::read(&cx.vault_folder()?).ok();
     Ok(header.into_iter().flat_map(|header| header.slots).map(|slot| slot.kind).collect())
-}
-
-/// Says what is wrong with an entry.
-fn of_entry(seen: &Seen) -> Option<Problem> {
-    let name = &seen.name;
-    if let Some(damage) = seen.damage() {
-        return Some(Problem::new(format!("`{name}` is damaged: {damage}"), "check with `tokenkeep vault verify`"));
-    }
-    let opened = seen.opened()?;
-    let generate = format!("log in again with `tokenkeep generate {name}`");
-    match &opened.standing {
-        Standing::Good | Standing::Due | Standing::Refreshing | Standing::Unknown => None,
-        Standing::Unavailable { why, .. } => {
-            let mend = format!("try again with `tokenkeep refresh {name} --force`");
-            Some(Problem::new(format!("the provider of `{name}` was not available: {why}"), &mend))
-        }
-        Standing::ResponseLost { since } => {
-            let mend = format!("try again with `tokenkeep refresh {name} --force`");
-            Some(Problem::new(format!("the answer to the refresh of `{name}` on {since} was lost"), &mend))
-        }
-        Standing::Refused { refused, .. } => {
-            Some(Problem::new(format!("the provider refused the token of `{name}`: {}", refused.words), &generate))
-        }
-        Standing::Expired { at } => {
-            let is_login = matches!(opened.entry.body, Body::RefreshToken(_));
-            let store = format!("store a new one with `tokenkeep store {name} --kind {}`", opened.entry.body.kind());
-            Some(Problem::new(format!("`{name}` expired on {at}"), if is_login { &generate } else { &store }))
-        }
-    }
-}
-
-/// Says what is wrong with the profiles.
-fn of_profiles(cx: &Context, names: &[EntryName]) -> Result<Vec<Problem>, Failure> {
-    let settings = cx.settings()?;
-    let mut problems = Vec::new();
-    for name in settings.config.profiles.keys() {
-        let profile = match settings.profile(name) {
-            Ok(profile) => profile,
-            // a flag may give it when the profile is used
-            Err(SettingsError::MissingParameter { .. }) => continue,
-            Err(error) => {
-                problems.push(Problem::of(error.into()));
-                continue;
-            }
-        };
-        if let Some(secret) = profile.client_secret.filter(|secret| !names.contains(secret)) {
-            let mend = format!("store it with `tokenkeep store {secret} --kind client-secret`");
-            problems.push(Problem::new(format!("the client secret of `{name}` is not in the vault"), &mend));
-        }
-        if !names.iter().any(|entry| entry.profile() == *name) {
-            let mend = format!("log in with `tokenkeep generate {name}`");
-            problems.push(Problem::new(format!("nobody has logged in to `{name}` yet"), &mend));
-        }
-    }
-    Ok(problems)
 }

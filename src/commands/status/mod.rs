@@ -4,6 +4,7 @@ mod health;
 
 use serde_json::{Value, json};
 
+use super::problems::Problem;
 use super::{Context, Outcome};
 use crate::error::Failure;
 use crate::output::{Form, put_time};
@@ -118,7 +119,7 @@ fn object(health: &Health) -> Value {
             fields.insert(state.replace(' ', "_"), json!(count));
         }
     }
-    let problem = |problem: &health::Problem| json!({"what": problem.what, "mend": problem.mend});
+    let problem = |problem: &Problem| json!({"what": problem.what, "mend": problem.mend});
     json!({
         "vault": {
             "path": health.vault,

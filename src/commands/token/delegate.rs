@@ -1,6 +1,6 @@
 //! `token delegate`: issues a child of a token.
 
-use super::actor::{deny, good_token};
+use crate::commands::actor::{deny, good_token};
 use crate::commands::source::SourceArgs;
 use crate::commands::{Context, Outcome, issued};
 use crate::error::{Failure, Kind};
@@ -40,7 +40,7 @@ pub(super) struct Args {
     /// How much life it must have at least
     #[arg(long, value_name = "TIME")]
     min_ttl: Option<Lifetime>,
-    /// When it ends at the latest: a time, or how long from now
+    /// When it ends at the latest: a time, a day (at its 00:00 UTC), or how long from now
     #[arg(long, value_name = "TIME")]
     expires: Option<Expires>,
     #[command(flatten)]

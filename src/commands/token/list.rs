@@ -1,7 +1,7 @@
 //! `token list`: tokens of all kinds, the newest first.
 
-use super::AsArgs;
-use crate::commands::issued::{left, object};
+use crate::commands::actor::AsArgs;
+use crate::commands::issued::{left, object, say_unreadable};
 use crate::commands::{Context, Outcome};
 use crate::error::Failure;
 use crate::ledger::list::Filter;
@@ -46,13 +46,7 @@ pub(super) struct Args {
 /// Runs the command.
 pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let Some(mut acting) = args.acting.look(cx)? else { return print(cx, &[]) };
-    let asked = args.owner.as_ref().map(ToString::to_string);
-    let owner = if acting.actor.is_admin() { asked } else { asked.or(acting.actor.owner().map(str::to_owned)) };
-    if owner.as_deref().is_some_and(|owner| !acting.actor.may_see(owner)) {
-        return acting.refuse("only an administrator may list the tokens of others").map_err(|failure| {
-            failure.hint("leave --owner out, or act with a token that has the scope `admin:token`")
-        });
-    }
+    let owner = acting.visible_owner(args.owner.as_ref().map(ToString::to_string), "list the tokens of others")?;
     let now = acting.by.at;
     let filter = Filter {
         owner,
@@ -63,7 +57,9 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
         limit: args.limit,
         before: args.cursor,
     };
-    print(cx, &acting.ledger.tokens(&filter)?)
+    let listed = acting.ledger.tokens(&filter)?;
+    say_unreadable(cx, listed.unreadable);
+    print(cx, &listed.tokens)
 }
 
 /// Shows them.
@@ -83,7 +79,7 @@ fn print(cx: &mut Context, tokens: &[Token]) -> Result<Outcome, Failure> {
                     token.kind.to_string(),
                     escaped(&token.owner),
                     name.map_or_else(|| "-".to_owned(), |name| escaped(name)),
-                    token.standing(now).word().to_owned(),
+                    token.state(now).to_owned(),
                     left(token, now),
                     token.scopes.to_string(),
                 ]

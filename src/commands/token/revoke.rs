@@ -2,11 +2,11 @@
 
 use serde_json::json;
 
-use super::AsArgs;
+use super::WhichArgs;
 use crate::commands::{Context, Outcome};
 use crate::error::Failure;
+use crate::ledger::named::Revoked;
 use crate::output::Form;
-use crate::token::issued::PublicId;
 
 /// Examples of the command.
 const EXAMPLES: &str = "Examples:
@@ -18,25 +18,23 @@ const EXAMPLES: &str = "Examples:
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Its public id
-    #[arg(value_name = "ID")]
-    id: PublicId,
     #[command(flatten)]
-    acting: AsArgs,
+    which: WhichArgs,
 }
 
 /// Runs the command.
 pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
-    let mut acting = args.acting.begin(cx)?;
-    let revoked = acting.ledger.revoke(&args.id, &acting.actor, &acting.by);
+    let mut acting = args.which.acting.begin(cx)?;
+    let revoked = acting.ledger.revoke(&args.which.id, &acting.actor, &acting.by);
     let revoked = acting.answer(revoked)?;
     if cx.printer.form == Form::Json {
-        cx.printer.object(json!({"id": args.id.as_str(), "revoked": revoked.count}))?;
+        let count = if let Revoked::Now(count) = revoked { count } else { 0 };
+        cx.printer.object(json!({"id": args.which.id.as_str(), "revoked": count}))?;
     }
-    cx.printer.notice(&match revoked.count {
-        0 => format!("token {} is {} already", args.id, revoked.token.standing(acting.by.at).word()),
-        1 => format!("revoked token {}", args.id),
-        count => format!("revoked token {}, and {} below it", args.id, count - 1),
+    cx.printer.notice(&match revoked {
+        Revoked::Before(how) => format!("token {} is {how} already", args.which.id),
+        Revoked::Now(..=1) => format!("revoked token {}", args.which.id),
+        Revoked::Now(count) => format!("revoked token {}, and {} below it", args.which.id, count - 1),
     });
     Ok(Outcome::Done)
 }

@@ -2,14 +2,13 @@
 
 use serde_json::json;
 
-use super::AsArgs;
-use crate::commands::issued::{facts, object};
+use super::WhichArgs;
+use crate::commands::issued::{facts, object, say_unreadable};
 use crate::commands::{Context, Outcome};
 use crate::error::Failure;
 use crate::ledger::LedgerError;
-use crate::ledger::list::Filter;
+use crate::ledger::list::{Filter, Listed};
 use crate::output::Form;
-use crate::token::issued::PublicId;
 
 /// Examples of the command.
 const EXAMPLES: &str = "Examples:
@@ -23,21 +22,19 @@ const EXAMPLES: &str = "Examples:
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Its public id
-    #[arg(value_name = "ID")]
-    id: PublicId,
     #[command(flatten)]
-    acting: AsArgs,
+    which: WhichArgs,
 }
 
 /// Runs the command.
 pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
-    let Some(acting) = args.acting.look(cx)? else {
-        return Err(LedgerError::NoSuchToken { id: args.id.to_string() }.into());
+    let Some(acting) = args.which.acting.look(cx)? else {
+        return Err(LedgerError::NoSuchToken { id: args.which.id.to_string() }.into());
     };
-    let token = acting.ledger.visible(&args.id, &acting.actor)?;
-    let filter = Filter { parent: Some(args.id.clone()), live_at: Some(acting.by.at), ..Filter::default() };
-    let children = acting.ledger.tokens(&filter)?;
+    let token = acting.ledger.visible(&args.which.id, &acting.actor)?;
+    let filter = Filter { parent: Some(args.which.id.clone()), live_at: Some(acting.by.at), ..Filter::default() };
+    let Listed { tokens: children, unreadable } = acting.ledger.tokens(&filter)?;
+    say_unreadable(cx, unreadable);
     if cx.printer.form == Form::Json {
         let mut object = object(&token, acting.by.at);
         if let Some(fields) = object.as_object_mut() {

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::AsArgs;
+use crate::commands::actor::AsArgs;
 use crate::commands::{Context, Outcome};
 use crate::error::{Failure, Kind};
 use crate::output::Form;

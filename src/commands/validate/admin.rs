@@ -3,7 +3,8 @@
 use super::Args;
 use super::verdict::{CheckedBy, Facts, Flaw, No, Reason};
 use crate::commands::Context;
-use crate::commands::admin_token::check::{self, Accepted, Asked, EVENTS, JOBS, MINT, Refused, SUBJECT, TRUST};
+use crate::commands::admin_token::check::{self, Asked, Refused, hint};
+use crate::ledger::admin_verdict::{Accepted, AdminRefusal};
 use crate::secret::Secret;
 use crate::token::admin_token::Refusal;
 use crate::token::claims::Claims;
@@ -38,7 +39,9 @@ pub(super) fn judge(cx: &Context, args: &Args, token: &Secret<String>) -> Result
 
 /// Refuses an admin token where one for somebody else is asked for.
 fn refuse_others(args: &Args, accepted: &Accepted) -> Result<(), Flaw> {
-    check::refuse_other_owner(accepted, args.owner.as_ref())?;
+    if let Some(owner) = &args.owner {
+        accepted.require_owner(owner.as_str()).map_err(Refused::from)?;
+    }
     match &args.service {
         Some(_) => Err(Flaw::no(Reason::Service, "it is an admin token, which is for no service")),
         None => Ok(()),
@@ -62,22 +65,25 @@ pub(super) fn refuse_foreign(cx: &Context, token: &Secret<String>) -> Option<Fla
 
 impl From<Refused> for Flaw {
     fn from(refused: Refused) -> Self {
-        let message = refused.to_string();
-        let no = |reason, hint: &str| No { reason, message, expires_at: None, hint: Some(hint.to_owned()) };
-        Self::No(match refused {
+        let refusal = match refused {
             Refused::Failed(failure) => return Self::Failure(failure),
-            Refused::Token(Refusal::Jwt(rejection)) => match rejection.into() {
-                Self::No(plain) => No { hint: Some(MINT.to_owned()), ..plain },
-                failure @ Self::Failure(_) => return failure,
-            },
-            Refused::Token(refusal @ Refusal::UntrustedKey { .. }) => no(reason(&refusal), TRUST),
-            Refused::Token(refusal @ Refusal::OtherSubject { .. }) => no(reason(&refusal), SUBJECT),
-            Refused::Token(refusal) => no(reason(&refusal), MINT),
-            Refused::Revoked { .. } | Refused::KeyRevoked { .. } => no(Reason::Revoked, MINT),
-            Refused::Event(_) => no(Reason::Event, EVENTS),
-            Refused::WrongOwner { .. } => no(Reason::Owner, MINT),
-            Refused::UnknownJob { .. } => no(Reason::Job, JOBS),
-        })
+            Refused::No(refusal) => refusal,
+        };
+        let (message, hint) = (refusal.to_string(), Some(hint(&refusal).to_owned()));
+        let reason = match refusal {
+            AdminRefusal::Token(Refusal::Jwt(rejection)) => {
+                return match rejection.into() {
+                    Self::No(plain) => Self::No(No { hint, ..plain }),
+                    failure @ Self::Failure(_) => failure,
+                };
+            }
+            AdminRefusal::Token(refusal) => reason(&refusal),
+            AdminRefusal::Revoked { .. } | AdminRefusal::KeyRevoked { .. } => Reason::Revoked,
+            AdminRefusal::Event(_) => Reason::Event,
+            AdminRefusal::WrongOwner { .. } => Reason::Owner,
+            AdminRefusal::UnknownJob { .. } => Reason::Job,
+        };
+        Self::No(No { reason, message, expires_at: None, hint })
     }
 }
 

@@ -87,7 +87,12 @@ fn facts(token: &Token, issuer: String, now: Timestamp) -> Facts {
         issuer,
         claims: Claims::new(claims),
         checked_by: CheckedBy::Ledger,
-        notice: notice.map(|grace| format!("its job has ended; `{}` stay good until {}", grace.scopes, grace.until)),
+        notice: notice.map(|grace| {
+            if token.is_superseded() {
+                return format!("another token has taken its place; it is good until {}", grace.until);
+            }
+            format!("its job has ended; `{}` stay good until {}", grace.scopes, grace.until)
+        }),
     }
 }
 

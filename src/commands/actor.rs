@@ -46,6 +46,22 @@ impl AsArgs {
         ledger.map(|ledger| self.act(cx, ledger, by)).transpose()
     }
 
+    /// Refuses to read standard input twice.
+    pub(in crate::commands) fn check_beside(&self, other: &SourceArgs) -> Result<(), Failure> {
+        if self.as_stdin && other.stdin {
+            return Err(Failure::new(Kind::Usage, "only one thing can be read from standard input")
+                .hint("give the token that acts in a variable: `--as-from-env VAR`"));
+        }
+        Ok(())
+    }
+
+    /// Takes the token out of the environment, so that no command that is started finds it there.
+    pub(in crate::commands) fn forget(&self, cx: &mut Context) {
+        if let Some(variable) = &self.as_from_env {
+            cx.host.env.wipe(variable);
+        }
+    }
+
     /// Finds out who acts. Rights are checked before anything is looked up.
     fn act(&self, cx: &mut Context, mut ledger: Ledger, mut by: By) -> Result<Acting, Failure> {
         let source = SourceArgs { stdin: self.as_stdin, from_env: self.as_from_env.clone(), ..SourceArgs::default() };
@@ -71,14 +87,33 @@ impl Acting {
         }
     }
 
-    /// Refuses what it may not even look at.
-    pub(in crate::commands) fn refuse<T>(&mut self, why: &str) -> Result<T, Failure> {
-        self.answer(Err(LedgerError::Denied(why.to_owned())))
+    /// Refuses who is no administrator.
+    pub(in crate::commands) fn require_admin(&mut self) -> Result<(), Failure> {
+        let answer = self.actor.require_admin();
+        self.answer(answer)
+    }
+
+    /// Returns whose tokens may be looked at, `asked` or all of whom it may see; `what` is what is refused.
+    pub(in crate::commands) fn visible_owner(
+        &mut self,
+        asked: Option<String>,
+        what: &str,
+    ) -> Result<Option<String>, Failure> {
+        if self.actor.is_admin() {
+            return Ok(asked);
+        }
+        let owner = asked.or_else(|| self.actor.owner().map(str::to_owned));
+        if owner.as_deref().is_some_and(|owner| self.actor.may_see(owner)) {
+            return Ok(owner);
+        }
+        let refused = self.answer(Err(LedgerError::Denied(format!("only an administrator may {what}"))));
+        refused
+            .map_err(|failure| failure.hint("leave --owner out, or act with a token that has the scope `admin:token`"))
     }
 }
 
 /// Writes a denial down, and returns the failure: the same one where it cannot be written.
-pub(super) fn deny(ledger: &mut Ledger, token: &Token, error: LedgerError, by: &By) -> Failure {
+pub(in crate::commands) fn deny(ledger: &mut Ledger, token: &Token, error: LedgerError, by: &By) -> Failure {
     if let LedgerError::Denied(why) = &error
         && let Err(unwritten) = ledger.record_denial(token, why, by)
     {
@@ -88,7 +123,7 @@ pub(super) fn deny(ledger: &mut Ledger, token: &Token, error: LedgerError, by: &
 }
 
 /// Reads a token from a source and checks that it is good; `None` if no source is named.
-pub(super) fn good_token(
+pub(in crate::commands) fn good_token(
     source: &SourceArgs,
     cx: &mut Context,
     ledger: &mut Ledger,

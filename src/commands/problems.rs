@@ -1,0 +1,79 @@
+//! What is wrong with entries and profiles, and what mends it: shared by `status` and `doctor`.
+
+use super::survey::Seen;
+use crate::error::Failure;
+use crate::keeper::standing::Standing;
+use crate::profile::EntryName;
+use crate::settings::{Settings, SettingsError};
+use crate::vault::entry::Body;
+
+/// Something that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Problem {
+    /// What.
+    pub(crate) what: String,
+    /// What mends it.
+    pub(crate) mend: String,
+}
+
+impl Problem {
+    /// Puts something down.
+    pub(crate) fn new(what: String, mend: &str) -> Self {
+        Self { what, mend: mend.to_owned() }
+    }
+
+    /// Puts down what a command would have failed with.
+    pub(crate) fn of(failure: Failure) -> Self {
+        let what = failure.one_line();
+        Self { what, mend: failure.hint.unwrap_or_else(|| "see `tokenkeep help formats`".to_owned()) }
+    }
+}
+
+/// Says what is wrong with an entry.
+pub(crate) fn of_entry(seen: &Seen) -> Option<Problem> {
+    let name = &seen.name;
+    if let Some(damage) = seen.damage() {
+        return Some(Problem::new(format!("`{name}` is damaged: {damage}"), "check with `tokenkeep vault verify`"));
+    }
+    let opened = seen.opened()?;
+    let generate = format!("log in again with `tokenkeep generate {name}`");
+    match &opened.standing {
+        Standing::Good | Standing::Due | Standing::Refreshing | Standing::Unknown => None,
+        Standing::Unavailable { why, .. } => {
+            let mend = format!("try again with `tokenkeep refresh {name} --force`");
+            Some(Problem::new(format!("the provider of `{name}` was not available: {why}"), &mend))
+        }
+        Standing::ResponseLost { since } => {
+            let mend = format!("try again with `tokenkeep refresh {name} --force`");
+            Some(Problem::new(format!("the answer to the refresh of `{name}` on {since} was lost"), &mend))
+        }
+        Standing::Refused { refused, .. } => {
+            Some(Problem::new(format!("the provider refused the token of `{name}`: {}", refused.words), &generate))
+        }
+        Standing::Expired { at } => {
+            let is_login = matches!(opened.entry.body, Body::RefreshToken(_));
+            let store = format!("store a new one with `tokenkeep store {name} --kind {}`", opened.entry.body.kind());
+            Some(Problem::new(format!("`{name}` expired on {at}"), if is_login { &generate } else { &store }))
+        }
+    }
+}
+
+/// Says what is wrong with a profile; `entries` are there.
+pub(crate) fn of_profile(settings: &Settings, name: &EntryName, entries: &[EntryName]) -> Vec<Problem> {
+    let profile = match settings.profile(name) {
+        Ok(profile) => profile,
+        // a flag may give it when the profile is used
+        Err(SettingsError::MissingParameter { .. }) => return Vec::new(),
+        Err(error) => return vec![Problem::of(error.into())],
+    };
+    let mut problems = Vec::new();
+    if let Some(secret) = profile.client_secret.filter(|secret| !entries.contains(secret)) {
+        let mend = format!("store it with `tokenkeep store {secret} --kind client-secret`");
+        problems.push(Problem::new(format!("the client secret of `{name}` is not in the vault"), &mend));
+    }
+    if !entries.iter().any(|entry| entry.profile() == *name) {
+        let mend = format!("log in with `tokenkeep generate {name}`");
+        problems.push(Problem::new(format!("nobody has logged in to `{name}` yet"), &mend));
+    }
+    problems
+}

@@ -1,0 +1,82 @@
+//! `schedule remove`: stops the timer and removes the units.
+
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use super::install::systemctl;
+use super::place::{Place, PlaceArgs, Present, look};
+use crate::commands::{Context, Outcome};
+use crate::error::{Failure, Kind, file_failure};
+use crate::host::files;
+use crate::output::Form;
+
+/// Examples of the command.
+const EXAMPLES: &str = "Examples:
+  tokenkeep schedule remove
+  sudo tokenkeep schedule remove --system
+";
+
+/// Stop the timer and remove the units
+///
+/// A refresh that runs goes on to its end. What somebody else wrote, or changed, stays.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    #[command(flatten)]
+    place: PlaceArgs,
+    /// Remove files that are not ours, or were changed
+    #[arg(long)]
+    force: bool,
+}
+
+/// Runs the command.
+pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
+    let place = Place::of(&args.place, cx)?;
+    let paths = present(&place, args.force)?;
+    let speaks = place.is_usual && !place.is_cron() && place.has_manager(cx);
+    if speaks {
+        systemctl(&place.stopping(), cx)?;
+    }
+    // the timer goes first: whatever interrupts this, nothing starts a service that is not there
+    let gone: Vec<PathBuf> = place.link().into_iter().chain(paths.iter().rev().cloned()).collect();
+    for path in gone {
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(file_failure(Kind::Failed, &files::fault("remove", &path)(error)));
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+    if speaks {
+        systemctl(&place.forgetting(), cx)?;
+    }
+    if cx.printer.form == Form::Json {
+        cx.printer.object(json!({"removed": paths}))?;
+    }
+    for path in paths {
+        cx.printer.notice(&format!("{} is removed", path.display()));
+    }
+    Ok(Outcome::Done)
+}
+
+/// Returns the files that are there, and refuses to remove what is not ours.
+fn present(place: &Place, force: bool) -> Result<Vec<PathBuf>, Failure> {
+    let mut found = Vec::new();
+    for path in place.paths()? {
+        match look(&path, None)? {
+            (Present::Nothing, _) => {}
+            (Present::Foreign, _) if !force => {
+                let message = format!("{} was not written by tokenkeep, or was changed since", path.display());
+                return Err(Failure::new(Kind::Usage, message).hint("remove it all the same with --force"));
+            }
+            (Present::Same | Present::Ours | Present::Foreign, _) => found.push(path),
+        }
+    }
+    if found.is_empty() {
+        let folder = place.folder()?.display().to_string();
+        return Err(Failure::new(Kind::NotFound, format!("there is no such schedule in {folder}"))
+            .hint("name another one with `--name`, `--user`, `--system` or `--kind`"));
+    }
+    Ok(found)
+}
