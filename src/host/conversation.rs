@@ -3,7 +3,7 @@
 //! It runs in a process group of its own, so that what it started itself ends with it.
 
 use std::ffi::OsStr;
-use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
@@ -21,8 +21,8 @@ use super::process;
 /// How long a program that was asked to end may take to do so.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// The longest line that is read.
-const LONGEST_LINE: u64 = 64 * 1024;
+/// The longest line that is read: a stanza's are 64 bytes, but for the words of its first one.
+const LONGEST_LINE: usize = 16 * 1024;
 
 /// A program that runs and listens.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ pub(crate) struct Conversation {
     /// What it reads; none once we have nothing more to say.
     to: Option<ChildStdin>,
     /// What it writes.
-    from: Option<BufReader<ChildStdout>>,
+    from: Option<ChildStdout>,
     /// Tells the watch how far we are.
     progress: Sender<()>,
     /// Who ends the program when its time is up.
@@ -50,7 +50,7 @@ impl Conversation {
         command.arg(argument).current_dir("/").env_remove(IDENTITY).process_group(0);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = process::start_foreign(&mut command)?;
-        let (to, from) = (child.stdin.take(), child.stdout.take().map(BufReader::new));
+        let (to, from) = (child.stdin.take(), child.stdout.take());
         let (progress, steps) = mpsc::channel();
         let expired = Arc::new(AtomicBool::new(false));
         let (group, flag) = (Pid::from_child(&child), Arc::clone(&expired));
@@ -67,12 +67,16 @@ impl Conversation {
     /// Hears one line, without its end.
     pub(crate) fn hear(&mut self) -> io::Result<Zeroizing<Vec<u8>>> {
         let from = self.from.as_mut().ok_or(io::ErrorKind::UnexpectedEof)?;
-        let mut line = Zeroizing::new(Vec::with_capacity(256));
-        from.take(LONGEST_LINE).read_until(b'\n', &mut line)?;
-        match line.pop() {
-            Some(b'\n') => Ok(line),
-            Some(_) | None => Err(io::ErrorKind::UnexpectedEof.into()),
+        // byte by byte: a buffer in between would keep what is secret
+        let (mut line, mut byte) = (Zeroizing::new(Vec::with_capacity(LONGEST_LINE)), Zeroizing::new([0]));
+        while line.len() < LONGEST_LINE {
+            from.read_exact(&mut *byte)?;
+            match *byte {
+                [b'\n'] => return Ok(line),
+                [other] => line.push(other),
+            }
         }
+        Err(io::ErrorKind::FileTooLarge.into())
     }
 
     /// Tells whether the program took longer than it had.

@@ -126,7 +126,7 @@ fn an_import_can_be_repeated() {
     import(&world, &[]).ok();
     let generation = world.generation("one");
     let again = import(&world, &["--json"]).ok().json();
-    assert_eq!((&again[0]["result"], &again[1]["result"]), (&"same".into(), &"same".into()));
+    assert_eq!((&again[0]["outcome"], &again[1]["outcome"]), (&"unchanged".into(), &"unchanged".into()));
     assert_eq!(world.generation("one"), generation);
 }
 

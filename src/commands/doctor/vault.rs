@@ -30,7 +30,7 @@ pub(super) fn header(scene: &Scene<'_>) -> Vec<Finding> {
         Ok(header) => {
             let pin = crate::vault::pin::Pin::of(&folders.state, &folder);
             match pin.read() {
-                Ok(Some(pinned)) if pinned != digest_hex(&header.recipient) => {
+                Ok(Some(pinned)) if !pinned.lines().any(|pinned| pinned == digest_hex(&header.recipient)) => {
                     let found = digest_hex(&header.recipient);
                     let error = VaultError::AnotherVault { vault: folder, pinned, found };
                     Finding::of_failure(CHECK, Status::Fail, error)

@@ -72,8 +72,8 @@ impl Fate {
         match self {
             Self::New => "imported",
             Self::Replaces => "replaced",
-            Self::Same => "same",
-            Self::Skipped | Self::Taken | Self::OtherKind => "skipped",
+            Self::Same => "unchanged",
+            Self::Skipped | Self::Taken | Self::OtherKind => "left",
             Self::Spent => "spent",
         }
     }
@@ -212,7 +212,7 @@ fn put(args: &Args, cx: &Context, vault: &Vault, entry: Entry) -> Result<Fate, F
 /// Says what was imported, and what is of no use.
 fn report(cx: &mut Context, done: &[(EntryName, Fate)], spent: &[EntryName]) -> Result<(), Failure> {
     if cx.printer.form == Form::Json {
-        let object = |(name, fate): &(EntryName, Fate)| json!({"name": name, "result": fate.name(), "spent": spent.contains(name)});
+        let object = |(name, fate): &(EntryName, Fate)| json!({"name": name, "outcome": fate.name(), "spent": spent.contains(name)});
         cx.printer.objects(done.iter().map(object).collect())?;
     }
     for (name, fate) in done {
