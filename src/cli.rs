@@ -153,6 +153,7 @@ pub(crate) fn parse(args: &[OsString]) -> Result<Asked, Failure> {
     parse_by(&mut tree, args).or_else(|error| match error.kind() {
         // the styles are plain, so there is nothing to strip
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Ok(Asked::Print(error.render().ansi().to_string())),
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Err(missing_command(&tree, &command_words(&tree, args))),
         _ => {
             let command = command_words(&tree, args);
             let failure = usage_failure(&error, args, &command);
@@ -190,6 +191,16 @@ fn command_words(tree: &clap::Command, args: &[OsString]) -> Vec<String> {
         }
     }
     words
+}
+
+/// Describes a group of commands of which none was named.
+fn missing_command(tree: &clap::Command, words: &[String]) -> Failure {
+    let group = words.iter().try_fold(tree, |at, word| at.find_subcommand(word));
+    let names: Vec<&str> =
+        group.into_iter().flat_map(clap::Command::get_subcommands).map(clap::Command::get_name).collect();
+    let typed = format!("tokenkeep {}", words.join(" "));
+    Failure::new(Kind::Usage, format!("`{typed}` needs a command: {}", names.join(", ")))
+        .hint(format!("see `{typed} --help`"))
 }
 
 /// The commands that are told the ids of tokens.

@@ -85,7 +85,7 @@ fn hidden(host: &mut Host) -> Option<u8> {
     let first = host.args.get(1).and_then(|arg| arg.to_str());
     if first == Some(host::process::EXCHANGE_COMMAND) {
         let lock = host.args.get(2).and_then(|arg| arg.to_str()).and_then(|number| number.parse().ok())?;
-        let served = keeper::exchange::serve(lock, &mut host.stdin, &mut host.stdout, host.now);
+        let served = keeper::exchange::serve(lock, (&mut host.stdin, &mut host.stdout), &host.env, host.now);
         return Some(served.is_err().into());
     }
     if host.env.raw("COMPLETE").is_some() { commands::completions::complete(host, cli::tree) } else { None }

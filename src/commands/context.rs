@@ -14,12 +14,14 @@ use crate::ledger::{By, Ledger, LedgerError};
 use crate::output::Printer;
 use crate::profile::EntryName;
 use crate::secret::{Passphrase, Secret};
-use crate::settings::Settings;
 use crate::settings::report::Origin;
+use crate::settings::{self, Settings};
 use crate::token::time::Timestamp;
+use crate::vault::keyring::Keyring;
 use crate::vault::pin::Pin;
+use crate::vault::shelf::Backend;
 use crate::vault::unlock::{self, Sources};
-use crate::vault::{Vault, VaultError};
+use crate::vault::{Site, Vault, VaultError};
 
 /// What every command works with.
 pub(crate) struct Context {
@@ -33,12 +35,14 @@ pub(crate) struct Context {
     pub(crate) tree: fn() -> clap::Command,
     /// The settings, once they were read.
     settings: OnceCell<Settings>,
+    /// The keyring of this session, once somebody wanted it.
+    keyring: OnceCell<Keyring>,
 }
 
 impl Context {
     /// Takes the world, the flags and the way out.
     pub(crate) const fn new(host: Host, globals: Globals, printer: Printer, tree: fn() -> clap::Command) -> Self {
-        Self { host, globals, printer, tree, settings: OnceCell::new() }
+        Self { host, globals, printer, tree, settings: OnceCell::new(), keyring: OnceCell::new() }
     }
 
     /// Returns the time.
@@ -60,6 +64,15 @@ impl Context {
     /// Returns the vault's folder.
     pub(crate) fn vault_folder(&self) -> Result<PathBuf, Failure> {
         Ok(self.settings()?.folders.data.join("vault"))
+    }
+
+    /// Returns where the vault is, and what its entries rest in.
+    pub(crate) fn site(&self) -> Result<Site, Failure> {
+        let backend = match self.settings()?.config.vault.backend.unwrap_or_default() {
+            settings::Backend::Age => Backend::Age,
+            settings::Backend::Keyring => Backend::Keyring,
+        };
+        Ok(Site { folder: self.vault_folder()?, backend, keyring: self.keyring() })
     }
 
     /// Returns the vault's pin.
@@ -139,29 +152,36 @@ impl Context {
             credentials: path("CREDENTIALS_DIRECTORY"),
             identity_variable: env.text("TOKENKEEP_IDENTITY").map(|text| Secret::new(text.to_owned())),
             identity_file: self.settings()?.identity_file(),
+            keyring: self.settings()?.config.unlock.keyring.unwrap_or(false).then(|| self.keyring()),
         })
+    }
+
+    /// Returns the keyring of this session, which nobody has asked anything yet.
+    pub(crate) fn keyring(&self) -> Keyring {
+        self.keyring.get_or_init(|| Keyring::of(&self.host.env)).clone()
     }
 
     /// Opens the vault.
     pub(crate) fn open_vault(&self) -> Result<Vault, Failure> {
-        Ok(Vault::open(&self.vault_folder()?, &self.pin()?, &self.sources()?, self.asker().as_deref())?)
+        Ok(Vault::open(&self.site()?, &self.pin()?, &self.sources()?, self.asker().as_deref())?)
     }
 
     /// Returns what opens the vault once more, as far as that is still there and needs nobody: for who works for hours, and
     /// meets a vault whose key was changed.
     pub(crate) fn reopener(&self) -> Result<impl Fn() -> Result<Vault, VaultError> + Send + use<>, Failure> {
-        let (folder, pin) = (self.vault_folder()?, self.pin()?);
+        let (site, pin) = (self.site()?, self.pin()?);
         // descriptors were read to their end, and their numbers may be others' by now
         let sources = Sources { identity_fd: None, passphrase_fd: None, identity_variable: None, ..self.sources()? };
-        Ok(move || Vault::open(&folder, &pin, &sources, None))
+        Ok(move || Vault::open(&site, &pin, &sources, None))
     }
 
     /// Opens the vault if that needs nobody; says why not if it is locked, be it that the wrong key is at hand.
     pub(crate) fn open_vault_unasked(&self) -> Result<Result<Vault, VaultError>, Failure> {
-        let opened = Vault::open(&self.vault_folder()?, &self.pin()?, &self.sources()?, None);
+        let opened = Vault::open(&self.site()?, &self.pin()?, &self.sources()?, None);
         let is_locked = opened.as_ref().err().is_some_and(|error| match error {
             VaultError::Source { fault, .. } => fault.is_missing(),
             VaultError::Locked { .. }
+            | VaultError::Desktop { .. }
             | VaultError::NotThisVault { .. }
             | VaultError::WrongPassphrase { .. }
             | VaultError::NoIdentity { .. } => true,

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::init;
+use super::init::{self, Home};
 use super::profile::flags::{ProfileFlags, default_scopes, write_profile};
 use super::revoke_old::{generation_of_login, revoke_old};
 use super::target::{Target, TokenArgs};
@@ -19,7 +19,7 @@ use crate::profile::{EntryName, Profile};
 use crate::token::scopes::Scopes;
 use crate::token::time::Lifetime;
 use crate::vault::entry::Born;
-use crate::vault::{Vault, VaultError, header};
+use crate::vault::{Vault, header};
 
 /// Examples of the command.
 const EXAMPLES: &str = "Examples:
@@ -109,14 +109,22 @@ fn open_or_make_vault(cx: &mut Context) -> Result<Vault, Failure> {
     if header::path(&folder).exists() || !cx.may_ask() {
         return cx.open_vault();
     }
-    let file = init::default_identity_file(cx)?;
-    let question =
-        format!("There is no vault yet. Make one in {}, opened by the key file {}?", folder.display(), file.display());
+    let home = init::default_home(cx)?;
+    let by = match &home {
+        Home::Keyring(_) => "the keyring of this desktop".to_owned(),
+        Home::File(file) => format!("the key file {}", file.display()),
+    };
+    let question = format!("There is no vault yet. Make one in {}, opened by {by}?", folder.display());
     if !Context::confirm(&question)? {
         return Err(Failure::new(Kind::Locked, "there is no vault").hint("make one with `tokenkeep init`"));
     }
-    let vault = init::make_with_file(cx, &file)?;
-    cx.printer.notice(&format!("made a vault; keep a copy of {} in a safe place", file.display()));
+    let vault = init::make(cx, &home)?;
+    cx.printer.notice(&match home {
+        Home::Keyring(_) => {
+            "made a vault; add a passphrase to it with `tokenkeep vault slot add passphrase`".to_owned()
+        }
+        Home::File(file) => format!("made a vault; keep a copy of {} in a safe place", file.display()),
+    });
     Ok(vault)
 }
 
@@ -147,7 +155,7 @@ fn is_good(cx: &Context, target: &Target, vault: &Vault) -> Result<bool, Failure
 
 /// Returns the number of the newest generation, or 0.
 fn newest_generation(target: &Target, vault: &Vault) -> Result<u64, Failure> {
-    let generations = vault.shelf().generations(&target.name).map_err(VaultError::from)?;
+    let generations = vault.shelf().generations(&target.name)?;
     Ok(generations.first().copied().unwrap_or(0))
 }
 

@@ -10,6 +10,7 @@ use crate::host::files::{self, Published};
 use crate::output::Form;
 use crate::profile::EntryName;
 use crate::settings::edit::Edit;
+use crate::vault::keyring::{DesktopFault, Keyring};
 use crate::vault::sealing::Identity;
 use crate::vault::slots::Wrapping;
 use crate::vault::{Vault, VaultError, header, unlock};
@@ -17,71 +18,136 @@ use crate::vault::{Vault, VaultError, header, unlock};
 /// Examples of the command.
 const EXAMPLES: &str = "Examples:
   tokenkeep init
+  tokenkeep init --unlock keyring
   tokenkeep init --unlock passphrase
   tokenkeep init --unlock file --identity-file /etc/ci/tokenkeep-identity.txt
 ";
 
 /// Make a vault
 ///
-/// With `--unlock file` the key that opens the vault is written to a file that only you can read, so that cron jobs and
-/// scripts can use the vault; with `--unlock passphrase` a person must type a passphrase. More ways to unlock can be added
-/// with `tokenkeep vault slot add`.
+/// With `--unlock keyring` the key that opens the vault rests in the keyring of the desktop, and the vault is open while that
+/// is. With `--unlock file` it is written to a file that only you can read, so that cron jobs and scripts can use the vault
+/// on a machine without one. With `--unlock passphrase` a person must type a passphrase. Without the flag it is the keyring
+/// where one is there that outlives the session, else the file. More ways to unlock can be added with `tokenkeep vault slot
+/// add`.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// How the vault is opened
-    #[arg(long, value_enum, default_value_t, value_name = "HOW")]
-    unlock: Unlock,
+    #[arg(long, value_enum, value_name = "HOW")]
+    unlock: Option<Unlock>,
     /// Where the key is written; a key that is already there is used
     #[arg(long, value_name = "FILE")]
     identity_file: Option<PathBuf>,
 }
 
 /// How a new vault is opened.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Unlock {
+    /// By the keyring of the desktop
+    Keyring,
     /// By a key in a file of yours
-    #[default]
     File,
     /// By a passphrase
     Passphrase,
 }
 
+/// Where the key of a new vault rests.
+pub(crate) enum Home {
+    /// In the keyring of the desktop.
+    Keyring(Keyring),
+    /// In a file.
+    File(PathBuf),
+}
+
 /// Runs the command.
 pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
-    let (vault, identity_file) = match args.unlock {
-        Unlock::File => {
-            let file = args.identity_file.clone().map_or_else(|| default_identity_file(cx), Ok)?;
-            (make_with_file(cx, &file)?, Some(file))
-        }
-        Unlock::Passphrase if args.identity_file.is_some() => {
+    let home = match (args.unlock, &args.identity_file) {
+        (Some(Unlock::Keyring | Unlock::Passphrase), Some(_)) => {
             return Err(
                 Failure::new(Kind::Usage, "--identity-file goes with `--unlock file`").hint("leave out one of the two")
             );
         }
-        Unlock::Passphrase => (make_with_passphrase(cx)?, None),
+        (Some(Unlock::Keyring), None) => Some(Home::Keyring(cx.keyring())),
+        (Some(Unlock::File) | None, Some(file)) => Some(Home::File(file.clone())),
+        (Some(Unlock::File), None) => Some(Home::File(identity_file(cx)?)),
+        (None, None) => Some(default_home(cx)?),
+        (Some(Unlock::Passphrase), None) => None,
     };
-    report(cx, &vault, identity_file.as_deref())?;
+    let vault = match &home {
+        Some(home) => make(cx, home)?,
+        None => make_with_passphrase(cx)?,
+    };
+    report(cx, &vault, home.as_ref())?;
     Ok(Outcome::Done)
 }
 
+/// Decides where a key rests about which nobody said anything: in the keyring where one is that keeps it for good. One that
+/// is locked or silent is there all the same, and nothing weaker takes its place unasked.
+pub(crate) fn default_home(cx: &Context) -> Result<Home, Failure> {
+    refuse_existing(cx)?;
+    let keyring = cx.keyring();
+    match keyring.check() {
+        Ok(()) => Ok(Home::Keyring(keyring)),
+        Err(fault) if fault.is_absence() || matches!(fault, DesktopFault::Forgetful) => {
+            Ok(Home::File(identity_file(cx)?))
+        }
+        Err(fault) => Err(Failure::from(unlock::not_kept(fault))
+            .hint("unlock the keyring of the desktop first, or do without it: `tokenkeep init --unlock file`")),
+    }
+}
+
+/// Makes a vault whose key rests somewhere.
+pub(crate) fn make(cx: &Context, home: &Home) -> Result<Vault, Failure> {
+    match home {
+        Home::Keyring(keyring) => make_with_keyring(cx, keyring),
+        Home::File(file) => make_with_file(cx, file),
+    }
+}
+
+/// Makes a vault that the keyring of the desktop opens, and says so in the configuration.
+fn make_with_keyring(cx: &Context, keyring: &Keyring) -> Result<Vault, Failure> {
+    refuse_existing(cx)?;
+    let identity = Identity::generate();
+    let recipient = identity.recipient().to_string();
+    unlock::keep_in_keyring(keyring, &identity)?;
+    let made = point_to_keyring(cx).and_then(|()| Ok(Vault::create(&cx.site()?, &cx.pin()?, identity, None)?));
+    if made.is_err() {
+        // what is left there opens nothing
+        drop(unlock::forget_in_keyring(keyring, &recipient));
+    }
+    made
+}
+
+/// Writes into the configuration that the keyring opens the vault. A file that was named there would decide before it.
+fn point_to_keyring(cx: &Context) -> Result<(), Failure> {
+    let mut edit = Edit::open(&cx.settings()?.path)?;
+    edit.retain(&["unlock"], &["keyring"]);
+    edit.set(&["unlock"], "keyring", true)?;
+    Ok(edit.save()?)
+}
+
 /// Makes a vault that a key in a file opens, and writes that file's path into the configuration.
-pub(crate) fn make_with_file(cx: &Context, file: &Path) -> Result<Vault, Failure> {
-    // a shell leaves the tilde in `--identity-file=~/x` alone
-    let below_home = file.strip_prefix("~").ok().zip(cx.settings()?.folders.home.as_ref());
-    let file = below_home.map_or_else(|| file.to_owned(), |(below, home)| home.join(below));
-    let file = std::path::absolute(&file).unwrap_or(file);
+fn make_with_file(cx: &Context, file: &Path) -> Result<Vault, Failure> {
+    let file = placed(cx, file)?;
     refuse_existing(cx)?;
     let identity = identity_in(&file)?;
     // before there is a vault, so that no end in between leaves one that nothing names the key of
     let mut edit = Edit::open(&cx.settings()?.path)?;
     edit.set(&["unlock"], "identity_file", shown_path(cx, &file)?)?;
     edit.save()?;
-    Ok(Vault::create(&cx.vault_folder()?, &cx.pin()?, identity, None)?)
+    Ok(Vault::create(&cx.site()?, &cx.pin()?, identity, None)?)
+}
+
+/// Returns the whole path of an identity file. A shell leaves the tilde in `--identity-file=~/x` alone.
+fn placed(cx: &Context, file: &Path) -> Result<PathBuf, Failure> {
+    let below_home = file.strip_prefix("~").ok().zip(cx.settings()?.folders.home.as_ref());
+    let file = below_home.map_or_else(|| file.to_owned(), |(below, home)| home.join(below));
+    Ok(std::path::absolute(&file).unwrap_or(file))
 }
 
 /// Returns where the key is kept unless somebody says otherwise: beside the configuration.
-pub(crate) fn default_identity_file(cx: &Context) -> Result<PathBuf, Failure> {
+fn identity_file(cx: &Context) -> Result<PathBuf, Failure> {
     Ok(cx.settings()?.folders.config.join("identity.txt"))
 }
 
@@ -92,7 +158,7 @@ fn make_with_passphrase(cx: &mut Context) -> Result<Vault, Failure> {
     #[expect(clippy::expect_used, reason = "a constant that is a name")]
     let name: EntryName = "passphrase".parse().expect("a name");
     let wrapping = Some((name, Wrapping::Passphrase(passphrase)));
-    Ok(Vault::create(&cx.vault_folder()?, &cx.pin()?, Identity::generate(), wrapping)?)
+    Ok(Vault::create(&cx.site()?, &cx.pin()?, Identity::generate(), wrapping)?)
 }
 
 /// Says so before anybody types a passphrase for a vault that is there.
@@ -141,27 +207,37 @@ fn shown_path(cx: &Context, file: &Path) -> Result<String, Failure> {
 }
 
 /// Says what was made.
-fn report(cx: &mut Context, vault: &Vault, identity_file: Option<&Path>) -> Result<(), Failure> {
+fn report(cx: &mut Context, vault: &Vault, home: Option<&Home>) -> Result<(), Failure> {
     let folder = cx.vault_folder()?;
     if cx.printer.form == Form::Json {
-        let file = identity_file.map(|file| file.display().to_string());
+        let (unlock, file) = match home {
+            Some(Home::Keyring(_)) => ("keyring", None),
+            Some(Home::File(file)) => ("file", Some(placed(cx, file)?)),
+            None => ("passphrase", None),
+        };
         return Ok(cx.printer.object(json!({
             "vault": folder.display().to_string(),
             "recipient": vault.recipient(),
+            "unlock": unlock,
             "identity_file": file,
         }))?);
     }
     cx.printer.notice(&format!("made a vault in {}", folder.display()));
-    if let Some(file) = identity_file {
-        cx.printer.notice(&format!(
-            "it is opened by {}: keep a copy of that file in a safe place, and nowhere else",
-            file.display()
-        ));
-    }
-    if identity_file.is_none() {
-        cx.printer.notice(
+    match home {
+        Some(Home::Keyring(_)) => cx.printer.notice(
+            "it is opened by the keyring of this desktop alone; for the day when that is lost, add a passphrase: \
+             `tokenkeep vault slot add passphrase`",
+        ),
+        Some(Home::File(file)) => {
+            let file = placed(cx, file)?;
+            cx.printer.notice(&format!(
+                "it is opened by {}: keep a copy of that file in a safe place, and nowhere else",
+                file.display()
+            ));
+        }
+        None => cx.printer.notice(
             "a passphrase opens it; `tokenkeep unlock` asks for it once, and leaves the vault open for a while",
-        );
+        ),
     }
     cx.printer.notice("next: `tokenkeep generate PROFILE --issuer URL --client-id ID`");
     Ok(())

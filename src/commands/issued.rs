@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::{Context, Outcome};
-use crate::error::{Failure, Kind};
+use crate::error::{Doing, Failure, Kind, Named, keeper_failure};
 use crate::keeper::LOCK_PATIENCE;
 use crate::ledger::issued::{Issued, Reused};
 use crate::ledger::token::{Standing, Token};
@@ -16,6 +16,7 @@ use crate::token::text::escaped;
 use crate::token::time::Timestamp;
 use crate::vault::Vault;
 use crate::vault::entry::{Body, Entry, Stored};
+use crate::vault::shelf::EntryLock;
 
 /// The entry that holds what derived secrets come from.
 const ISSUE_KEY: &str = "issue-key";
@@ -34,6 +35,7 @@ pub(super) fn issue_key(cx: &Context) -> Result<IssueKey, Failure> {
 /// Puts a new issue key into the vault, unless another process was faster.
 fn make_issue_key(cx: &Context, vault: &Vault, name: &EntryName) -> Result<IssueKey, Failure> {
     let lock = vault.lock(name, LOCK_PATIENCE)?;
+    adopt(cx, vault, name, &lock)?;
     if let Some(entry) = vault.newest(name)? {
         return key_in(&entry);
     }
@@ -44,6 +46,12 @@ fn make_issue_key(cx: &Context, vault: &Vault, name: &EntryName) -> Result<Issue
     let key = issued::key_of(&stored.secret);
     vault.put(name, Body::Secret(stored), &lock, cx.now())?;
     Ok(key)
+}
+
+/// Publishes what a dead holder of an entry's lock left unpublished, before anything is written in its place.
+pub(super) fn adopt(cx: &Context, vault: &Vault, name: &EntryName, lock: &EntryLock) -> Result<(), Failure> {
+    let adopted = cx.keeper(vault)?.adopt_unpublished(name, lock);
+    adopted.map(drop).map_err(|error| keeper_failure(name, (Doing::Refresh, Named::EntryAlone), error))
 }
 
 /// Takes the key out of its entry.

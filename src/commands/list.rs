@@ -2,7 +2,7 @@
 
 use super::survey::{self, Seen};
 use super::{Context, Outcome};
-use crate::error::Failure;
+use crate::error::{Failure, chain};
 use crate::output::Form;
 use crate::token::text::escaped;
 use crate::token::time::Timestamp;
@@ -43,7 +43,10 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let vault = match cx.open_vault_unasked()? {
         Ok(vault) => Some(vault),
         Err(why) => {
-            cx.printer.notice(&format!("only names are listed: {why}; `tokenkeep status` shows what would open it"));
+            cx.printer.notice(&format!(
+                "only names are listed: {}; `tokenkeep status` shows what would open it",
+                chain(&why)
+            ));
             None
         }
     };

@@ -1,11 +1,13 @@
 //! What is wrong with entries and profiles, and what mends it: shared by `status` and `doctor`.
 
+use super::Context;
 use super::survey::Seen;
 use crate::error::Failure;
 use crate::keeper::standing::Standing;
 use crate::profile::EntryName;
 use crate::settings::{Settings, SettingsError};
 use crate::vault::entry::Body;
+use crate::vault::shelf::{Backend, Shelf};
 
 /// Something that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +29,20 @@ impl Problem {
         let what = failure.one_line();
         Self { what, mend: failure.hint.unwrap_or_else(|| "see `tokenkeep help formats`".to_owned()) }
     }
+}
+
+/// Says which entries a move between files and keyring has not reached.
+pub(crate) fn misplaced(cx: &Context, names: &[EntryName]) -> Result<Option<Problem>, Failure> {
+    let (site, shelf) = (cx.site()?, Shelf::of(&cx.vault_folder()?));
+    let is_elsewhere = |name: &&EntryName| shelf.backend(name).is_ok_and(|backend| backend != site.backend);
+    let count = names.iter().filter(is_elsewhere).count();
+    let (place, to) = match site.backend {
+        Backend::Age => ("the keyring", "age"),
+        Backend::Keyring => ("age files", "keyring"),
+    };
+    let mend = format!("move them with `tokenkeep vault migrate --to {to}`");
+    let what = format!("{count} of {} entries still rest in {place}", names.len());
+    Ok((count > 0).then(|| Problem::new(what, &mend)))
 }
 
 /// Says what is wrong with an entry.

@@ -93,7 +93,7 @@ fn take_back(args: &Args, cx: &Context, target: &Target, vault: &Vault) -> Resul
             Err(error) => return Err(not_revoked(target, error)),
         }
     };
-    shelf.delete(&target.name, &lock).map_err(VaultError::from)?;
+    shelf.delete(&target.name, &lock)?;
     super::delete::forget(&lock.file);
     Ok(end)
 }

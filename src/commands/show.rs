@@ -13,7 +13,6 @@ use crate::output::{Form, put_time};
 use crate::profile::EntryName;
 use crate::secret::Secret;
 use crate::token::time::{Lifetime, Timestamp};
-use crate::vault::VaultError;
 use crate::vault::entry::{Body, CachedToken, TokenSet};
 
 /// Examples of the command.
@@ -82,7 +81,7 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let vault = cx.open_vault()?;
     let missing = || target.failure(KeeperError::NoEntry { name: target.name.clone() });
     let seen = survey::look(cx, Some(&vault), &target.name)?.ok_or_else(missing)?;
-    let generations = vault.shelf().generations(&target.name).map_err(VaultError::from)?;
+    let generations = vault.shelf().generations(&target.name)?;
     let secrets = secrets(args, cx, &target)?;
     match seen.found {
         Found::Damaged(error) => Err(error.into()),

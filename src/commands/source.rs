@@ -15,6 +15,9 @@ use crate::token::text::{self, Look};
 /// The most that is read: many times the longest token, and small enough for an entry.
 const LARGEST: u64 = 256 * 1024;
 
+/// How a text is given.
+const ALONE: &str = "give the token or secret alone, as text";
+
 /// Flags that say where the text comes from; at most one of them.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[group(multiple = false)]
@@ -74,9 +77,22 @@ impl SourceArgs {
         } else {
             return Ok(None);
         };
-        let bytes = Zeroizing::new(bytes.map_err(|error| unreadable(&name, &error.to_string()))?);
+        let bytes = bytes.map_err(|error| unreadable(&name, &error.to_string()).hint(self.how_to_give(&error)));
+        let bytes = Zeroizing::new(bytes?);
         let text = std::str::from_utf8(&bytes).map_err(|_| unreadable(&name, "it is not UTF-8"))?;
         trimmed(part(text), &name).map(Some)
+    }
+
+    /// Says how a source is named that could not be read.
+    fn how_to_give(&self, error: &io::Error) -> &'static str {
+        match self {
+            Self { from_file: Some(_), .. } if error.kind() == io::ErrorKind::NotFound => {
+                "name a file that is there: `ls -la` shows what is here"
+            }
+            Self { from_env: Some(_), .. } => "export the variable first, or give the text with --stdin",
+            Self { from_fd: Some(_), .. } => "open it for the command: `--from-fd 3 3<FILE`",
+            Self { .. } => ALONE,
+        }
     }
 }
 
@@ -112,7 +128,5 @@ fn limited(source: &mut dyn Read) -> io::Result<Vec<u8>> {
 
 /// Describes a source that gives nothing usable.
 fn unreadable(name: &str, why: &str) -> Failure {
-    Failure::new(Kind::Usage, format!("cannot take it from {name}"))
-        .because(why)
-        .hint("give the token or secret alone, as text")
+    Failure::new(Kind::Usage, format!("cannot take it from {name}")).because(why).hint(ALONE)
 }

@@ -19,8 +19,8 @@ use crate::token::admin_key::AdminKey;
 use crate::token::claims::Claims;
 use crate::token::text::is_usable;
 use crate::token::time::{Expires, Timestamp};
+use crate::vault::Vault;
 use crate::vault::entry::{Body, Born, FixedToken, Stored, TokenSet};
-use crate::vault::{Vault, VaultError};
 
 /// Examples of the command.
 const EXAMPLES: &str = "Examples:
@@ -215,7 +215,7 @@ pub(super) fn put(
 /// Refuses to replace an entry by one of another kind: a few generations later a refresh token would be gone for good.
 pub(super) fn refuse_other_kind(target: &Target, vault: &Vault, new: &Body) -> Result<(), Failure> {
     let name = &target.name;
-    let is_empty = vault.shelf().generations(name).map_err(VaultError::from)?.is_empty();
+    let is_empty = vault.shelf().generations(name)?.is_empty();
     let hint = format!("store it under another name, or remove what is there first: `tokenkeep delete {name}`");
     match target.newest_that_opens(vault)?.map(|present| present.body.kind()) {
         Some(present) if present == new.kind() => Ok(()),

@@ -67,8 +67,8 @@ impl Target {
             return Ok(());
         }
         let shelf = crate::vault::shelf::Shelf::of(&cx.vault_folder()?);
-        match shelf.generations(&self.name) {
-            Ok(generations) if generations.is_empty() => {
+        match shelf.lists(&self.name) {
+            Ok(false) => {
                 let unknown = cx.settings()?.profile(&self.name.profile()).err();
                 Err(unknown.map_or_else(|| Failure::new(Kind::NotFound, "nothing of that name"), Failure::from))
             }
@@ -95,7 +95,15 @@ impl Target {
                 None => Ok(None),
             };
         }
-        if flags.issuer.is_none() || flags.client_id.is_none() {
+        if let (Some(_), None) | (None, Some(_)) = (&flags.issuer, &flags.client_id) {
+            let missing = if flags.issuer.is_none() { "--issuer URL" } else { "--client-id ID" };
+            return Err(Failure::new(
+                Kind::Usage,
+                format!("there is no profile `{name}`, and a new one needs {missing}, too"),
+            )
+            .hint(format!("name both: `tokenkeep {command} {name} --issuer URL --client-id ID`")));
+        }
+        if flags.issuer.is_none() {
             return Err(Failure::new(kind, format!("there is no profile `{name}` that names the provider"))
                 .hint(format!("name it here: `tokenkeep {command} {name} --issuer URL --client-id ID`"))
                 .unless_token(&name, None));

@@ -22,6 +22,7 @@ use crate::token::text::{self, Look};
 use crate::vault::VaultError;
 use crate::vault::header::SlotKind;
 use crate::vault::kernel;
+use crate::vault::keyring::DesktopFault;
 pub(crate) use keeper::{Doing, Named, keeper_failure, revocation_failure};
 
 /// Why the program ends; the number is its exit code.
@@ -278,6 +279,8 @@ impl From<VaultError> for Failure {
             E::WrongPassphrase { .. } => {
                 (Kind::Locked, Some("try again, or unlock with `--identity-fd 3 3<FILE`".to_owned()))
             }
+            E::Desktop { fault: DesktopFault::Silent, .. } => (Kind::Later, Some(DesktopFault::Silent.mend())),
+            E::Desktop { fault, .. } => (Kind::Locked, Some(fault.mend())),
             E::NotAnswered(source) if source.kind() == std::io::ErrorKind::Interrupted => (Kind::Interrupted, None),
             E::NotAnswered(_) => (Kind::Locked, Some("give it on a descriptor: `--passphrase-fd 3 3<FILE`".to_owned())),
             E::Header { .. } => (Kind::Locked, Some("restore vault.toml from a backup".to_owned())),
@@ -313,6 +316,9 @@ impl From<VaultError> for Failure {
             E::NoExchange { .. } => (Kind::Failed, Some("take the long way: `tokenkeep help recovery`".to_owned())),
             E::NotAnExport(_) => (Kind::Failed, Some("write it anew with `tokenkeep vault export`".to_owned())),
             E::ExportNotOpened { .. } => (Kind::Locked, Some("name its key: `--file-identity FILE`".to_owned())),
+            E::RestsInKeyring { .. } => {
+                (Kind::Config, Some("move all into files first: `tokenkeep vault migrate --to age`".to_owned()))
+            }
             E::OtherIdentities { .. } => (Kind::Usage, Some("name a file that is not there yet".to_owned())),
             E::Rotating { .. } | E::Rotated { .. } | E::Busy { .. } | E::HeaderBusy { .. } => {
                 (Kind::Later, Some("try again in a minute".to_owned()))

@@ -2,7 +2,9 @@
 
 use std::io;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::FileType;
 
 use super::{Environment, process};
 
@@ -52,6 +54,38 @@ pub(crate) fn lingers() -> bool {
 pub(crate) fn remote_address(env: &Environment) -> Option<IpAddr> {
     let connection = env.text("SSH_CONNECTION").or_else(|| env.text("SSH_CLIENT"))?;
     connection.split_whitespace().next()?.parse().ok()
+}
+
+/// Where the session's D-Bus is, on which programs of the desktop can be asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum SessionBus {
+    /// A variable says it.
+    Named,
+    /// If it is anywhere, its socket is in the place where systemd puts it.
+    Socket(PathBuf),
+    /// There is none.
+    Nowhere,
+}
+
+impl SessionBus {
+    /// Reads the variables of a session.
+    pub(crate) fn of(env: &Environment) -> Self {
+        if env.raw("DBUS_SESSION_BUS_ADDRESS").is_some() {
+            return Self::Named;
+        }
+        env.raw("XDG_RUNTIME_DIR").map_or(Self::Nowhere, |folder| Self::Socket(Path::new(folder).join("bus")))
+    }
+
+    /// Tells whether there is one. To look is all: who tries to connect without one may start one in passing.
+    pub(crate) fn is_there(&self) -> bool {
+        let is_socket =
+            |path| rustix::fs::stat(path).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode).is_socket());
+        match self {
+            Self::Named => true,
+            Self::Socket(path) => is_socket(path),
+            Self::Nowhere => false,
+        }
+    }
 }
 
 /// Tells whether a path lies on a file system that several machines share.

@@ -15,16 +15,18 @@ use super::plan::back_off;
 use super::request::{Answer, NotSent, Presented, Request};
 use super::spent;
 use crate::host::files::{FileFault, fault};
-use crate::host::{descriptor, process};
+use crate::host::{Environment, descriptor, process};
 use crate::idp::{Client, Endpoint, Grant, IdpError, Refusal, RefusalKind, Reply, TokenAnswer, TokenRequest, Wire};
 use crate::profile::{ClientAuth, SecureUrl};
 use crate::secret::AccessToken;
 use crate::token::claims::Claims;
 use crate::token::text::{self, Look};
 use crate::token::time::{Lifetime, Timestamp};
+use crate::vault::Site;
 use crate::vault::entry::{Asked, Body, CachedToken, Entry, TokenSet};
+use crate::vault::keyring::Keyring;
 use crate::vault::sealing::SealFault;
-use crate::vault::shelf::{EntryLock, Reserved};
+use crate::vault::shelf::{EntryLock, Reserved, Shelf};
 
 /// How long an access token is trusted whose life nobody states: long enough for one use, too short to go stale.
 const UNSTATED_LIFE: Lifetime = Lifetime::seconds(60);
@@ -35,8 +37,8 @@ const KEPT_OTHERS: usize = 16;
 /// Runs in the detached child: reads the request, carries it out, writes the answer.
 pub(crate) fn serve(
     lock: i32,
-    stdin: &mut dyn Read,
-    stdout: &mut dyn Write,
+    (stdin, stdout): (&mut dyn Read, &mut dyn Write),
+    env: &Environment,
     now: fn() -> SystemTime,
 ) -> io::Result<()> {
     process::detach()?;
@@ -44,7 +46,9 @@ pub(crate) fn serve(
     stdin.read_to_end(&mut request)?;
     // a request that was cut short does not parse, and spends nothing
     let request: Request = serde_json::from_slice(&request)?;
-    let lock = EntryLock::adopt(File::from(descriptor::adopt(lock)?), request.folder.clone());
+    let site = Site { folder: request.vault.clone(), backend: request.backend, keyring: Keyring::of(env) };
+    let shelf = Shelf::at(&site, request.sealer.recipient());
+    let lock = EntryLock::adopt(File::from(descriptor::adopt(lock)?), request.name.clone(), shelf);
     let answer = Zeroizing::new(serde_json::to_vec(&carry_out(&request, &lock, now))?);
     // a front that is gone needs no answer: what counts rests on the disk
     stdout.write_all(&answer)?;

@@ -57,6 +57,7 @@ impl Keeper<'_> {
     pub(crate) fn rehearse(&self, name: &EntryName) -> Result<(), KeeperError> {
         let lock = self.vault.lock(name, LOCK_PATIENCE)?;
         self.adopt_unpublished(name, &lock)?;
+        lock.rehearse()?;
         lock.reserve().map_err(VaultError::from)?.release();
         Ok(())
     }
@@ -77,10 +78,11 @@ impl Keeper<'_> {
             let token = usable_token(&tokens, &asked).cloned().map(Box::new);
             return Ok(Poll::Done { token, unpublished: None });
         }
-        let newest = self.vault.shelf().generations(login.name).map_err(VaultError::from)?.first().copied();
+        let newest = self.vault.shelf().generations(login.name)?.first().copied();
         let request = Request {
             name: login.name.clone(),
-            folder: lock.folder().to_owned(),
+            vault: self.vault.folder().to_owned(),
+            backend: self.vault.backend(),
             next: newest.map_or(1, |newest| newest + 1),
             sealer: self.vault.sealer(),
             fingerprint: self.fingerprint(&login.born, login.client_secret.as_ref()),

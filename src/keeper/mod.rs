@@ -178,18 +178,23 @@ impl Keeper<'_> {
     /// Publishes an answer that a dead holder of the lock left behind, if it follows the newest generation.
     pub(crate) fn adopt_unpublished(&self, name: &EntryName, lock: &EntryLock) -> Result<Adopted, KeeperError> {
         let Some(file) = lock.unpublished().map_err(VaultError::from)? else { return Ok(Adopted::Nothing) };
-        let next =
-            self.vault.shelf().generations(name).map_err(VaultError::from)?.first().map_or(1, |newest| newest + 1);
+        let newest = self.vault.shelf().generations(name)?.first().copied();
+        // one that was published by who died before it could say so is adopted all the same
+        let published = if lock.is_newest(&file)? { newest } else { None };
+        let next = published.unwrap_or_else(|| newest.map_or(1, |newest| newest.saturating_add(1)));
         let Ok(answer) = self.vault.unseal(name, next, &file) else {
             lock.put_aside(self.now().epoch()).map_err(VaultError::from)?;
             return Ok(Adopted::Nothing);
         };
         // one that does not open is followed all the same: the answer is the better one
-        let before = self.vault.newest(name).ok().flatten();
+        let before = match published {
+            Some(published) => self.vault.generation_before(name, published),
+            None => self.vault.newest(name).ok().flatten(),
+        };
         if let Err(fault) = lock.publish_left(next)
             && lock.awaits_publication()
         {
-            return Err(VaultError::from(fault).into());
+            return Err(fault.into());
         }
         let before = before.as_ref().and_then(|entry| entry.body.tokens());
         let is_login = |after: &TokenSet| before.is_none_or(|before| before.login_at != after.login_at);
@@ -249,7 +254,8 @@ impl Keeper<'_> {
         let audience_as = profile.map(|profile| profile.audience_as).unwrap_or_default();
         Ok(Request {
             name: entry.name.clone(),
-            folder: lock.folder().to_owned(),
+            vault: self.vault.folder().to_owned(),
+            backend: self.vault.backend(),
             next: entry.generation + 1,
             sealer: self.vault.sealer(),
             born,

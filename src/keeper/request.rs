@@ -13,14 +13,17 @@ use crate::secret::{ClientSecret, DeviceCode};
 use crate::token::scopes::Scopes;
 use crate::vault::entry::{Asked, Born, CachedToken, TokenSet};
 use crate::vault::sealing::Sealer;
+use crate::vault::shelf::Backend;
 
 /// Everything that one exchange needs. The vault identity is not among it.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Request {
     /// The entry.
     pub(super) name: EntryName,
-    /// The entry's folder.
-    pub(super) folder: PathBuf,
+    /// The vault's folder.
+    pub(super) vault: PathBuf,
+    /// What a new entry rests in.
+    pub(super) backend: Backend,
     /// The number of the generation that a success becomes.
     pub(super) next: u64,
     /// What seals a success.

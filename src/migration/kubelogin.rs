@@ -138,7 +138,9 @@ impl KubeUser {
         match flag {
             "--oidc-issuer-url" => self.issuer = text(),
             "--oidc-client-id" => self.client_id = text(),
-            "--oidc-client-secret" => self.client_secret = text().map(StoredSecret::new),
+            // straight into what is wiped
+            "--oidc-client-secret" if value.is_empty() => {}
+            "--oidc-client-secret" => self.client_secret = Some(StoredSecret::new(value.to_owned())),
             "--oidc-extra-scope" => self.scopes.extend(value.split(',').map(str::to_owned)),
             "--certificate-authority" => self.ca_file = text(),
             _ => self.is_in_keyring = value == "keyring",

@@ -59,7 +59,7 @@ impl Settings {
         let Config { defaults, vault, unlock, profiles, issued: _, policy: _ } = &self.config;
         let mut settings = self.paths(env, config);
         settings.push(of_vault(vault));
-        settings.push(self.of_unlock(unlock, env));
+        settings.extend(self.of_unlock(unlock, env));
         settings.extend(self.of_defaults(defaults));
         settings.extend(self.of_issued());
         settings.extend(self.parameters.iter().map(|(name, value)| {
@@ -92,15 +92,22 @@ impl Settings {
         ]
     }
 
-    /// Says which file opens the vault.
-    fn of_unlock(&self, Unlock { identity_file }: &Unlock, env: &Environment) -> Setting {
+    /// Says what opens the vault.
+    fn of_unlock(&self, Unlock { identity_file, keyring }: &Unlock, env: &Environment) -> [Setting; 2] {
         const VARIABLE: &str = "TOKENKEEP_IDENTITY_FILE";
         let (path, origin) = match (env.raw(VARIABLE), identity_file) {
             (Some(path), _) => (Some(path.into()), Origin::Variable(VARIABLE.to_owned())),
             (None, Some(path)) => (Some(self.resolve(path)), Origin::File),
             (None, None) => (None, Origin::Default),
         };
-        Setting::new("unlock.identity_file", path.map(|path| path.display().to_string()), origin)
+        [
+            Setting::new("unlock.identity_file", path.map(|path| path.display().to_string()), origin),
+            Setting::new(
+                "unlock.keyring",
+                Some(keyring.unwrap_or(false).to_string()),
+                Given::of(keyring.as_ref()).origin(),
+            ),
+        ]
     }
 
     /// Lists `[defaults]`.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::header::{self, Header};
 use super::shelf::{self, Shelf};
-use super::{VaultError, lock_header, slots};
+use super::{VaultError, lock_header, rotation, slots};
 use crate::host::files::{self, Access};
 use crate::token::time::Timestamp;
 
@@ -29,6 +29,7 @@ impl Backup {
         let (mut files, mut entries) = (Vec::new(), 0);
         for name in shelf.names()?.entries {
             let lock = shelf.lock(&name, patience)?;
+            rotation::refuse_in_keyring(&shelf, &name)?;
             let below = Path::new("entries").join(name.as_str());
             for file in files::list(lock.folder())? {
                 if file.to_str().is_some_and(|file| shelf::is_ours(file) && file != "next.new") {

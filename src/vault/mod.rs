@@ -8,7 +8,10 @@ pub(crate) mod entry;
 pub(crate) mod export;
 pub(crate) mod header;
 mod identity_file;
+mod items;
 pub(crate) mod kernel;
+pub(crate) mod keyring;
+pub(crate) mod migrate;
 pub(crate) mod passphrase;
 pub(crate) mod pin;
 pub(crate) mod plugin;
@@ -33,10 +36,11 @@ use crate::profile::EntryName;
 use crate::token::time::Timestamp;
 use entry::{Body, Entry};
 use header::{Header, Slot, SlotKind};
+use keyring::{DesktopFault, Keyring};
 use pin::{Known, Pin};
 use plugin::PluginFault;
 use sealing::{Identity, Key, SealFault, Sealer};
-use shelf::{EntryLock, Shelf};
+use shelf::{Backend, EntryLock, Shelf};
 use slots::Wrapping;
 use unlock::{Ask, Sources};
 
@@ -103,6 +107,15 @@ pub(crate) enum VaultError {
     WrongPassphrase {
         /// Where it came from.
         source_name: String,
+    },
+    /// The keyring does not give or take what it should.
+    #[error("cannot {doing}")]
+    Desktop {
+        /// What was tried, as a verb with its object.
+        doing: String,
+        /// What is wrong.
+        #[source]
+        fault: DesktopFault,
     },
     /// Nobody answered.
     #[error("nobody typed a passphrase")]
@@ -210,6 +223,12 @@ pub(crate) enum VaultError {
         /// The vault's folder.
         folder: PathBuf,
     },
+    /// An entry is not among the files.
+    #[error("`{name}` rests in the keyring, and not in a file")]
+    RestsInKeyring {
+        /// The entry.
+        name: EntryName,
+    },
     /// Somebody changes the vault's key.
     #[error("the key of the vault in {} is being changed", vault.display())]
     Rotating {
@@ -257,10 +276,38 @@ pub(crate) enum VaultError {
     File(#[from] FileFault),
 }
 
+impl VaultError {
+    /// Tells whether there is no keyring, or nothing in it that is asked for.
+    pub(crate) const fn is_absent_keyring(&self) -> bool {
+        matches!(self, Self::Desktop { fault, .. } if fault.is_absence())
+    }
+}
+
+/// Where a vault is, and what its entries rest in.
+#[derive(Clone, Debug)]
+pub(crate) struct Site {
+    /// The vault's folder.
+    pub(crate) folder: PathBuf,
+    /// What new entries rest in.
+    pub(crate) backend: Backend,
+    /// The keyring of this session.
+    pub(crate) keyring: Keyring,
+}
+
+#[cfg(test)]
+impl Site {
+    /// A vault in files, where there is no keyring.
+    pub(crate) fn in_files(folder: PathBuf) -> Self {
+        Self { folder, backend: Backend::Age, keyring: Keyring::of(&crate::host::Environment::default()) }
+    }
+}
+
 /// An open vault.
 pub(crate) struct Vault {
     /// The vault's folder.
     folder: PathBuf,
+    /// Where its entries rest.
+    shelf: Shelf,
     /// What opens every entry.
     identity: Identity,
     /// The key of the entries' MAC.
@@ -274,11 +321,16 @@ pub(crate) struct Vault {
 impl Vault {
     /// Makes a vault that an identity opens; `wrapping` gives it a first slot.
     pub(crate) fn create(
-        folder: &Path,
+        site: &Site,
         pin: &Pin,
         identity: Identity,
         wrapping: Option<(EntryName, Wrapping)>,
     ) -> Result<Self, VaultError> {
+        let folder = site.folder.as_path();
+        if site.backend == Backend::Keyring {
+            let doing = || "make a vault in the keyring".to_owned();
+            site.keyring.check().map_err(|fault| VaultError::Desktop { doing: doing(), fault })?;
+        }
         for path in [folder, &folder.join("entries"), &folder.join("slots")] {
             files::make_folder(path)?;
             files::check_folder(path)?;
@@ -288,22 +340,24 @@ impl Vault {
             return Err(VaultError::Exists { vault: folder.to_owned() });
         }
         refuse_unsuitable(folder)?;
-        refuse_remains(folder, &identity, wrapping.as_ref().map(|(name, _)| name))?;
+        refuse_remains(site, &identity, wrapping.as_ref().map(|(name, _)| name))?;
         let slot =
             wrapping.map(|(name, wrapping)| slots::write((folder, &name), &identity, wrapping, None)).transpose()?;
         let header = Header::new(&identity, slot.into_iter().collect());
         header.write(folder)?;
         pin.renew(&header.recipient)?;
         let key = identity.derive("entry");
-        Ok(Self { folder: folder.to_owned(), identity, key, opened_by_slot: !header.slots.is_empty(), header })
+        let (folder, shelf) = (folder.to_owned(), Shelf::at(site, &header.recipient));
+        Ok(Self { folder, shelf, identity, key, opened_by_slot: !header.slots.is_empty(), header })
     }
 
     /// Opens a vault with the first source that is present, and checks that it is the one we know.
-    pub(crate) fn open(folder: &Path, pin: &Pin, sources: &Sources, ask: Ask<'_>) -> Result<Self, VaultError> {
+    pub(crate) fn open(site: &Site, pin: &Pin, sources: &Sources, ask: Ask<'_>) -> Result<Self, VaultError> {
+        let folder = site.folder.as_path();
         let header = Header::read(folder)?;
         // before anybody is asked for a passphrase; that the recipient is the identity's own is checked below
         let known = pin.check(folder, &header.recipient).map_err(|error| unless_rotated(folder, &header, error))?;
-        let vault = Self::open_with(header, folder, sources, ask)?;
+        let vault = Self::open_with(header, site, sources, ask)?;
         if known == Known::New {
             pin.set(&vault.header.recipient);
         }
@@ -311,24 +365,43 @@ impl Vault {
     }
 
     /// Opens a vault without comparing it with the pin.
-    pub(crate) fn open_unpinned(folder: &Path, sources: &Sources, ask: Ask<'_>) -> Result<Self, VaultError> {
-        Self::open_with(Header::read(folder)?, folder, sources, ask)
+    pub(crate) fn open_unpinned(site: &Site, sources: &Sources, ask: Ask<'_>) -> Result<Self, VaultError> {
+        Self::open_with(Header::read(&site.folder)?, site, sources, ask)
     }
 
     /// Opens the vault that a header describes.
-    fn open_with(header: Header, folder: &Path, sources: &Sources, ask: Ask<'_>) -> Result<Self, VaultError> {
+    fn open_with(header: Header, site: &Site, sources: &Sources, ask: Ask<'_>) -> Result<Self, VaultError> {
+        let folder = site.folder.as_path();
         files::check_folder(folder)?;
         files::check_folder(&folder.join("entries"))?;
         let unlocked = sources.open(folder, &header, ask).map_err(|error| unless_rotated(folder, &header, error))?;
         let identity = unlocked.identity;
         header.authenticate(folder, &identity)?;
         let key = identity.derive("entry");
-        Ok(Self { folder: folder.to_owned(), identity, key, header, opened_by_slot: unlocked.by_slot })
+        let (folder, shelf) = (folder.to_owned(), Shelf::at(site, &header.recipient));
+        Ok(Self { folder, shelf, identity, key, header, opened_by_slot: unlocked.by_slot })
     }
 
-    /// Returns the files of the entries.
+    /// Returns where the entries rest.
     pub(crate) fn shelf(&self) -> Shelf {
-        Shelf::of(&self.folder)
+        self.shelf.clone()
+    }
+
+    /// Returns the vault's folder.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Keeps everybody else from changing what the vault is as a whole, as long as the returned file is open.
+    pub(crate) fn hold(&self) -> Result<File, VaultError> {
+        let lock = lock_header(&self.folder)?;
+        rotation::refuse_another(&self.folder, &self.header)?;
+        Ok(lock)
+    }
+
+    /// Returns what new entries rest in.
+    pub(crate) const fn backend(&self) -> Backend {
+        self.shelf.default_backend()
     }
 
     /// Takes the lock of an entry, waiting at most `patience`, if the vault is still the one that was opened.
@@ -360,25 +433,21 @@ impl Vault {
 
     /// Opens the newest generation of an entry; `None` if there is no such entry.
     pub(crate) fn newest(&self, name: &EntryName) -> Result<Option<Entry>, VaultError> {
-        let shelf = self.shelf();
-        loop {
-            let Some(&generation) = shelf.generations(name)?.first() else { return Ok(None) };
-            match shelf.read(name, generation) {
-                Ok(file) => {
-                    let opened = self.unseal(name, generation, &file).map(Some);
-                    return opened.map_err(|error| unless_rotated(&self.folder, &self.header, error));
-                }
-                // pruned between the listing and the opening: there are newer ones now
-                Err(fault) if fault.is_missing() => {}
-                Err(fault) => return Err(fault.into()),
-            }
-        }
+        let newest = self.shelf.newest(name)?;
+        let opened = newest.map(|(generation, file)| self.unseal(name, generation, &file)).transpose();
+        opened.map_err(|error| unless_rotated(&self.folder, &self.header, error))
+    }
+
+    /// Opens the generation before another one, if it is there and opens.
+    pub(crate) fn generation_before(&self, name: &EntryName, generation: u64) -> Option<Entry> {
+        let before = self.shelf.generations(name).ok()?.into_iter().find(|before| *before < generation)?;
+        self.unseal(name, before, &self.shelf.read(name, before).ok()?).ok()
     }
 
     /// Opens the bytes of one generation.
     pub(crate) fn unseal(&self, name: &EntryName, generation: u64, file: &[u8]) -> Result<Entry, VaultError> {
         sealing::open(&self.identity, &self.key, file, (name, generation))
-            .map_err(|fault| VaultError::Entry { path: self.shelf().path(name, generation), fault })
+            .map_err(|fault| VaultError::Entry { path: self.shelf.place(name, generation), fault })
     }
 
     /// Seals for another identity what a file of this vault holds; `None` if it does not open.
@@ -397,6 +466,7 @@ impl Vault {
         let generation = self.shelf().next_generation(name)?;
         let entry = Entry { name: name.clone(), generation, written_at: now, body };
         let sealed = self.sealer().seal(&entry).map_err(|fault| VaultError::Sealing { name: name.clone(), fault })?;
+        lock.rehearse()?;
         lock.reserve()?.fill(&sealed)?;
         lock.publish(generation)?;
         lock.prune(generation);
@@ -424,15 +494,15 @@ impl Vault {
             let generations = match shelf.generations(&name) {
                 Ok(generations) => generations,
                 Err(fault) => {
-                    faults.push(fault.into());
+                    faults.push(fault);
                     continue;
                 }
             };
             for generation in generations {
                 match shelf.read(&name, generation) {
                     Ok(file) => faults.extend(self.unseal(&name, generation, &file).err()),
-                    Err(fault) if fault.is_missing() => {}
-                    Err(fault) => faults.push(fault.into()),
+                    Err(VaultError::File(fault)) if fault.is_missing() => {}
+                    Err(fault) => faults.push(fault),
                 }
             }
         }
@@ -468,10 +538,11 @@ fn refuse_unsuitable(folder: &Path) -> Result<(), VaultError> {
 }
 
 /// Refuses to take over what is left of a vault that has lost its header, unless this identity opens it.
-fn refuse_remains(folder: &Path, identity: &Identity, slot: Option<&EntryName>) -> Result<(), VaultError> {
-    let (shelf, key) = (Shelf::of(folder), identity.derive("entry"));
+fn refuse_remains(site: &Site, identity: &Identity, slot: Option<&EntryName>) -> Result<(), VaultError> {
+    let folder = site.folder.as_path();
+    let (shelf, key) = (Shelf::at(site, &identity.recipient().to_string()), identity.derive("entry"));
     let opens = |name: &EntryName| -> Result<bool, VaultError> {
-        let Some(&newest) = shelf.generations(name)?.first() else { return Ok(true) };
+        let Some(&newest) = shelf.generations(name)?.first() else { return Ok(false) };
         Ok(sealing::open(identity, &key, &shelf.read(name, newest)?, (name, newest)).is_ok())
     };
     let taken = slot.is_some_and(|slot| slots::exists(folder, slot));

@@ -15,12 +15,13 @@ use std::time::Duration;
 use rustix::fs::OFlags;
 
 use super::header::{self, Header, Slot, SlotKind};
+use super::keyring::Keyring;
 use super::pin::Pin;
 use super::sealing::{Identity, Sealer};
 use super::shelf::{self, EntryLock, Shelf};
 use super::slots::{self, Wrapped, Wrapping};
 use super::unlock::Ask;
-use super::{Vault, VaultError, identity_file, lock_header};
+use super::{Vault, VaultError, identity_file, lock_header, unlock};
 use crate::host::deadline::Deadline;
 use crate::host::files::{self, FileFault, Published, fault};
 use crate::host::process;
@@ -75,6 +76,8 @@ pub(crate) struct Outside<'a> {
     pub(crate) pin: &'a Pin,
     /// The identity files that hold the vault's own identity, or shall hold it.
     pub(crate) files: &'a [PathBuf],
+    /// The keyring, if it holds the vault's own identity.
+    pub(crate) keyring: Option<&'a Keyring>,
 }
 
 /// The next identity of a vault, wrapped for its slots.
@@ -164,7 +167,17 @@ impl Vault {
 /// Takes the locks of all entries, also of those that hold nothing.
 fn lock_entries(shelf: &Shelf, deadline: Deadline) -> Result<Vec<(EntryName, EntryLock)>, VaultError> {
     let names = shelf.folders()?;
-    names.into_iter().map(|name| shelf.lock(&name, deadline.left()).map(|lock| (name, lock))).collect()
+    let lock = |name: EntryName| {
+        let lock = shelf.lock(&name, deadline.left())?;
+        refuse_in_keyring(shelf, &name)?;
+        Ok((name, lock))
+    };
+    names.into_iter().map(lock).collect()
+}
+
+/// Refuses to take an entry for a file that rests in the keyring.
+pub(super) fn refuse_in_keyring(shelf: &Shelf, name: &EntryName) -> Result<(), VaultError> {
+    if shelf.is_in_keyring(name)? { Err(VaultError::RestsInKeyring { name: name.clone() }) } else { Ok(()) }
 }
 
 impl Rotation<'_> {
@@ -187,7 +200,8 @@ impl Rotation<'_> {
         let faults = [replaced.err(), discarded.err()].into_iter().flatten().collect();
         let Successor { identity, .. } = successor;
         let (key, opened_by_slot) = (identity.derive("entry"), self.vault.opened_by_slot);
-        let vault = Vault { folder: folder.clone(), identity, key, header, opened_by_slot };
+        let shelf = self.vault.shelf().under(&header.recipient);
+        let vault = Vault { folder: folder.clone(), shelf, identity, key, header, opened_by_slot };
         Ok(Rotated { vault, locks: self.locks, faults })
     }
 
@@ -201,6 +215,9 @@ impl Rotation<'_> {
         outside.pin.renew_for_both(&vault.header.recipient, &header.recipient)?;
         for file in outside.files {
             identity_file::add(file, &successor.identity, &vault.identity)?;
+        }
+        if let Some(keyring) = outside.keyring {
+            unlock::keep_in_keyring(keyring, &successor.identity)?;
         }
         if files::exchange(&beside(&vault.folder), &vault.folder)? {
             Ok(())
@@ -272,6 +289,9 @@ fn discard(vault: &Path, header: &Header, outside: Outside<'_>) -> Result<(), Va
     {
         for file in outside.files {
             identity_file::remove(file, |identity| lost.is_authentic(identity))?;
+        }
+        if let Some(keyring) = outside.keyring {
+            unlock::forget_in_keyring(keyring, &lost.recipient)?;
         }
     }
     outside.pin.renew(&header.recipient)?;

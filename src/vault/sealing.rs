@@ -164,6 +164,11 @@ impl Sealer {
         Self { recipient: identity.recipient().to_string(), key: identity.derive("entry") }
     }
 
+    /// Returns the vault's recipient.
+    pub(crate) fn recipient(&self) -> &str {
+        &self.recipient
+    }
+
     /// Seals one generation.
     pub(crate) fn seal(&self, entry: &Entry) -> Result<Vec<u8>, SealFault> {
         let content = |what: &dyn std::fmt::Display| SealFault::Content(what.to_string());

@@ -1,17 +1,23 @@
-//! The files of entries: `entries/NAME/GENERATION.age`, write-once, and the lock beside them.
+//! Where the generations of entries rest: `entries/NAME/GENERATION.age`, write-once, with the lock beside them; or the
+//! keyring, and then `entries/NAME/keyring` says so.
 //!
-//! A generation is written to `next`, flushed, and renamed to its number without ever replacing a file. Readers take
-//! the highest number and need no lock.
+//! A generation is written to `next`, flushed, and renamed to its number without ever replacing a file; or it is given to
+//! the keyring, read back, and then `next` goes. Readers take the highest number and need no lock. Which entries there
+//! are is told by files alone, wherever they rest.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::fs::{FallocateFlags, OFlags};
+use serde::{Deserialize, Serialize};
 
-use super::VaultError;
+use super::items::{Item, Items};
+use super::keyring::DesktopFault;
 use super::sealing::LARGEST_FILE;
+use super::{Site, VaultError};
 use crate::host::files::{self, Access, FileFault, Published, fault};
 use crate::host::process::{self, Waiting};
 use crate::profile::EntryName;
@@ -19,11 +25,28 @@ use crate::profile::EntryName;
 /// How many generations stay: the present one, the one before for a provider that grants a grace period, one to spare.
 const KEPT_GENERATIONS: usize = 3;
 
-/// The entries' files of one vault.
+/// What the file beside the lock is called that says that an entry rests in the keyring.
+const MARK: &str = "keyring";
+
+/// What entries rest in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Backend {
+    /// Age files.
+    #[default]
+    Age,
+    /// The keyring of the desktop.
+    Keyring,
+}
+
+/// The entries of one vault.
 #[derive(Clone, Debug)]
 pub(crate) struct Shelf {
     /// The vault's `entries` folder.
     folder: PathBuf,
+    /// What a new entry rests in. One that is there stays where it is until `vault migrate` moves it.
+    backend: Backend,
+    /// The way into the keyring; none where names are wanted alone.
+    items: Option<Items>,
 }
 
 /// What the `entries` folder holds.
@@ -40,8 +63,12 @@ pub(crate) struct Names {
 pub(crate) struct EntryLock {
     /// The lock's file, which also holds the keeper's note.
     pub(crate) file: File,
+    /// The entry.
+    name: EntryName,
     /// The entry's folder.
     folder: PathBuf,
+    /// Where it, and all others, rest.
+    shelf: Shelf,
     /// Whether somebody else held it when we came.
     pub(crate) waiting: Waiting,
 }
@@ -56,9 +83,38 @@ pub(crate) struct Reserved {
 }
 
 impl Shelf {
-    /// Takes the files of a vault.
+    /// Takes the names of a vault's entries, and what rests in files.
     pub(crate) fn of(vault: &Path) -> Self {
-        Self { folder: vault.join("entries") }
+        Self { folder: vault.join("entries"), backend: Backend::Age, items: None }
+    }
+
+    /// Takes the entries of a vault, wherever they rest.
+    pub(crate) fn at(site: &Site, recipient: &str) -> Self {
+        let items = Some(Items::of(site.keyring.clone(), recipient.to_owned()));
+        Self { folder: site.folder.join("entries"), backend: site.backend, items }
+    }
+
+    /// Takes the same entries once the vault has another recipient.
+    pub(super) fn under(self, recipient: &str) -> Self {
+        let items = self.items.map(|items| items.under(recipient));
+        Self { items, ..self }
+    }
+
+    /// Returns what new entries rest in.
+    pub(super) const fn default_backend(&self) -> Backend {
+        self.backend
+    }
+
+    /// Lets new entries rest in something else.
+    pub(super) fn resting_in(self, backend: Backend) -> Self {
+        Self { backend, ..self }
+    }
+
+    /// Returns the way into the keyring.
+    pub(super) fn items(&self) -> Result<&Items, VaultError> {
+        let unasked =
+            || VaultError::Desktop { doing: "look into the keyring".to_owned(), fault: DesktopFault::Unasked };
+        self.items.as_ref().ok_or_else(unasked)
     }
 
     /// Returns the folder of one entry.
@@ -84,7 +140,7 @@ impl Shelf {
             match name {
                 Some(name) if self.folder.join(&item).is_dir() => {
                     // one that cannot be looked into is an entry all the same: who wants it, and nobody else, hears why
-                    if self.generations(&name).map_or(true, |generations| !generations.is_empty()) {
+                    if self.lists(&name).unwrap_or(true) {
                         names.entries.push(name);
                     }
                 }
@@ -107,31 +163,101 @@ impl Shelf {
         Ok(files.map(|file| self.entry_folder(name).join(file)).collect())
     }
 
+    /// Tells whether there is such an entry, wherever it rests; nothing is opened.
+    pub(crate) fn lists(&self, name: &EntryName) -> Result<bool, FileFault> {
+        let files = self.files(name)?;
+        Ok(is_marked(&files) || !numbers(&files).is_empty())
+    }
+
+    /// Says what an entry rests in, or would.
+    pub(crate) fn backend(&self, name: &EntryName) -> Result<Backend, FileFault> {
+        let files = self.files(name)?;
+        Ok(if is_marked(&files) {
+            Backend::Keyring
+        } else if numbers(&files).is_empty() {
+            self.backend
+        } else {
+            Backend::Age
+        })
+    }
+
+    /// Tells whether an entry rests in the keyring.
+    pub(super) fn is_in_keyring(&self, name: &EntryName) -> Result<bool, FileFault> {
+        Ok(is_marked(&self.files(name)?))
+    }
+
+    /// Removes the files of an entry's generations, the newest last.
+    pub(super) fn remove_files(&self, name: &EntryName) -> Result<(), FileFault> {
+        let numbers = numbers(&self.files(name)?);
+        numbers.iter().rev().try_for_each(|number| self.remove_file(name, format!("{number}.age").as_ref()))?;
+        files::sync_folder(&self.entry_folder(name))
+    }
+
     /// Lists the generations of an entry, the newest first; an entry that is not there has none.
-    pub(crate) fn generations(&self, name: &EntryName) -> Result<Vec<u64>, FileFault> {
-        let mut generations: Vec<u64> =
-            self.files(name)?.iter().filter_map(|file| generation_of(file.to_str()?)).collect();
-        generations.sort_unstable_by(|one, other| other.cmp(one));
-        Ok(generations)
+    pub(crate) fn generations(&self, name: &EntryName) -> Result<Vec<u64>, VaultError> {
+        let files = self.files(name)?;
+        if is_marked(&files) {
+            return Ok(self.items()?.both(name)?.iter().map(|item| item.generation).collect());
+        }
+        Ok(numbers(&files))
     }
 
     /// Returns the number that the next generation of an entry gets.
-    pub(crate) fn next_generation(&self, name: &EntryName) -> Result<u64, FileFault> {
+    pub(crate) fn next_generation(&self, name: &EntryName) -> Result<u64, VaultError> {
         let newest = self.generations(name)?.first().copied().unwrap_or(0);
         newest.checked_add(1).ok_or_else(|| {
             fault("write a generation after", &self.path(name, newest))(io::Error::from(io::ErrorKind::AlreadyExists))
+                .into()
         })
+    }
+
+    /// Reads the newest generation of an entry with its number; `None` if there is no such entry.
+    pub(crate) fn newest(&self, name: &EntryName) -> Result<Option<(u64, Vec<u8>)>, VaultError> {
+        loop {
+            let files = self.files(name)?;
+            if is_marked(&files) {
+                return self.newest_item(name);
+            }
+            let Some(&generation) = numbers(&files).first() else { return Ok(None) };
+            match files::read(&self.path(name, generation), Access::Private, LARGEST_FILE) {
+                Ok(file) => return Ok(Some((generation, file))),
+                // pruned or moved between the listing and the opening
+                Err(fault) if fault.is_missing() => {}
+                Err(fault) => return Err(fault.into()),
+            }
+        }
+    }
+
+    /// Reads the newest generation of an entry that rests in the keyring. Where none is, one was never published, or is
+    /// about to be; else the keyring has lost it.
+    fn newest_item(&self, name: &EntryName) -> Result<Option<(u64, Vec<u8>)>, VaultError> {
+        let items = self.items()?;
+        // twice: what waited to be published when we looked first may be published when it waits no more
+        for _ in 0..2 {
+            if let Some(item) = items.current(name)? {
+                return Ok(Some((item.generation, item.file)));
+            }
+            let files = self.files(name)?;
+            if !is_marked(&files) || files.iter().any(|file| file == NEXT) {
+                return Ok(None);
+            }
+        }
+        let fault = DesktopFault::NoItem(items.place(name));
+        Err(VaultError::Desktop { doing: format!("read `{name}` in the keyring"), fault })
     }
 
     /// Lists what lies in an entry's folder and has no place there.
     pub(crate) fn foreign_files(&self, name: &EntryName) -> Result<Vec<PathBuf>, FileFault> {
-        let known = |file: &str| file == "lock" || is_ours(file);
+        let known = |file: &str| {
+            // what a move that was killed left is a generation, too
+            file == "lock" || file == MARK || is_ours(file.strip_suffix(".new").unwrap_or(file))
+        };
         let foreign = self.files(name)?.into_iter().filter(|file| !file.to_str().is_some_and(known));
         Ok(foreign.map(|file| self.entry_folder(name).join(file)).collect())
     }
 
     /// Lists the names of the files in an entry's folder.
-    fn files(&self, name: &EntryName) -> Result<Vec<std::ffi::OsString>, FileFault> {
+    fn files(&self, name: &EntryName) -> Result<Vec<OsString>, FileFault> {
         let folder = self.entry_folder(name);
         match files::check_folder(&folder) {
             Ok(()) => files::list(&folder),
@@ -141,8 +267,22 @@ impl Shelf {
     }
 
     /// Reads one generation.
-    pub(crate) fn read(&self, name: &EntryName, generation: u64) -> Result<Vec<u8>, FileFault> {
-        files::read(&self.path(name, generation), Access::Private, LARGEST_FILE)
+    pub(crate) fn read(&self, name: &EntryName, generation: u64) -> Result<Vec<u8>, VaultError> {
+        match files::read(&self.path(name, generation), Access::Private, LARGEST_FILE) {
+            Err(fault) if fault.is_missing() && is_marked(&self.files(name)?) => {
+                let item = self.items()?.both(name)?.into_iter().find(|item| item.generation == generation);
+                item.map(|item| item.file).ok_or_else(|| fault.into())
+            }
+            file => Ok(file?),
+        }
+    }
+
+    /// Says where a generation is, for people.
+    pub(super) fn place(&self, name: &EntryName, generation: u64) -> PathBuf {
+        match (self.backend(name), &self.items) {
+            (Ok(Backend::Keyring), Some(items)) => items.place(name).into(),
+            _ => self.path(name, generation),
+        }
     }
 
     /// Takes the lock of an entry, waiting at most `patience`; makes the entry's folder if it is not there.
@@ -159,7 +299,10 @@ impl Shelf {
         let path = self.lock_path(name);
         let file = files::open_private(&path, OFlags::empty())?;
         match process::lock_within(file, patience).map_err(fault("lock", &path))? {
-            Some(locked) => Ok(EntryLock { file: locked.file, folder, waiting: locked.waiting }),
+            Some(locked) => {
+                let (name, shelf) = (name.clone(), self.clone());
+                Ok(EntryLock { file: locked.file, name, folder, shelf, waiting: locked.waiting })
+            }
             None => Err(VaultError::Busy { name: name.clone(), waited: patience }),
         }
     }
@@ -197,29 +340,52 @@ impl Shelf {
     }
 
     /// Removes all that an entry holds, under its lock; the lock's file stays for ever.
-    pub(crate) fn delete(&self, name: &EntryName, _lock: &EntryLock) -> Result<(), FileFault> {
-        let folder = self.entry_folder(name);
+    pub(crate) fn delete(&self, name: &EntryName, _lock: &EntryLock) -> Result<(), VaultError> {
         let mut files = self.files(name)?;
-        files.retain(|file| file != "lock");
+        let marked = is_marked(&files);
+        if marked {
+            // before anything goes, that a keyring that is locked leaves all as it is
+            self.items()?.check()?;
+        }
+        files.retain(|file| file != "lock" && file != MARK);
         // what never was the newest goes first, the newest last: whatever interrupts this, no older one takes its place
         files.sort_by_key(|file| file.to_str().and_then(generation_of));
         let newest = files.pop();
-        let remove = |file| {
-            let path = folder.join(file);
-            std::fs::remove_file(&path).map_err(fault("remove", &path))
-        };
-        files.into_iter().try_for_each(remove)?;
+        files.into_iter().try_for_each(|file| self.remove_file(name, &file))?;
         // a disk that loses power may have done the last removal and not the first
-        files::sync_folder(&folder)?;
-        newest.map_or(Ok(()), remove)?;
-        files::sync_folder(&folder)
+        files::sync_folder(&self.entry_folder(name))?;
+        newest.map_or(Ok(()), |newest| self.remove_file(name, &newest))?;
+        files::sync_folder(&self.entry_folder(name))?;
+        if marked {
+            self.items()?.remove(name)?;
+            self.unmark(name)?;
+        }
+        Ok(())
+    }
+
+    /// Removes one file of an entry.
+    fn remove_file(&self, name: &EntryName, file: &OsStr) -> Result<(), FileFault> {
+        let path = self.entry_folder(name).join(file);
+        std::fs::remove_file(&path).map_err(fault("remove", &path))
+    }
+
+    /// Says from now on that an entry rests in the keyring.
+    pub(super) fn mark(&self, name: &EntryName) -> Result<(), FileFault> {
+        files::replace(&self.entry_folder(name).join(MARK), b"", 0o600)
+    }
+
+    /// Says from now on that an entry rests in files.
+    pub(super) fn unmark(&self, name: &EntryName) -> Result<(), FileFault> {
+        self.remove_file(name, MARK.as_ref())?;
+        files::sync_folder(&self.entry_folder(name))
     }
 }
 
 impl EntryLock {
-    /// Takes over a lock that the front of an exchange holds, with the entry's folder.
-    pub(crate) const fn adopt(file: File, folder: PathBuf) -> Self {
-        Self { file, folder, waiting: Waiting::None }
+    /// Takes over a lock that the front of an exchange holds.
+    pub(crate) fn adopt(file: File, name: EntryName, shelf: Shelf) -> Self {
+        let folder = shelf.entry_folder(&name);
+        Self { file, name, folder, shelf, waiting: Waiting::None }
     }
 
     /// Returns the entry's folder.
@@ -229,12 +395,24 @@ impl EntryLock {
 
     /// Returns where an answer waits until it is published.
     fn next(&self) -> PathBuf {
-        self.folder.join("next")
+        self.folder.join(NEXT)
+    }
+
+    /// Claims that what is about to be written could be published, too.
+    pub(crate) fn rehearse(&self) -> Result<(), VaultError> {
+        match self.shelf.backend(&self.name)? {
+            Backend::Keyring => self.shelf.items()?.check(),
+            Backend::Age => Ok(()),
+        }
     }
 
     /// Makes the file of the next generation and reserves its room, so that a full or read-only disk shows itself now.
     pub(crate) fn reserve(&self) -> Result<Reserved, FileFault> {
         let path = self.next();
+        if self.shelf.is_in_keyring(&self.name)? && self.unpublished()?.is_some() {
+            // what the keyring did not take, and who comes next publishes: nothing is written over it
+            return Err(fault("write over", &path)(io::Error::from(io::ErrorKind::AlreadyExists)));
+        }
         // who died in a second try left this; what counts of it stands in `next`, and was taken over before
         drop(std::fs::remove_file(self.folder.join("next.new")));
         let file = files::open_private(&path, OFlags::TRUNC)?;
@@ -275,20 +453,49 @@ impl EntryLock {
         self.next().symlink_metadata().is_ok()
     }
 
+    /// Tells whether a file is the newest generation already: whoever gave it to the keyring died before `next` went.
+    pub(crate) fn is_newest(&self, file: &[u8]) -> Result<bool, VaultError> {
+        let current =
+            if self.shelf.is_in_keyring(&self.name)? { self.shelf.items()?.current(&self.name)? } else { None };
+        Ok(current.is_some_and(|item| item.file == file))
+    }
+
     /// Gives what somebody else left in `next` its number. Whoever wrote it may have died before the flush, and a name
     /// must not outlive what it stands for.
-    pub(crate) fn publish_left(&self, generation: u64) -> Result<(), FileFault> {
+    pub(crate) fn publish_left(&self, generation: u64) -> Result<(), VaultError> {
         files::flush_path(&self.next())?;
         self.publish(generation)
     }
 
-    /// Gives what was flushed into `next` its number, and waits until the name rests on the disk, too.
-    pub(crate) fn publish(&self, generation: u64) -> Result<(), FileFault> {
+    /// Gives what was flushed into `next` its number, and waits until that rests as safely.
+    pub(crate) fn publish(&self, generation: u64) -> Result<(), VaultError> {
+        match self.shelf.backend(&self.name)? {
+            Backend::Age => Ok(self.publish_file(generation)?),
+            Backend::Keyring => self.publish_item(generation),
+        }
+    }
+
+    /// Renames `next` to its number, and waits until the name rests on the disk, too.
+    fn publish_file(&self, generation: u64) -> Result<(), FileFault> {
         let to = self.folder.join(format!("{generation}.age"));
         match files::publish(&self.next(), &to)? {
             Published::Yes => files::sync_folder(&self.folder),
             Published::NameTaken => Err(fault("publish", &to)(io::Error::from(io::ErrorKind::AlreadyExists))),
         }
+    }
+
+    /// Gives `next` to the keyring; it goes when the keyring has shown that it holds it.
+    fn publish_item(&self, generation: u64) -> Result<(), VaultError> {
+        let items = self.shelf.items()?;
+        let file = files::read(&self.next(), Access::Private, LARGEST_FILE)?;
+        if !self.shelf.is_in_keyring(&self.name)? {
+            // what an entry of this name left there that was moved to files, and deleted
+            items.remove(&self.name)?;
+            self.shelf.mark(&self.name)?;
+        }
+        items.publish(&self.name, &Item { generation, file })?;
+        self.shelf.remove_file(&self.name, NEXT.as_ref())?;
+        Ok(files::sync_folder(&self.folder)?)
     }
 
     /// Moves an unpublished answer that follows nothing to where it bothers nobody; `delete` removes it.
@@ -334,6 +541,21 @@ impl Reserved {
 /// Tells whether a file in an entry's folder holds something of ours.
 pub(super) fn is_ours(file: &str) -> bool {
     file == "next" || file == "next.new" || is_aside(file) || generation_of(file).is_some()
+}
+
+/// What the file is called in which an answer waits until it is published.
+const NEXT: &str = "next";
+
+/// Tells whether the files in an entry's folder say that it rests in the keyring.
+fn is_marked(files: &[OsString]) -> bool {
+    files.iter().any(|file| file == MARK)
+}
+
+/// Returns the generations among the files in an entry's folder, the newest first.
+fn numbers(files: &[OsString]) -> Vec<u64> {
+    let mut numbers: Vec<u64> = files.iter().filter_map(|file| generation_of(file.to_str()?)).collect();
+    numbers.sort_unstable_by(|one, other| other.cmp(one));
+    numbers
 }
 
 /// Tells whether a file's name is that of an answer that was put aside.

@@ -389,12 +389,13 @@ impl Vault {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vault::Site;
 
     /// A vault with the slot `words`, and its folder.
     fn vault(folder: &Path) -> Vault {
         let pin = super::super::pin::Pin::of(&folder.join("state"), &folder.join("vault"));
         let words = ("words".parse().unwrap(), Wrapping::Passphrase(passphrase("old")));
-        Vault::create(&folder.join("vault"), &pin, Identity::generate(), Some(words)).unwrap()
+        Vault::create(&Site::in_files(folder.join("vault")), &pin, Identity::generate(), Some(words)).unwrap()
     }
 
     fn passphrase(text: &str) -> Passphrase {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use super::header::{Header, SlotKind};
+use super::keyring::{DesktopFault, Keyring};
 use super::sealing::Identity;
 use super::{VaultError, kernel, plugin, slots};
 use crate::host::descriptor;
@@ -17,6 +18,9 @@ pub(super) const LARGEST_IDENTITY: usize = 64 * 1024;
 
 /// What systemd's own way of handing an identity over is called.
 const CREDENTIAL: &str = "the systemd credential";
+
+/// What the keyring of the desktop is called among the sources.
+const KEYRING: &str = "the keyring (unlock.keyring)";
 
 /// Everything that could open the vault, as the command line, the environment and the settings name it.
 #[derive(Debug, Default)]
@@ -33,6 +37,8 @@ pub(crate) struct Sources {
     pub(crate) identity_variable: Option<Secret<String>>,
     /// `unlock.identity_file`
     pub(crate) identity_file: Option<PathBuf>,
+    /// `unlock.keyring`
+    pub(crate) keyring: Option<Keyring>,
 }
 
 /// Asks a person for a passphrase.
@@ -93,13 +99,19 @@ impl Sources {
         } else if let Some(path) = &self.identity_file {
             Some(file("unlock.identity_file", path))
         } else {
-            lent.then(|| kernel::SOURCE.to_owned())
+            let desktop = || self.keyring.as_ref().map(|_| KEYRING.to_owned());
+            lent.then(|| kernel::SOURCE.to_owned()).or_else(desktop)
         }
     }
 
     /// Returns the identity files that somebody named for this user or command, and that are theirs to change.
     pub(crate) fn named_files(&self) -> impl Iterator<Item = &PathBuf> {
         self.identity_file_variable.iter().chain(&self.identity_file)
+    }
+
+    /// Tells whether the keyring is the first source that is present.
+    pub(crate) fn is_keyring(&self) -> bool {
+        self.present(false).as_deref() == Some(KEYRING)
     }
 
     /// Tells whether the first source that is present is one of [`Self::named_files`].
@@ -143,21 +155,67 @@ impl Sources {
             return from_file("unlock.identity_file", path);
         }
         // where it cannot be asked it is not there: that is no reason to keep out who has another way in
-        let keyring = match kernel::find(&header.recipient) {
+        let lent = match kernel::find(&header.recipient) {
             Ok(Some(opened)) => return Ok((kernel::SOURCE.to_owned(), Given::Lent(opened.text))),
             Ok(None) => None,
             Err(fault) => Some(fault),
         };
-        match ask {
-            Some(ask) if header.slots.iter().any(|slot| slot.kind == SlotKind::Passphrase) => {
+        let absence = match self.keyring.as_ref().map(|keyring| from_keyring(keyring, header)) {
+            Some(Ok(text)) => return Ok((KEYRING.to_owned(), Given::Identities(text))),
+            Some(Err(error)) if error.is_absent_keyring() => Some(error),
+            Some(Err(error)) => return Err(error),
+            None => None,
+        };
+        match (ask, absence) {
+            (Some(ask), _) if header.slots.iter().any(|slot| slot.kind == SlotKind::Passphrase) => {
                 let passphrase = ask("Passphrase of the vault: ")?;
                 Ok(("the passphrase".to_owned(), Given::Passphrase(passphrase)))
             }
-            Some(_) | None => {
-                Err(VaultError::Locked { slots: header.slots.iter().map(|slot| slot.kind).collect(), keyring })
+            (_, Some(absence)) => Err(absence),
+            (_, None) => {
+                let slots = header.slots.iter().map(|slot| slot.kind).collect();
+                Err(VaultError::Locked { slots, keyring: lent })
             }
         }
     }
+}
+
+/// Returns the name under which the keyring holds the identity of a vault: nothing in it is secret, and another vault of
+/// the same user has another one.
+fn keyring_name(recipient: &str) -> String {
+    format!("identity {recipient}")
+}
+
+/// Reads the identity of a vault in the keyring.
+fn from_keyring(keyring: &Keyring, header: &Header) -> Result<Zeroizing<String>, VaultError> {
+    let bytes = keyring
+        .read(&keyring_name(&header.recipient))
+        .map_err(|fault| VaultError::Desktop { doing: "read the vault's key in the keyring".to_owned(), fault })?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| VaultError::NoIdentity { source_name: KEYRING.to_owned() })?;
+    Ok(Zeroizing::new(text.to_owned()))
+}
+
+/// Gives the identity of a vault to the keyring.
+pub(crate) fn keep_in_keyring(keyring: &Keyring, identity: &Identity) -> Result<(), VaultError> {
+    let name = keyring_name(&identity.recipient().to_string());
+    let text = Zeroizing::new(identity.text().as_bytes().to_vec());
+    let kept = keyring.check().and_then(|()| keyring.write(&name, "tokenkeep: the key of a vault", text));
+    kept.map_err(not_kept)
+}
+
+/// Tells whether the keyring has the identity of a vault; one that cannot be asked has none.
+pub(crate) fn is_in_keyring(keyring: &Keyring, recipient: &str) -> bool {
+    keyring.read(&keyring_name(recipient)).is_ok()
+}
+
+/// Takes the identity of a vault that did not come about back from the keyring.
+pub(crate) fn forget_in_keyring(keyring: &Keyring, recipient: &str) -> Result<(), VaultError> {
+    keyring.remove(&keyring_name(recipient)).map_err(not_kept)
+}
+
+/// Wraps why the keyring did not take or drop an identity.
+pub(crate) fn not_kept(fault: DesktopFault) -> VaultError {
+    VaultError::Desktop { doing: "keep the vault's key in the keyring".to_owned(), fault }
 }
 
 /// Reads an identity file.

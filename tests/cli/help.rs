@@ -24,6 +24,13 @@ fn every_topic_has_its_page_and_stands_in_the_manual() {
 }
 
 #[test]
+fn a_group_without_a_command_names_its_commands() {
+    let world = World::new();
+    world.run(["import"]).fails(2).says("needs a command: oidc-agent, provena, kubelogin");
+    world.run(["vault", "slot"]).fails(2).says("`tokenkeep vault slot` needs a command: add, ");
+}
+
+#[test]
 fn a_command_is_explained_as_by_its_own_flag() {
     let world = World::new();
     let help = world.run(["help", "profile", "add"]).ok().stdout;

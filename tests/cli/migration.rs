@@ -85,7 +85,12 @@ fn config_folder(world: &World) -> PathBuf {
 
 /// A machine with a vault and no profile.
 fn world_without_profile() -> World {
-    let world = World::bare(Settings::default());
+    world_of(Settings::default())
+}
+
+/// The same with a provider of its own kind.
+fn world_of(settings: Settings) -> World {
+    let world = World::bare(settings);
     world.run(["init", "--unlock", "file"]).ok();
     world
 }
@@ -132,6 +137,24 @@ fn an_account_of_the_real_agent_becomes_a_profile_and_an_entry() {
 }
 
 #[test]
+fn a_slash_that_is_the_provider_s_own_stays() {
+    let world = world_of(Settings { issuer_path: "/".to_owned(), ..Settings::default() });
+    Agent::start(&world).account(&world, "site");
+    let taken = import(&world, &["site", "--json"]).ok().json();
+    assert!(taken[0]["issuer"].as_str().unwrap().ends_with('/'), "{taken}");
+    lives(&world, "site");
+}
+
+#[test]
+fn a_provider_that_is_down_keeps_nothing_from_being_taken_over() {
+    let (world, _) = world_with_account();
+    world.provider.go_offline();
+    import(&world, &["site"]).ok().says("nobody could be asked");
+    world.provider.go_online();
+    lives(&world, "site");
+}
+
+#[test]
 fn what_is_in_the_vault_already_is_left_as_it_is() {
     let (world, _) = world_with_account();
     import(&world, &["--all"]).ok();
@@ -172,6 +195,7 @@ fn a_wrong_password_and_a_changed_file_store_nothing() {
     assert_eq!(world.generation("site"), 0);
     assert!(file.is_file());
     import(&world, &["nobody"]).fails(8).says("nobody").says("ls -la '.'");
+    import(&world, &["site", "nobody"]).fails(1).says("2 of 2 logins").says("larger than");
 }
 
 #[test]
@@ -226,6 +250,20 @@ fn a_person_is_asked_for_the_password_and_about_the_file() {
     terminal.sees("account site: ").types(PASSWORD).sees("[y/N] ").types("y").sees("overwritten and removed");
     terminal.ends().with(0);
     assert!(!file.exists());
+}
+
+#[test]
+fn who_gives_up_at_a_question_is_not_asked_the_next() {
+    let (world, file) = world_with_account();
+    std::fs::copy(&file, file.with_file_name("twin")).unwrap();
+    let mut terminal = world.on_terminal(["import", "oidc-agent", "--all"]);
+    terminal.sees("account site: ").presses_control('c');
+    terminal.ends().with(130);
+    let mut terminal = world.on_terminal(["import", "oidc-agent", "site", "--name", "one"]);
+    terminal.sees("account site: ").types(PASSWORD).sees("[y/N] ").presses_control('c');
+    terminal.ends().with(130);
+    assert!(file.is_file());
+    assert_eq!((world.generation("one"), world.generation("site")), (1, 0));
 }
 
 #[test]

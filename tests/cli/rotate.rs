@@ -10,6 +10,7 @@ use std::time::Duration;
 use provider::{Endpoint, Settings};
 
 use crate::harness::{PATIENCE, Ran, World, generations, short_lived};
+use crate::keyring::{Desktop, Machine};
 use crate::killing::{CHANGES, killing_at, report, steps};
 use crate::outside::{Forger, age, new_identity, snapshot, write};
 use crate::signals::{kill_front, wait_until_blocked};
@@ -487,4 +488,31 @@ fn refreshes_and_rotations_that_are_killed_in_each_others_way_lose_nothing() {
     assert!(world.provider.is_access_live(world.run(["get", "prod", "--no-cache"]).ok().stdout.trim_end()));
     is_tidy(&world);
     report(&format!("{ROUNDS} rotations killed among refreshes, {finished} of them after they were done"));
+}
+
+#[test]
+fn a_key_in_the_keyring_of_the_desktop_is_changed_there() {
+    let machine = Machine::new();
+    machine.keep("one", "secret");
+    let (before, held) =
+        (machine.recipient(), |recipient: &str| machine.desktop.lookup(&format!("identity {recipient}")));
+    machine.run(ROTATE).ok();
+    assert_ne!(machine.recipient(), before);
+    assert_eq!(machine.token("one"), "secret");
+    assert!(held(&before).is_empty() && !held(&machine.recipient()).is_empty());
+}
+
+#[test]
+fn entries_in_the_keyring_of_the_desktop_are_neither_rotated_nor_copied_but_exported() {
+    let machine = Machine::in_keyring(Desktop::open());
+    machine.keep("one", "secret");
+    let before = snapshot(&machine.world.home());
+    machine.run(ROTATE).fails(9).says("`one` rests in the keyring").says("tokenkeep vault migrate --to age");
+    machine.run(["vault", "backup", "copy"]).fails(9).says("vault migrate");
+    assert_eq!(snapshot(&machine.world.home()), before);
+    let recipient = new_identity(&machine.world.file("key.txt"));
+    machine.run(["vault", "export", "-o", "all.age", "--recipient", &recipient]).ok();
+    machine.run(["delete", "one", "--yes"]).ok();
+    machine.run(["vault", "import", "all.age", "--file-identity", "key.txt"]).ok();
+    assert_eq!(machine.token("one"), "secret");
 }

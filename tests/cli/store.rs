@@ -54,6 +54,8 @@ fn a_profile_that_says_otherwise_is_not_overruled() {
 fn a_refresh_token_of_nobody_is_refused() {
     let world = World::new();
     world.feed(["store", "nobody", "--kind", "refresh-token", "--stdin"], "token").fails(2).says("--issuer URL");
+    let half = ["store", "nobody", "--stdin", "--issuer", "https://a.example"];
+    world.feed(half, "token").fails(2).says("a new one needs --client-id ID, too");
 }
 
 #[test]
@@ -103,7 +105,9 @@ fn what_cannot_be_a_token_or_secret_is_refused() {
     world.feed(["store", "a", "--stdin", "--kind", "access-token"], "two words").fails(2).says("without spaces");
     world.feed(["store", "a", "--stdin", "--expires", "2001-01-01T00:00:00Z"], "x").fails(2).says("past");
     world.run(["store", "a"]).fails(2).says("--stdin");
-    world.run(["store", "a", "--from-env", "NOT_SET"]).fails(2).says("NOT_SET");
+    world.run(["store", "a", "--from-env", "NOT_SET"]).fails(2).says("NOT_SET").says("export the variable");
+    world.run(["store", "a", "--from-file", "nowhere"]).fails(2).says("a file that is there");
+    world.run(["store", "a", "--from-fd", "9"]).fails(2).says("--from-fd 3 3<FILE");
     assert_eq!(world.generation("a"), 0);
 }
 

@@ -58,7 +58,7 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
 /// Refuses the name of a key that is believed already: one of ours, or one whose private half is elsewhere or lost.
 fn believed(shelf: &Shelf, name: &EntryName, kid: &str) -> Failure {
     let failure = Failure::new(Kind::Usage, format!("there already is an admin key `{name}`"));
-    if shelf.generations(name).is_ok_and(|generations| generations.is_empty()) {
+    if shelf.lists(name).is_ok_and(|is_there| !is_there) {
         return failure.because("its private half is not in this vault").hint(format!(
             "take another name; if it is lost, `tokenkeep admin-token revoke {kid}`, then make the new one"
         ));

@@ -92,7 +92,7 @@ fn open_key(cx: &Context, name: &EntryName) -> Result<AdminKey, Failure> {
             .unless_token(name, None)
     };
     // an unknown name comes before a locked vault
-    if Shelf::of(&cx.vault_folder()?).generations(name).is_ok_and(|generations| generations.is_empty()) {
+    if Shelf::of(&cx.vault_folder()?).lists(name).is_ok_and(|is_there| !is_there) {
         return Err(unknown());
     }
     let entry = cx.open_vault()?.newest(name)?.ok_or_else(unknown)?;

@@ -4,6 +4,7 @@ use clap_complete::ArgValueCompleter;
 
 use super::{how_to_trust, issuer, make_key, not_a_key, print_key, record};
 use crate::commands::completions::entry_names;
+use crate::commands::issued::adopt;
 use crate::commands::{Context, Outcome};
 use crate::error::{Failure, Kind};
 use crate::keeper::LOCK_PATIENCE;
@@ -47,6 +48,7 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let by = cx.by();
     let mut ledger = cx.ledger(&by)?;
     let lock = vault.lock(name, LOCK_PATIENCE)?;
+    adopt(cx, &vault, name, &lock)?;
     let before = signing_of(&vault, name)?;
     let old = ledger.admin_key_named(name.as_str())?;
     let (key, body) = make_key(cx, args.alg.unwrap_or(before))?;
@@ -69,7 +71,7 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
 
 /// Refuses a name that nothing has. An unknown name comes before a locked vault.
 fn refuse_unknown(cx: &Context, name: &EntryName) -> Result<(), Failure> {
-    if Shelf::of(&cx.vault_folder()?).generations(name).is_ok_and(|generations| generations.is_empty()) {
+    if Shelf::of(&cx.vault_folder()?).lists(name).is_ok_and(|is_there| !is_there) {
         return Err(Failure::new(Kind::NotFound, format!("there is no admin key `{name}` in the vault"))
             .hint(format!("make one with `tokenkeep admin-token keygen {name}`; one that is only trusted here is replaced with `admin-token trust {name} --replace`"))
             .unless_token(name, None));

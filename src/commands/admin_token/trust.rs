@@ -92,7 +92,7 @@ fn trust(args: &Args, cx: &Context, key: &PublicKey, Acting { ledger, by, .. }: 
     let name = &args.name;
     // a key that was stored by hand mints here, too
     let shelf = Shelf::of(&cx.vault_folder()?);
-    let own = shelf.generations(name).is_ok_and(|generations| !generations.is_empty());
+    let own = shelf.lists(name).unwrap_or(false);
     let key = record(name, key, if own { Origin::Own } else { Origin::Trusted }, by.at);
     if args.replace {
         return Ok(ledger.replace_admin_key(&key, OldKey::Retire, by)?);

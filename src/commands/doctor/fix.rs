@@ -41,7 +41,7 @@ fn apply(cx: &Context, fix: &Fix) -> Result<String, Failure> {
 
 /// Publishes an answer that waits, as the next refresh would.
 fn publish(cx: &Context, name: &EntryName) -> Result<String, Failure> {
-    let vault = crate::vault::Vault::open(&cx.vault_folder()?, &cx.pin()?, &cx.sources()?, None)?;
+    let vault = crate::vault::Vault::open(&cx.site()?, &cx.pin()?, &cx.sources()?, None)?;
     // who holds it publishes the answer himself
     let lock = vault.lock(name, Duration::ZERO)?;
     cx.keeper(&vault)?.adopt_unpublished(name, &lock).map_err(|error| Failure::from_error(Kind::Failed, &error))?;

@@ -101,8 +101,8 @@ impl<'a> Scene<'a> {
     /// Opens what can be opened.
     fn of(cx: &'a Context) -> Self {
         let open = || {
-            let (folder, pin, sources) = (cx.vault_folder()?, cx.pin()?, cx.sources()?);
-            Ok(Vault::open(&folder, &pin, &sources, None))
+            let (site, pin, sources) = (cx.site()?, cx.pin()?, cx.sources()?);
+            Ok(Vault::open(&site, &pin, &sources, None))
         };
         Self { cx, vault: open() }
     }

@@ -2,7 +2,7 @@
 
 use super::Scene;
 use super::finding::{Finding, Fix, Status};
-use crate::commands::problems::of_entry;
+use crate::commands::problems::{misplaced, of_entry};
 use crate::commands::survey::{self as entries_seen, Seen};
 use crate::host::files::{self, Access};
 use crate::host::kernel_keyring::KeyringFault;
@@ -76,6 +76,10 @@ pub(super) fn unlocking(scene: &Scene<'_>) -> Vec<Finding> {
         Ok(Err(VaultError::Locked { slots, keyring })) => {
             let error = VaultError::Locked { slots: slots.clone(), keyring: *keyring };
             Finding::of_failure(CHECK, Status::Warn, error)
+        }
+        Ok(Err(error @ VaultError::Desktop { fault, .. })) => {
+            let failure = crate::error::Failure::new(crate::error::Kind::Locked, crate::error::chain(error));
+            Finding::of_failure(CHECK, Status::Fail, failure.hint(fault.mend()))
         }
         Ok(Err(error)) => {
             let failure = crate::error::Failure::new(crate::error::Kind::Locked, crate::error::chain(error));
@@ -192,7 +196,9 @@ pub(super) fn entries(scene: &Scene<'_>) -> Vec<Finding> {
     let Some(vault) = scene.open_vault() else { return Vec::new() };
     let names = vault.shelf().names().unwrap_or_default().entries;
     let begin = scene.cx.now();
-    let mut findings = Vec::new();
+    let misplaced = misplaced(scene.cx, &names).ok().flatten();
+    let misplaced = misplaced.map(|problem| Finding::new("entries", Status::Warn, problem.what).mend(problem.mend));
+    let mut findings: Vec<Finding> = misplaced.into_iter().collect();
     for (index, name) in names.iter().enumerate() {
         if scene.cx.now().since(begin) > PATIENCE {
             let message = format!("{} more were not looked at", names.len() - index);

@@ -183,7 +183,12 @@ fn import(cx: &mut Context, flags: &Flags, vault: &Vault, sources: Vec<Source>) 
     refuse_doubles(&sources)?;
     let mut results = Vec::new();
     for source in sources {
-        results.extend(one_file(cx, flags, vault, source));
+        let of_file = one_file(cx, flags, vault, source);
+        let is_over = of_file.iter().any(Imported::is_interrupted);
+        results.extend(of_file);
+        if is_over {
+            break;
+        }
     }
     report::report(cx, flags, results)
 }

@@ -1,5 +1,6 @@
 //! `import oidc-agent`: its account files, whose password is asked for or handed over.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::report::nothing_found;
@@ -52,10 +53,19 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let vault = cx.open_vault()?;
     let mut passwords = Passwords { known: given_password(args, cx)?.into_iter().collect(), may_ask: false };
     passwords.may_ask = passwords.known.is_empty() && cx.may_ask();
-    let mut sources: Vec<Source> = paths.iter().map(|path| source(cx, path, &mut passwords)).collect();
-    for found in sources.iter_mut().flat_map(|source| source.logins.iter_mut().flatten()) {
-        if args.flags.issuer.is_none() {
-            respell(cx, found)?;
+    let mut sources = Vec::new();
+    for path in &paths {
+        let source = source(cx, path, &mut passwords);
+        // who gives up at one question must not be asked the next
+        if source.logins.as_ref().is_err_and(|failure| failure.kind == Kind::Interrupted) {
+            return source.logins.map(|_| Outcome::Done);
+        }
+        sources.push(source);
+    }
+    if args.flags.issuer.is_none() {
+        let mut answers = Answers::new();
+        for found in sources.iter_mut().flat_map(|source| source.logins.iter_mut().flatten()) {
+            respell(cx, found, &mut answers)?;
         }
     }
     let outcome = import(cx, &args.flags, &vault, sources)?;
@@ -181,9 +191,12 @@ fn without_password(shown: &str) -> Failure {
         .hint("give it on a descriptor: `--password-fd 3 3<FILE`")
 }
 
+/// How providers spell themselves, by what stands in the accounts; `None` where nobody answered.
+type Answers = BTreeMap<String, Option<String>>;
+
 /// Takes the slash away that oidc-agent puts behind every provider's name, unless the name has one: a profile that is
 /// there knows, or the provider's metadata say so. Where nobody can be asked it is taken away.
-fn respell(cx: &Context, found: &mut Found) -> Result<(), Failure> {
+fn respell(cx: &Context, found: &mut Found, answers: &mut Answers) -> Result<(), Failure> {
     let Some(bare) = found.issuer.as_ref().and_then(|issuer| issuer.strip_suffix('/')).map(str::to_owned) else {
         return Ok(());
     };
@@ -191,18 +204,22 @@ fn respell(cx: &Context, found: &mut Found) -> Result<(), Failure> {
     let mut known = cx.settings()?.config.profiles.values().filter_map(|table| table.issuer.clone());
     let known = known.find(|issuer| *issuer == bare || *issuer == slashed);
     let ca_file = found.ca_file.as_ref().map(PathBuf::from);
-    let asked = || {
-        let issuer: SecureUrl = slashed.parse().ok()?;
-        match Wire::open(ca_file.as_deref()).ok()?.discover(&issuer) {
-            Ok(_) => Some(slashed.clone()),
-            Err(IdpError::IssuerMismatch { found, .. }) if found == bare => Some(found),
-            Err(_) => None,
-        }
-    };
-    let spelled = known.or_else(asked);
+    let ask = || spelling(&bare, &slashed, ca_file.as_deref());
+    // of many accounts of a provider that is down, one waits for it
+    let spelled = known.or_else(|| answers.entry(slashed.clone()).or_insert_with(ask).clone());
     if spelled.is_none() {
         found.left.push("the slash behind the issuer: nobody could be asked whether it belongs there".to_owned());
     }
     found.issuer = Some(spelled.unwrap_or(bare));
     Ok(())
+}
+
+/// Asks a provider's public metadata which of two ways is its own.
+fn spelling(bare: &str, slashed: &str, ca_file: Option<&Path>) -> Option<String> {
+    let issuer: SecureUrl = slashed.parse().ok()?;
+    match Wire::open(ca_file).ok()?.discover(&issuer) {
+        Ok(_) => Some(slashed.to_owned()),
+        Err(IdpError::IssuerMismatch { found, .. }) if found == bare => Some(found),
+        Err(_) => None,
+    }
 }

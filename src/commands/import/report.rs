@@ -35,6 +35,11 @@ impl Imported {
         self.outcome.is_ok() || self.is_nothing
     }
 
+    /// Tells whether somebody pressed Ctrl-C at a question.
+    pub(super) fn is_interrupted(&self) -> bool {
+        self.outcome.as_ref().is_err_and(|failure| failure.kind == Kind::Interrupted)
+    }
+
     /// Says which login of which file it is.
     fn place(&self) -> String {
         if self.label.is_empty() { self.file.clone() } else { format!("`{}` of {}", self.label, self.file) }
@@ -74,9 +79,11 @@ fn failure_of(results: Vec<Imported>) -> Option<Failure> {
     }
     let (kind, hint) = failures.first().map(|(.., failure)| (failure.kind, failure.hint.clone()))?;
     let summary = Failure::new(kind, format!("{} of {count} logins could not be taken over", failures.len()));
-    let mut summary = failures
-        .into_iter()
-        .fold(summary, |summary, (place, _, failure)| summary.because(format!("{place}: {}", failure.one_line())));
+    let line = |(place, file, failure): (String, String, Failure)| {
+        let line = failure.one_line();
+        if line.contains(&file) { line } else { format!("{place}: {line}") }
+    };
+    let mut summary = failures.into_iter().map(line).fold(summary, Failure::because);
     summary.hint = hint;
     Some(summary)
 }

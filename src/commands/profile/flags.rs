@@ -184,8 +184,13 @@ pub(crate) fn check_profile(cx: &Context, name: &EntryName, table: &ProfileTable
         return Ok(());
     }
     let flag = flag_of(key);
-    Err(Failure::new(Kind::Usage, format!("the profile `{name}` cannot be used: {flag}: {reason}"))
-        .hint(format!("give another {flag}; `tokenkeep profile add --help` shows all flags")))
+    let hint = match *key {
+        "client_secret" => format!(
+            "store it first: `tokenkeep store {name}-client --kind client-secret`, then `{flag} entry:{name}-client`"
+        ),
+        _ => format!("give another {flag}; `tokenkeep profile add --help` shows all flags"),
+    };
+    Err(Failure::new(Kind::Usage, format!("the profile `{name}` cannot be used: {flag}: {reason}")).hint(hint))
 }
 
 /// Builds a profile with something in the place of every parameter that has no value yet.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::commands::Context;
-use crate::commands::problems::{Problem, of_entry, of_profile};
+use crate::commands::problems::{Problem, misplaced, of_entry, of_profile};
 use crate::commands::survey::{self, Seen};
 use crate::error::Failure;
 use crate::host::kernel_keyring::KeyringFault;
@@ -11,6 +11,7 @@ use crate::profile::EntryName;
 use crate::token::time::Timestamp;
 use crate::vault::header::{Header, Slot};
 use crate::vault::kernel;
+use crate::vault::keyring::DesktopFault;
 use crate::vault::sealing::digest_hex;
 use crate::vault::shelf::Shelf;
 use crate::vault::{Vault, VaultError};
@@ -44,8 +45,8 @@ pub(super) struct Health {
 pub(super) enum Lookup {
     /// It is open.
     Open,
-    /// Nothing is there that could open it without a person.
-    Locked,
+    /// Nothing is there that could open it without a person; the problem is known where the keyring is what is locked.
+    Locked(Option<Problem>),
     /// It does not open.
     Failed(Problem),
     /// There is none.
@@ -72,10 +73,13 @@ impl Health {
     pub(super) fn examine(cx: &Context) -> Result<Self, Failure> {
         let folder = cx.vault_folder()?;
         let sources = cx.sources()?;
-        let (vault, opens) = match Vault::open(&folder, &cx.pin()?, &sources, None) {
+        let (vault, opens) = match Vault::open(&cx.site()?, &cx.pin()?, &sources, None) {
             Ok(vault) => (Some(vault), Lookup::Open),
             Err(VaultError::Missing { .. }) => (None, Lookup::Missing),
-            Err(VaultError::Locked { .. }) => (None, Lookup::Locked),
+            Err(VaultError::Locked { .. }) => (None, Lookup::Locked(None)),
+            Err(error @ VaultError::Desktop { fault: DesktopFault::Locked, .. }) => {
+                (None, Lookup::Locked(Some(Problem::of(error.into()))))
+            }
             Err(error) => (None, Lookup::Failed(Problem::of(error.into()))),
         };
         // what is wrong with them was said when the vault was opened
@@ -85,6 +89,7 @@ impl Health {
         let names = Shelf::of(&folder).names().unwrap_or_default().entries;
         let seen = look_at_all(cx, vault.as_ref(), &names)?;
         let mut problems = of_vault(cx, &opens)?;
+        problems.extend(misplaced(cx, &names)?);
         problems.extend(seen.iter().filter_map(of_entry));
         let settings = cx.settings()?;
         problems.extend(settings.config.profiles.keys().flat_map(|name| of_profile(settings, name, &names)));
@@ -126,13 +131,13 @@ fn of_vault(cx: &Context, opens: &Lookup) -> Result<Vec<Problem>, Failure> {
             let what = format!("there is no vault in {}", cx.vault_folder()?.display());
             vec![Problem::new(what, "make one with `tokenkeep init`")]
         }
-        Lookup::Locked if cx.asker().is_some() => Vec::new(),
-        Lookup::Locked => {
+        Lookup::Locked(None) if cx.asker().is_some() => Vec::new(),
+        Lookup::Locked(None) => {
             // what keeps the kernel's keyring from being asked is told apart
             let locked = VaultError::Locked { slots: slot_kinds(cx)?, keyring: None };
             vec![Problem::of(locked.into())]
         }
-        Lookup::Failed(problem) => vec![problem.clone()],
+        Lookup::Locked(Some(problem)) | Lookup::Failed(problem) => vec![problem.clone()],
     })
 }
 

@@ -72,8 +72,8 @@ fn facts(health: &Health) -> Vec<(&'static str, String)> {
     let source = match (&health.source, &health.opens) {
         (Some(source), Lookup::Open) => format!("{source}: opens the vault"),
         (Some(source), Lookup::Failed(_)) => format!("{source}: does not open the vault"),
-        (Some(source), Lookup::Locked | Lookup::Missing) => source.clone(),
-        (None, Lookup::Locked | Lookup::Failed(_)) => "nothing here opens the vault: it is locked".to_owned(),
+        (Some(source), Lookup::Locked(_) | Lookup::Missing) => source.clone(),
+        (None, Lookup::Locked(_) | Lookup::Failed(_)) => "nothing here opens the vault: it is locked".to_owned(),
         (None, Lookup::Open | Lookup::Missing) => "none".to_owned(),
     };
     let left = match health.left {
@@ -105,7 +105,7 @@ fn object(health: &Health) -> Value {
         health.slots.iter().map(|slot| json!({"name": slot.name, "kind": slot.kind.name()})).collect();
     let opens = match health.opens {
         Lookup::Open => Some(true),
-        Lookup::Failed(_) | Lookup::Locked => Some(false),
+        Lookup::Failed(_) | Lookup::Locked(_) => Some(false),
         Lookup::Missing => None,
     };
     let mut left = json!({
@@ -131,7 +131,7 @@ fn object(health: &Health) -> Value {
         "unlock": {
             "source": health.source,
             "opens": opens,
-            "locked": health.opens == Lookup::Locked,
+            "locked": matches!(health.opens, Lookup::Locked(_)),
             "kernel_keyring": left,
         },
         "entries": entries,

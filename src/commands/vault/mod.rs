@@ -3,6 +3,7 @@
 mod backup;
 mod export;
 mod import;
+mod migrate;
 mod rotate;
 mod slot;
 mod verify;
@@ -18,6 +19,7 @@ const EXAMPLES: &str = "Examples:
   tokenkeep vault export -o tokens.age --recipient age1...
   tokenkeep vault backup /mnt/backup/vault.tar
   tokenkeep vault verify
+  tokenkeep vault migrate --to keyring
 ";
 
 /// Manage the vault: slots, its key, exports, backups; verify it
@@ -44,6 +46,8 @@ enum Command {
     Backup(backup::Args),
     /// Open every file and check it
     Verify(verify::Args),
+    /// Move all entries to age files, or to the keyring
+    Migrate(migrate::Args),
 }
 
 /// Runs the command.
@@ -55,5 +59,6 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
         Command::Import(args) => import::run(args, cx),
         Command::Backup(args) => backup::run(args, cx),
         Command::Verify(args) => verify::run(args, cx),
+        Command::Migrate(args) => migrate::run(args, cx),
     }
 }

@@ -14,6 +14,7 @@ use crate::output::Form;
 use crate::profile::EntryName;
 use crate::secret::Passphrase;
 use crate::vault::header::Slot;
+use crate::vault::keyring::Keyring;
 use crate::vault::rotation::{Outside, Rotated, Rotation, Successor, wrapping_of};
 use crate::vault::slots::Wrapping;
 use crate::vault::unlock::{self, AskPassphrase, Sources};
@@ -56,6 +57,8 @@ struct Plan {
     vault: Vault,
     /// The identity files that change with it.
     files: Vec<PathBuf>,
+    /// The keyring, if it holds the present key.
+    keyring: Option<Keyring>,
     /// What gave the present key, if we cannot put the new one there.
     elsewhere: Option<String>,
     /// The new key, wrapped.
@@ -106,7 +109,9 @@ fn plan(args: &Args, cx: &Context) -> Result<Plan, Failure> {
         heard.borrow_mut().extend(unlock::read_passphrases("--slot-passphrase-fd", number)?);
     }
     let files = identity_files(args, &sources, &vault)?;
-    let is_elsewhere = !vault.is_opened_by_slot() && !sources.is_named_file();
+    let keyring = sources.keyring.clone().filter(|keyring| unlock::is_in_keyring(keyring, vault.recipient()));
+    let is_kept = sources.is_named_file() || keyring.is_some() && sources.is_keyring();
+    let is_elsewhere = !vault.is_opened_by_slot() && !is_kept;
     let elsewhere = sources.present(false).filter(|_| is_elsewhere);
     if let Some(source) = elsewhere.as_ref().filter(|_| files.is_empty()) {
         let message = format!("the present key came from {source}, and the new one has to go somewhere");
@@ -114,27 +119,27 @@ fn plan(args: &Args, cx: &Context) -> Result<Plan, Failure> {
             .hint("name a file for it: `tokenkeep vault rotate --identity-file FILE`, and put it in its place then"));
     }
     let wrappings = wrappings(args, cx, &vault, &heard)?;
-    if files.is_empty() && wrappings.is_empty() {
+    if files.is_empty() && keyring.is_none() && wrappings.is_empty() {
         return Err(Failure::new(Kind::Usage, "nothing would open the vault any more")
             .hint("keep a slot, or name a file for the new key: `tokenkeep vault rotate --identity-file FILE`"));
     }
     let successor = vault.successor(wrappings, cx.asker().as_deref())?;
-    Ok(Plan { vault, files, elsewhere, successor })
+    Ok(Plan { vault, files, keyring, elsewhere, successor })
 }
 
 /// Opens the vault and keeps what was typed for it: the slot that it opened is wrapped for it again.
 fn open(cx: &Context, sources: &Sources, heard: &Heard) -> Result<Vault, Failure> {
-    let (folder, pin) = (cx.vault_folder()?, cx.pin()?);
+    let (site, pin) = (cx.site()?, cx.pin()?);
     let listening = |answer: Box<AskPassphrase>| -> Box<AskPassphrase> {
         let heard = Rc::clone(heard);
         Box::new(move |question| answer(question).inspect(|passphrase| heard.borrow_mut().push(passphrase.clone())))
     };
     let (None, Some(number)) = (sources.identity_fd, sources.passphrase_fd) else {
-        return Ok(Vault::open(&folder, &pin, sources, cx.asker().map(listening).as_deref())?);
+        return Ok(Vault::open(&site, &pin, sources, cx.asker().map(listening).as_deref())?);
     };
     let given = unlock::read_passphrase("--passphrase-fd", number)?;
     let answer = listening(Box::new(move |_| Ok(given.clone())));
-    match Vault::open(&folder, &pin, &Sources::default(), Some(&*answer)) {
+    match Vault::open(&site, &pin, &Sources::default(), Some(&*answer)) {
         Err(VaultError::WrongPassphrase { .. }) => {
             Err(VaultError::WrongPassphrase { source_name: format!("--passphrase-fd {number}") }.into())
         }
@@ -194,9 +199,10 @@ fn passphrase_of(slot: &Slot, cx: &Context, vault: &Vault, heard: &Heard) -> Res
 
 /// Takes every lock, publishes what waits to be published, and rotates.
 fn carry_out(cx: &Context, plan: Plan) -> Result<Rotated, Failure> {
-    let Plan { vault, files, successor, .. } = plan;
+    let Plan { vault, files, keyring, successor, .. } = plan;
     let pin = cx.pin()?;
-    let rotation = vault.begin_rotation(Outside { pin: &pin, files: &files }, LOCK_PATIENCE)?;
+    let rotation =
+        vault.begin_rotation(Outside { pin: &pin, files: &files, keyring: keyring.as_ref() }, LOCK_PATIENCE)?;
     let refusals = match prepare(cx, &vault, &rotation) {
         Ok(refusals) => refusals,
         Err(failure) => {

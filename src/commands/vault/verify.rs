@@ -9,7 +9,7 @@ use crate::error::{Failure, Kind};
 use crate::output::Form;
 use crate::token::text::escaped;
 use crate::vault::sealing::digest_hex;
-use crate::vault::{Vault, VaultError, rotation};
+use crate::vault::{Site, Vault, VaultError, rotation};
 
 /// Examples of the command.
 const EXAMPLES: &str = "Examples:
@@ -35,7 +35,10 @@ pub(super) struct Args {
 /// Runs the command.
 pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let vault = match &args.backup {
-        Some(folder) => Vault::open_unpinned(&absolute(folder), &cx.sources()?, cx.asker().as_deref())?,
+        Some(folder) => {
+            let site = Site { folder: absolute(folder), ..cx.site()? };
+            Vault::open_unpinned(&site, &cx.sources()?, cx.asker().as_deref())?
+        }
         None if args.trust => trust(cx)?,
         None => cx.open_vault()?,
     };
@@ -72,8 +75,8 @@ fn absolute(folder: &Path) -> PathBuf {
 
 /// Opens the vault that is there, pins it, and shows both digests.
 fn trust(cx: &mut Context) -> Result<Vault, Failure> {
-    let (folder, pin) = (cx.vault_folder()?, cx.pin()?);
-    let vault = Vault::open_unpinned(&folder, &cx.sources()?, cx.asker().as_deref())?;
+    let (site, pin) = (cx.site()?, cx.pin()?);
+    let vault = Vault::open_unpinned(&site, &cx.sources()?, cx.asker().as_deref())?;
     let before = pin.read()?.unwrap_or_else(|| "nothing".to_owned());
     let now = digest_hex(vault.recipient());
     pin.renew(vault.recipient())?;
