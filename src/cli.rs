@@ -23,11 +23,15 @@ macro_rules! commands {
             $(#[doc = $about] $variant(commands::$module::Args),)*
         }
 
-        /// The commands' names, and what makes each of them: its arguments only when they are needed.
-        const COMMANDS: &[(&str, fn() -> clap::Command)] = &[
-            $(($name, || clap::Command::new($name).about($about).defer(|command| {
-                with_globals(commands::$module::Args::augment_args(command).about($about))
-            })),)*
+        /// The commands: their arguments are made only when they are needed.
+        const COMMANDS: &[Known] = &[
+            $(Known {
+                name: $name,
+                about: $about,
+                make: || clap::Command::new($name).about($about).defer(|command| {
+                    with_globals(commands::$module::Args::augment_args(command).about($about))
+                }),
+            },)*
         ];
 
         /// Reads the command that was typed, and the global flags behind it.
@@ -84,15 +88,31 @@ commands! {
     Help help "help" "Explain a topic or a command";
 }
 
+/// A command that there is.
+struct Known {
+    name: &'static str,
+    about: &'static str,
+    make: fn() -> clap::Command,
+}
+
 /// Returns the whole tree.
 pub(crate) fn tree() -> clap::Command {
-    trunk().subcommands(COMMANDS.iter().map(|(_, command)| command()))
+    trunk().subcommands(COMMANDS.iter().map(|command| (command.make)()))
 }
 
 /// Returns the tree with nothing in it but the command that seems to have been typed.
 fn branch(args: &[OsString]) -> Option<clap::Command> {
-    let named = |arg: &OsString| COMMANDS.iter().find(|(name, _)| arg == name);
-    args.iter().skip(1).find_map(named).map(|(_, command)| trunk().subcommand(command()))
+    let named = |arg: &OsString| COMMANDS.iter().find(|command| arg == command.name);
+    args.iter().skip(1).find_map(named).map(|command| trunk().subcommand((command.make)()))
+}
+
+/// Returns the tree with no command in it, and a help that lists them all the same.
+fn summit() -> clap::Command {
+    let width = COMMANDS.iter().map(|command| command.name.len()).max().unwrap_or_default();
+    let list: String = COMMANDS.iter().map(|Known { name, about, .. }| format!("  {name:width$}  {about}\n")).collect();
+    trunk().override_usage("tokenkeep [OPTIONS] [COMMAND]").help_template(format!(
+        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\nCommands:\n{list}\n{{all-args}}{{after-help}}"
+    ))
 }
 
 /// Returns the tree without its commands.
@@ -141,18 +161,25 @@ pub(crate) enum Asked {
 
 /// Parses the command line.
 ///
-/// First by a tree that holds the typed command alone: what is right there means the same in the whole tree, and anything
-/// else (another word that happens to be a command's name, a request for help, a mistake) is asked of the whole tree.
+/// First by a tree that holds the typed command alone, or none if none was typed: what is right there means the same in the
+/// whole tree, and anything else (another word that happens to be a command's name, help for a command, a mistake) is asked
+/// of the whole tree.
 pub(crate) fn parse(args: &[OsString]) -> Result<Asked, Failure> {
     // trees live as long as the process: taking one down costs more than parsing did
-    let branch = branch(args).map(ManuallyDrop::new);
-    if let Some(Ok(asked @ Asked::Run(..))) = branch.map(|mut branch| parse_by(&mut branch, args)) {
-        return Ok(asked);
+    match branch(args).map(ManuallyDrop::new) {
+        Some(mut branch) => {
+            if let Ok(asked @ Asked::Run(..)) = parse_by(&mut branch, args) {
+                return Ok(asked);
+            }
+        }
+        None => match parse_by(&mut ManuallyDrop::new(summit()), args) {
+            Err(error) if !asks_for_text(&error) => {}
+            answer => return answer.or_else(|error| Ok(text_of(&error))),
+        },
     }
     let mut tree = ManuallyDrop::new(tree());
     parse_by(&mut tree, args).or_else(|error| match error.kind() {
-        // the styles are plain, so there is nothing to strip
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Ok(Asked::Print(error.render().ansi().to_string())),
+        _ if asks_for_text(&error) => Ok(text_of(&error)),
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Err(missing_command(&tree, &command_words(&tree, args))),
         _ => {
             let command = command_words(&tree, args);
@@ -162,6 +189,16 @@ pub(crate) fn parse(args: &[OsString]) -> Result<Asked, Failure> {
             Err(if runs_a_child { failure.with_code(commands::exec::OURS) } else { failure })
         }
     })
+}
+
+/// Whether what clap calls an error is help or the version.
+fn asks_for_text(error: &clap::Error) -> bool {
+    matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion)
+}
+
+/// Returns that text. The styles are plain, so there is nothing to strip.
+fn text_of(error: &clap::Error) -> Asked {
+    Asked::Print(error.render().ansi().to_string())
 }
 
 /// Parses the command line by one tree.
@@ -235,4 +272,16 @@ fn usage_failure(error: &clap::Error, args: &[OsString], command: &[String]) -> 
             format!("see `{}`", words.join(" "))
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_help_without_the_commands_is_that_of_the_whole_tree() {
+        let (mut short, mut whole) = (summit(), tree());
+        assert_eq!(short.render_help().to_string(), whole.render_help().to_string());
+        assert_eq!(short.render_long_help().to_string(), whole.render_long_help().to_string());
+    }
 }
