@@ -47,6 +47,8 @@ const COMMANDS: &[&[&str]] = &[
     &["profile", "add", "other", "--issuer", "http://a.example", "--client-id", "x"],
     &["profile", "remove", "nobody"],
     &["vault", "verify"],
+    &["vault", "migrate", "--to", "age"],
+    &["vault", "migrate", "--to", "keyring"],
     &["vault", "slot", "list"],
     &["vault", "slot", "add", "more", "--recipient", "age1no"],
     &["vault", "slot", "remove", "nobody"],
