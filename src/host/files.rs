@@ -160,6 +160,12 @@ pub(crate) fn check_folder(path: &Path) -> Result<(), FileFault> {
     check_stat(path, &stat, Access::Private, Kind::Folder)
 }
 
+/// Opens a file to look at it: never through a link, and without waiting for whoever would write into a pipe.
+pub(crate) fn open_to_look(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    Ok(File::from(rustix::fs::open(path, flags, Mode::empty())?))
+}
+
 /// Checks who else may use a file, without opening it.
 pub(crate) fn check_file(path: &Path, access: Access) -> Result<(), FileFault> {
     let look = if access == Access::Private { rustix::fs::lstat(path) } else { rustix::fs::stat(path) };

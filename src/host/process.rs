@@ -157,10 +157,10 @@ pub(crate) fn detach() -> io::Result<()> {
     Ok(())
 }
 
-/// Whether INT, TERM, HUP and QUIT end the program; `None` until somebody has decided.
+/// Whether INT, TERM and HUP end the program; `None` until somebody has decided.
 static LEAVING: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 
-/// From now on INT, TERM, HUP and QUIT end the program at once with 128 and the signal's number.
+/// From now on INT, TERM and HUP end the program at once with 128 and the signal's number.
 ///
 /// Process 1 of a container is left as it is: the kernel shields it from signals without a handler, and its end would
 /// take the child of an exchange with it. So is a signal that whoever started us wants ignored (`nohup`).
@@ -173,17 +173,17 @@ pub(crate) fn leave_on_signals() -> io::Result<()> {
     if !first {
         return Ok(());
     }
-    for signal in ending_signals() {
+    for signal in ending([SIGINT, SIGTERM, SIGHUP]) {
         signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(leaving))?;
     }
     Ok(())
 }
 
-/// Returns the signals that may end us.
-fn ending_signals() -> impl Iterator<Item = i32> {
+/// Returns those of some signals that may end us.
+fn ending(signals: impl IntoIterator<Item = i32>) -> impl Iterator<Item = i32> {
     let ignored = ignored_signals();
     let may_end = std::process::id() != 1;
-    [SIGINT, SIGTERM, SIGHUP, SIGQUIT].into_iter().filter(move |signal| may_end && !ignored.contains(signal))
+    signals.into_iter().filter(move |signal| may_end && !ignored.contains(signal))
 }
 
 /// As long as it lives, something is put back before INT, TERM, HUP or QUIT ends the program, and done again after it was
@@ -201,10 +201,16 @@ pub(super) struct PutBack {
 impl PutBack {
     /// Begins to wait for signals.
     pub(super) fn first<T: 'static>(put_back: fn() -> T, again: fn()) -> io::Result<Self> {
+        static QUITS: AtomicBool = AtomicBool::new(false);
         leave_on_signals()?;
-        let mut signals = Signals::new(ending_signals().chain([SIGCONT]))?;
+        let leaving = LEAVING.get_or_init(Arc::default);
+        // once it is waited for it does nothing by itself any more, also after the question
+        for signal in ending([SIGQUIT]).filter(|_| !QUITS.swap(true, Ordering::SeqCst)) {
+            signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(leaving))?;
+        }
+        let mut signals = Signals::new(ending([SIGINT, SIGTERM, SIGHUP, SIGQUIT]).chain([SIGCONT]))?;
         let waiting = signals.handle();
-        let leaving = LEAVING.get_or_init(Arc::default).swap(false, Ordering::SeqCst);
+        let leaving = leaving.swap(false, Ordering::SeqCst);
         let wait = move || loop {
             let next = signals.forever().next();
             // one that came just before the end of the waiting counts

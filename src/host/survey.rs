@@ -1,10 +1,10 @@
 //! Looking over files that must be private, and mending what can be mended without asking.
 
-use std::fs::{File, TryLockError};
+use std::fs::TryLockError;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FileType, Mode, OFlags};
+use rustix::fs::{FileType, Mode};
 
 use super::files::{self, Access, FileFault, fault};
 
@@ -41,8 +41,7 @@ pub(crate) fn faults_below(folder: &Path) -> Vec<FileFault> {
 
 /// Sets the mode of a file or folder of ours, and never through a link.
 pub(crate) fn set_mode(path: &Path, mode: u32) -> Result<(), FileFault> {
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let file = rustix::fs::open(path, flags, Mode::empty()).map_err(fault("open", path))?;
+    let file = files::open_to_look(path).map_err(fault("open", path))?;
     rustix::fs::fchmod(&file, Mode::from_raw_mode(mode)).map_err(fault("set the mode of", path))
 }
 
@@ -58,14 +57,12 @@ pub(crate) fn leftovers(folders: &[PathBuf]) -> Vec<PathBuf> {
 
 /// Tells whether nobody writes a file.
 fn is_free(path: &Path) -> bool {
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    rustix::fs::open(path, flags, Mode::empty()).is_ok_and(|file| File::from(file).try_lock().is_ok())
+    files::open_to_look(path).is_ok_and(|file| file.try_lock().is_ok())
 }
 
 /// Removes what a killed process left, unless somebody writes to it now.
 pub(crate) fn remove_leftover(path: &Path) -> Result<(), FileFault> {
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let file = File::from(rustix::fs::open(path, flags, Mode::empty()).map_err(fault("open", path))?);
+    let file = files::open_to_look(path).map_err(fault("open", path))?;
     match file.try_lock() {
         Ok(()) => std::fs::remove_file(path).map_err(fault("remove", path)),
         Err(TryLockError::WouldBlock) => Err(fault("remove", path)(io::Error::from(io::ErrorKind::ResourceBusy))),
@@ -83,6 +80,8 @@ pub(crate) fn room_at(path: &Path) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    use rustix::fs::OFlags;
 
     use super::*;
 

@@ -1,10 +1,10 @@
 //! How an entry stands, as far as that can be told without asking anybody: for those who look.
 
-use std::fs::File;
 use std::io;
 
 use super::note::{Event, Note, Refused};
 use super::{dies_at, plain_request};
+use crate::host::files;
 use crate::profile::{EntryName, Profile};
 use crate::token::time::{Lifetime, MinTtl, Timestamp};
 use crate::vault::entry::{Body, CachedToken, TokenSet};
@@ -68,7 +68,7 @@ impl Standing {
 
 /// Reads the note about a generation without taking the entry's lock: good enough to look at, not to act on.
 pub(crate) fn noted(shelf: &Shelf, name: &EntryName, generation: u64) -> io::Result<Option<Note>> {
-    match File::open(shelf.lock_path(name)) {
+    match files::open_to_look(&shelf.lock_path(name)) {
         Ok(file) => Note::read(&file, generation),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),

@@ -313,7 +313,7 @@ impl Shelf {
 
     /// Tells whether somebody holds the lock of an entry.
     pub(crate) fn is_locked(&self, name: &EntryName) -> bool {
-        let shared = File::open(self.lock_path(name)).map(|file| file.try_lock_shared());
+        let shared = files::open_to_look(&self.lock_path(name)).map(|file| file.try_lock_shared());
         matches!(shared, Ok(Err(std::fs::TryLockError::WouldBlock)))
     }
 

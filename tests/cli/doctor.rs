@@ -89,6 +89,16 @@ fn a_locked_vault_is_looked_at_from_outside_and_nobody_is_asked() {
 }
 
 #[test]
+fn a_keyring_that_is_not_there_is_missed_only_where_it_is_used() {
+    let world = World::logged_in(Settings::default());
+    finds(&doctor(&world, &[]).ok(), "skip", "nothing of this vault rests in the keyring");
+    world.edit_config(|text| text.replace("[unlock]\n", "[unlock]\nkeyring = true\n"));
+    finds(&doctor(&world, &[]).ok(), "warn", "there is no keyring here");
+    world.forget_identity_file();
+    finds(&failed(doctor(&world, &[])), "fail", "there is no keyring here");
+}
+
+#[test]
 fn a_vault_that_unlock_left_open_is_said_to_be() {
     let world = World::logged_in(Settings::default());
     world.forget_identity_file();
@@ -183,6 +193,17 @@ fn a_lock_that_is_held_is_said_and_not_waited_for() {
     let file = std::fs::File::open(&lock).unwrap();
     file.lock().unwrap();
     finds(&doctor(&world, &["--fix"]).ok(), "info", "somebody holds the lock of `prod`");
+}
+
+#[test]
+fn a_pipe_in_the_place_of_a_lock_holds_nobody_up() {
+    let world = World::logged_in(Settings::default());
+    let lock = world.entry("prod").join("lock");
+    std::fs::remove_file(&lock).unwrap();
+    sh(&format!("mkfifo -m 600 '{}'", lock.display()));
+    finds(&failed(doctor(&world, &["--fix"])), "fail", "is not a regular file");
+    world.run(["status"]).ok();
+    world.run(["list"]).ok();
 }
 
 #[test]

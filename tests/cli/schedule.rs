@@ -237,6 +237,21 @@ fn a_job_of_the_system_runs_as_the_owner_of_the_vault() {
 }
 
 #[test]
+fn who_is_not_root_is_told_how_root_would_find_the_vault() {
+    let world = World::new();
+    if !is_root() {
+        return;
+    }
+    crate::outside::chmod(world.folder.path(), 0o755);
+    sh(&format!("chown -R {NOBODY} '{}'", world.home().display()));
+    crate::manager::bring_program(&world);
+    let script = format!("exec setpriv --reuid={NOBODY} --clear-groups '{}' \"$@\"", world.file("tokenkeep").display());
+    let args = ["schedule", "install", "--system", "--dir", "/etc/systemd/system"];
+    let ran = Ran::from(world.shell(&script, args).output().unwrap()).fails(1);
+    ran.says(&format!("sudo TOKENKEEP_HOME='{}' ", world.home().display()));
+}
+
+#[test]
 fn a_line_for_cron_is_refused_where_cron_would_do_something_else() {
     let world = World::new();
     world.run(["schedule", "show", "--kind", "cron", "--every", "7m"]).fails(2).says("--every 6m");

@@ -45,7 +45,7 @@ pub(crate) struct Args {
 type Check = fn(&Scene<'_>) -> Vec<Finding>;
 
 /// What looks at this machine alone, in the order in which people read it.
-const CHECKS: [Check; 17] = [
+const CHECKS: [Check; 18] = [
     environment::program,
     environment::surroundings,
     environment::variables,
@@ -58,6 +58,7 @@ const CHECKS: [Check; 17] = [
     vault::files,
     vault::unlocking,
     vault::kernel_keyring,
+    vault::desktop_keyring,
     vault::leftovers,
     vault::entries,
     settings::profiles,
@@ -88,11 +89,7 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
         mended.extend(done);
         findings = look(cx);
     }
-    findings.extend(if args.offline {
-        vec![Finding::new("providers", Status::Skip, "not asked: --offline")]
-    } else {
-        network::providers(&Scene::of(cx))
-    });
+    findings.extend(ask_providers(args, cx));
     report(cx, &findings, &mended)?;
     outcome(&findings)
 }
@@ -122,6 +119,17 @@ impl<'a> Scene<'a> {
 fn look(cx: &Context) -> Vec<Finding> {
     let scene = Scene::of(cx);
     CHECKS.iter().flat_map(|check| check(&scene)).collect()
+}
+
+/// Asks the providers, unless that was ruled out.
+fn ask_providers(args: &Args, cx: &mut Context) -> Vec<Finding> {
+    if args.offline {
+        return vec![Finding::new("providers", Status::Skip, "not asked: --offline")];
+    }
+    if cx.settings().is_ok_and(|settings| !settings.config.profiles.is_empty()) {
+        cx.printer.notice(&format!("asking the providers, for {} s at most", network::PATIENCE.as_secs()));
+    }
+    network::providers(&Scene::of(cx))
 }
 
 /// Prints what was found, and what was done about it.

@@ -12,7 +12,7 @@ use crate::profile::{ClientAuth, Flow, Profile};
 use crate::token::time::{Lifetime, Timestamp};
 
 /// Each question has a deadline of its own, and all are asked at once; name lookups have none but this.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A clock that is further off makes tokens look used up, or good when they are not.
 const TOLERANCE: Lifetime = Lifetime::seconds(30);

@@ -15,7 +15,7 @@ use crate::vault::VaultError;
 use crate::vault::header::Header;
 use crate::vault::kernel;
 use crate::vault::sealing::digest_hex;
-use crate::vault::shelf::Shelf;
+use crate::vault::shelf::{Backend, Shelf};
 
 /// Looking at entries ends after this long: a report must come, also of a vault with a hundred thousand of them.
 const PATIENCE: Lifetime = Lifetime::seconds(10);
@@ -95,6 +95,23 @@ pub(super) fn unlocking(scene: &Scene<'_>) -> Vec<Finding> {
 fn left_open(scene: &Scene<'_>) -> Result<Option<kernel::Opened>, KeyringFault> {
     let header = scene.folders().and_then(|folders| Header::read(&folders.data.join("vault")).ok());
     header.map_or(Ok(None), |header| kernel::find(&header.recipient))
+}
+
+/// Checks the keyring of the desktop, where entries or the vault's key rest in it; nobody else asks it anything.
+pub(super) fn desktop_keyring(scene: &Scene<'_>) -> Vec<Finding> {
+    const CHECK: &str = "keyring";
+    let (Ok(site), Ok(sources)) = (scene.cx.site(), scene.cx.sources()) else { return Vec::new() };
+    if site.backend != Backend::Keyring && sources.keyring.is_none() {
+        return vec![Finding::new(CHECK, Status::Skip, "nothing of this vault rests in the keyring of the desktop")];
+    }
+    // where the vault opens all the same it is missed by nobody yet
+    let status = if scene.open_vault().is_some() { Status::Warn } else { Status::Fail };
+    vec![match site.keyring.check() {
+        Ok(()) => {
+            Finding::new(CHECK, Status::Ok, "the keyring of the desktop is there, unlocked, and keeps what it gets")
+        }
+        Err(fault) => Finding::new(CHECK, status, fault.to_string()).mend(fault.mend()),
+    }]
 }
 
 /// Says whether `unlock` left the vault open, and whether it could.

@@ -48,7 +48,7 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let parts = place.parts(&job)?;
     let before = look_at_all(&parts, args.force)?;
     job.prepare()?;
-    write_all(&parts, &before)?;
+    write_all(&parts, &before).map_err(|failure| as_root(failure, &job))?;
     let changed = before.iter().any(|(present, _)| *present != Present::Same);
     say_left_out(cx, &job);
     say_locked(cx, &job)?;
@@ -94,6 +94,17 @@ fn write_all(parts: &[Part], before: &[(Present, Option<String>)]) -> Result<(),
     Ok(())
 }
 
+/// Says how the files of the system are written: as root, who would find another vault unless told.
+fn as_root(failure: Failure, job: &Job) -> Failure {
+    if job.scope == Scope::User || machine::effective_user() == 0 {
+        return failure;
+    }
+    let variables = job.variables.iter().filter(|(name, _)| name == "TOKENKEEP_HOME" || name.starts_with("XDG_"));
+    let variables: String = variables.flat_map(|(name, value)| [name, "='", value, "' "].map(str::to_owned)).collect();
+    let program = &job.program;
+    failure.hint(format!("as root: `sudo {variables}{program} schedule install --system`, with the same flags"))
+}
+
 /// Writes a file that everybody may read.
 fn write(path: &Path, text: &str) -> Result<(), Failure> {
     const READABLE: u32 = 0o644;
@@ -117,8 +128,12 @@ fn say_locked(cx: &mut Context, job: &Job) -> Result<(), Failure> {
     if job.credential.is_some() || !is_ours {
         return Ok(());
     }
+    let sources = cx.sources()?;
+    // the desktop's keyring is reached from its own session alone
+    let keyring = sources.keyring.clone().filter(|_| job.scope == Scope::User);
+    let (identity_fd, passphrase_fd) = (None, None);
     let unattended =
-        Sources { identity_fd: None, passphrase_fd: None, credentials: None, identity_variable: None, ..cx.sources()? };
+        Sources { identity_fd, passphrase_fd, credentials: None, identity_variable: None, keyring, ..sources };
     if unattended.present(false).is_none() {
         cx.printer.notice(
             "nothing opens the vault there without a person: give the key with --credential, or leave it open with `tokenkeep unlock`",

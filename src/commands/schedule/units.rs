@@ -100,7 +100,8 @@ fn writing(job: &Job) -> String {
         .iter()
         .map(|name| format!("RuntimeDirectory={name}\nRuntimeDirectoryMode=0700\nRuntimeDirectoryPreserve=yes"));
     let confined = confined_to(job).into_iter().filter(|_| job.scope == Scope::System);
-    lines(std::iter::once(String::new()).chain(runtime).chain(confined))
+    let text = lines(runtime.chain(confined));
+    if text.is_empty() { text } else { format!("\n{text}") }
 }
 
 /// Confines the service to what it writes.
