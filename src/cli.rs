@@ -75,7 +75,7 @@ commands! {
     Lock lock "lock" "Close what `unlock` opened, now";
     Import import "import" "Take logins over from another tool";
     Profile profile "profile" "Add, list, show, remove and discover profiles";
-    Vault vault "vault" "Manage the vault's slots, and verify it";
+    Vault vault "vault" "Manage the vault: slots, its key, exports, backups; verify it";
     Schedule schedule "schedule" "Refresh regularly: a systemd timer or a cron job";
     Config config "config" "Show settings as they are in force";
     Delete delete "delete" "Delete an entry from the vault";

@@ -166,6 +166,15 @@ impl Context {
         Ok(Vault::open(&self.site()?, &self.pin()?, &self.sources()?, self.asker().as_deref())?)
     }
 
+    /// Returns what opens the vault once more, as far as that is still there and needs nobody: for who works for hours, and
+    /// meets a vault whose key was changed.
+    pub(crate) fn reopener(&self) -> Result<impl Fn() -> Result<Vault, VaultError> + Send + use<>, Failure> {
+        let (site, pin) = (self.site()?, self.pin()?);
+        // descriptors were read to their end, and their numbers may be others' by now
+        let sources = Sources { identity_fd: None, passphrase_fd: None, identity_variable: None, ..self.sources()? };
+        Ok(move || Vault::open(&site, &pin, &sources, None))
+    }
+
     /// Opens the vault if that needs nobody; says why not if it is locked, be it that the wrong key is at hand.
     pub(crate) fn open_vault_unasked(&self) -> Result<Result<Vault, VaultError>, Failure> {
         let opened = Vault::open(&self.site()?, &self.pin()?, &self.sources()?, None);

@@ -73,7 +73,7 @@ fn shelf_of(cx: &Context) -> Result<Shelf, Failure> {
 }
 
 /// Clears the keeper's note, since the next generation under this name has nothing to do with it.
-pub(super) fn forget(lock: &std::fs::File) {
+pub(in crate::commands) fn forget(lock: &std::fs::File) {
     if let Err(error) = Note::write(None, lock) {
         tracing::warn!(%error, "the note of a deleted entry stays");
     }

@@ -131,11 +131,7 @@ fn point_to_keyring(cx: &Context) -> Result<(), Failure> {
 fn make_with_file(cx: &Context, file: &Path) -> Result<Vault, Failure> {
     let file = placed(cx, file)?;
     refuse_existing(cx)?;
-    let identity = match unlock::read_identity_file(&file) {
-        Ok(identity) => identity,
-        Err(VaultError::Source { fault, .. }) if fault.is_missing() => write_identity(&file)?,
-        Err(error) => return Err(error.into()),
-    };
+    let identity = identity_in(&file)?;
     // before there is a vault, so that no end in between leaves one that nothing names the key of
     let mut edit = Edit::open(&cx.settings()?.path)?;
     edit.set(&["unlock"], "identity_file", shown_path(cx, &file)?)?;
@@ -169,6 +165,15 @@ fn make_with_passphrase(cx: &mut Context) -> Result<Vault, Failure> {
 fn refuse_existing(cx: &Context) -> Result<(), Failure> {
     let vault = cx.vault_folder()?;
     if header::path(&vault).exists() { Err(VaultError::Exists { vault }.into()) } else { Ok(()) }
+}
+
+/// Reads the key that a file holds; if there is no such file, makes both.
+pub(crate) fn identity_in(file: &Path) -> Result<Identity, Failure> {
+    match unlock::read_identity_file(file) {
+        Ok(identity) => Ok(identity),
+        Err(VaultError::Source { fault, .. }) if fault.is_missing() => write_identity(file),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Makes a new key and writes its file; of two who do so at once, both take the first one's.

@@ -34,7 +34,7 @@ pub(super) fn issue_key(cx: &Context) -> Result<IssueKey, Failure> {
 
 /// Puts a new issue key into the vault, unless another process was faster.
 fn make_issue_key(cx: &Context, vault: &Vault, name: &EntryName) -> Result<IssueKey, Failure> {
-    let lock = vault.shelf().lock(name, LOCK_PATIENCE)?;
+    let lock = vault.lock(name, LOCK_PATIENCE)?;
     adopt(cx, vault, name, &lock)?;
     if let Some(entry) = vault.newest(name)? {
         return key_in(&entry);

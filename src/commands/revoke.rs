@@ -80,7 +80,7 @@ fn take_back(args: &Args, cx: &Context, target: &Target, vault: &Vault) -> Resul
     if !shelf.holds_anything(&target.name).map_err(VaultError::from)? {
         return Err(target.failure(KeeperError::NoEntry { name: target.name.clone() }));
     }
-    let lock = shelf.lock(&target.name, LOCK_PATIENCE)?;
+    let lock = vault.lock(&target.name, LOCK_PATIENCE)?;
     keeper.adopt_unpublished(&target.name, &lock).map_err(|error| target.failure(error))?;
     let entry = vault.newest(&target.name)?;
     let tokens = tokens_of(target, entry.as_ref().map(|entry| &entry.body))?;

@@ -202,7 +202,7 @@ pub(super) fn put(
     judge: impl FnOnce() -> Result<(), Failure>,
 ) -> Result<u64, Failure> {
     let name = &target.name;
-    let lock = vault.shelf().lock(name, LOCK_PATIENCE)?;
+    let lock = vault.lock(name, LOCK_PATIENCE)?;
     cx.keeper(vault)?.adopt_unpublished(name, &lock).map_err(|error| target.failure(error))?;
     refuse_other_kind(target, vault, &body)?;
     refuse_useless_key(&body)?;

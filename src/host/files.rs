@@ -391,6 +391,18 @@ pub(crate) fn publish(from: &Path, to: &Path) -> Result<Published, FileFault> {
     }
 }
 
+/// Lets two folders change places in one step, and waits until that rests on the disk; `false` where the file system
+/// cannot do so.
+pub(crate) fn exchange(one: &Path, other: &Path) -> Result<bool, FileFault> {
+    let cwd = rustix::fs::CWD;
+    match rustix::fs::renameat_with(cwd, one, cwd, other, RenameFlags::EXCHANGE) {
+        Ok(()) => sync_folder(folder_of(one)).map(|()| true),
+        // no such rename, a mount point, or a folder that lies in another layer
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP | Errno::XDEV | Errno::BUSY) => Ok(false),
+        Err(errno) => Err(fault("exchange", one)(errno)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};

@@ -4,6 +4,8 @@
 //! operating systems (files, descriptors, processes, signals, the terminal, the kernel's keyring) has its place here.
 
 pub(crate) mod child;
+pub(crate) mod conversation;
+pub(crate) mod deadline;
 pub(crate) mod descriptor;
 pub(crate) mod files;
 pub(crate) mod folders;

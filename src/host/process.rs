@@ -60,6 +60,16 @@ pub(crate) fn largest_file() -> Option<u64> {
     rustix::process::getrlimit(Resource::Fsize).current
 }
 
+/// Does something that takes many descriptors, with as many as we may have; what we start later has as many as before.
+pub(crate) fn with_more_descriptors<T>(work: impl FnOnce() -> T) -> T {
+    let before = rustix::process::getrlimit(Resource::Nofile);
+    // raising a soft limit up to the hard one is always allowed
+    rustix::process::setrlimit(Resource::Nofile, Rlimit { current: before.maximum, ..before }).ok();
+    let done = work();
+    rustix::process::setrlimit(Resource::Nofile, before).ok();
+    done
+}
+
 /// Sets the soft limit for core files to zero.
 fn forbid_core_files() {
     let none = Rlimit { current: Some(0), ..rustix::process::getrlimit(Resource::Core) };

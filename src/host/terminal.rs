@@ -225,6 +225,14 @@ fn ask_again() {
     }
 }
 
+/// Shows a person a line on the controlling terminal, if there is one.
+pub(crate) fn tell(line: &str) {
+    if let Ok(mut terminal) = open() {
+        // a terminal that has gone away has nobody to tell
+        writeln!(terminal, "{line}").ok();
+    }
+}
+
 /// Opens the controlling terminal.
 fn open() -> io::Result<File> {
     File::options().read(true).write(true).open("/dev/tty")

@@ -55,7 +55,7 @@ pub(crate) enum Poll {
 impl Keeper<'_> {
     /// Proves that the entry can be locked and written, before anybody talks to the provider.
     pub(crate) fn rehearse(&self, name: &EntryName) -> Result<(), KeeperError> {
-        let lock = self.vault.shelf().lock(name, LOCK_PATIENCE)?;
+        let lock = self.vault.lock(name, LOCK_PATIENCE)?;
         self.adopt_unpublished(name, &lock)?;
         lock.rehearse()?;
         lock.reserve().map_err(VaultError::from)?.release();
@@ -64,10 +64,12 @@ impl Keeper<'_> {
 
     /// Asks once whether the person has approved the code.
     pub(crate) fn poll(&self, login: &Login<'_>) -> Result<Poll, KeeperError> {
-        let lock = match self.vault.shelf().lock(login.name, LOCK_PATIENCE) {
+        let lock = match self.vault.lock(login.name, LOCK_PATIENCE) {
             Ok(lock) => lock,
             // somebody refreshes the token of the login before; the person at the browser must not suffer for it
-            Err(busy @ VaultError::Busy { .. }) => return Ok(Poll::Retry { why: busy.to_string() }),
+            Err(busy @ (VaultError::Busy { .. } | VaultError::Rotating { .. })) => {
+                return Ok(Poll::Retry { why: busy.to_string() });
+            }
             Err(error) => return Err(error.into()),
         };
         let asked = plain_request(Some(login.profile));

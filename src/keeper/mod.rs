@@ -11,6 +11,7 @@ pub(crate) mod exchange;
 pub(crate) mod login;
 pub(crate) mod note;
 pub(crate) mod plan;
+mod refusal;
 pub(crate) mod request;
 mod revocation;
 mod spent;
@@ -142,7 +143,7 @@ impl Keeper<'_> {
         if !self.vault.shelf().lock_path(name).exists() {
             return Ok(None);
         }
-        let lock = self.vault.shelf().lock(name, LOCK_PATIENCE)?;
+        let lock = self.vault.lock(name, LOCK_PATIENCE)?;
         self.adopt_unpublished(name, &lock)?;
         Ok(self.vault.newest(name)?)
     }
@@ -160,7 +161,7 @@ impl Keeper<'_> {
     /// Locks, reads again, and exchanges.
     fn refresh(&self, seen: &Entry, profile: Option<&Profile>, wanted: &Wanted) -> Result<Handed, KeeperError> {
         process::leave_on_signals()?;
-        let lock = self.vault.shelf().lock(&seen.name, LOCK_PATIENCE)?;
+        let lock = self.vault.lock(&seen.name, LOCK_PATIENCE)?;
         self.adopt_unpublished(&seen.name, &lock)?;
         let entry = self.vault.newest(&seen.name)?.ok_or_else(|| KeeperError::NoEntry { name: seen.name.clone() })?;
         let tokens = token_set(&entry)?;
@@ -359,7 +360,7 @@ impl Keeper<'_> {
         let passing = match &error {
             KeeperError::Unavailable { .. }
             | KeeperError::AnswerLost { .. }
-            | KeeperError::Vault(VaultError::Busy { .. }) => true,
+            | KeeperError::Vault(VaultError::Busy { .. } | VaultError::Rotating { .. }) => true,
             KeeperError::Provider(error) => error.is_temporary(),
             KeeperError::Vault(_)
             | KeeperError::NoEntry { .. }

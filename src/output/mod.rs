@@ -106,6 +106,11 @@ impl Printer {
         self.write(text.as_bytes())
     }
 
+    /// Writes data that is no text.
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Result<(), OutputError> {
+        self.write(bytes)
+    }
+
     /// Writes a line of data with a secret in it.
     pub(crate) fn secret_line(
         &mut self,

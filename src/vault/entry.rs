@@ -120,6 +120,15 @@ impl Body {
         }
     }
 
+    /// Writes the JSON of what is held, without the entry around it.
+    pub(crate) fn to_json(&self) -> serde_json::Result<Vec<u8>> {
+        match self {
+            Self::RefreshToken(tokens) => serde_json::to_vec(tokens),
+            Self::AccessToken(fixed) => serde_json::to_vec(fixed),
+            Self::ClientSecret(stored) | Self::AdminKey(stored) | Self::Secret(stored) => serde_json::to_vec(stored),
+        }
+    }
+
     /// Returns the token set, if this is one.
     pub(crate) const fn tokens(&self) -> Option<&TokenSet> {
         match self {

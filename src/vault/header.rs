@@ -54,6 +54,8 @@ pub(crate) enum SlotKind {
     Passphrase,
     /// Another age identity.
     Recipient,
+    /// A key that a plugin of age holds.
+    Plugin,
 }
 
 impl SlotKind {
@@ -62,6 +64,7 @@ impl SlotKind {
         match self {
             Self::Passphrase => "passphrase",
             Self::Recipient => "recipient",
+            Self::Plugin => "plugin",
         }
     }
 }
@@ -104,7 +107,9 @@ impl Header {
     /// read in one way alone.
     fn is_well_formed(&self) -> bool {
         let is_word = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        let is_slot = |slot: &Slot| is_word(&slot.digest) && slot.recipient.as_deref().is_none_or(is_word);
+        // the name of a plugin may have these in it; a dash alone stands for none
+        let is_recipient = |text: &str| text != "-" && is_word(&text.replace(['+', '-', '.', '_'], ""));
+        let is_slot = |slot: &Slot| is_word(&slot.digest) && slot.recipient.as_deref().is_none_or(is_recipient);
         is_word(&self.recipient) && self.slots.iter().all(is_slot)
     }
 

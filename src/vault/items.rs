@@ -39,6 +39,11 @@ enum Which {
 }
 
 impl Items {
+    /// Takes the items of the same keyring under another recipient.
+    pub(super) fn under(self, recipient: &str) -> Self {
+        Self { recipient: recipient.to_owned(), ..self }
+    }
+
     /// Takes the items of a vault.
     pub(super) const fn of(keyring: Keyring, recipient: String) -> Self {
         Self { keyring, recipient }

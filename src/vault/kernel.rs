@@ -49,6 +49,12 @@ pub(crate) fn close(vault: &Path) -> Result<bool, VaultError> {
     Ok(kernel_keyring::remove(&name(&header.recipient))?)
 }
 
+/// Closes the vault of a recipient that no vault has any more, and tells until when it was left open.
+pub(crate) fn close_former(recipient: &str) -> Result<Option<Timestamp>, KeyringFault> {
+    let until = find(recipient)?.and_then(|opened| opened.until);
+    kernel_keyring::remove(&name(recipient)).map(|was_open| until.filter(|_| was_open))
+}
+
 /// Closes all vaults of this user, and returns how many were left open.
 pub(crate) fn close_all() -> Result<usize, VaultError> {
     Ok(kernel_keyring::remove_all(NAMES)?)

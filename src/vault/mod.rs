@@ -3,14 +3,19 @@
 //! What is sealed goes to the recipient computed from the identity that is open, never to one read from a file: who can
 //! edit the folder must not be able to redirect the next token.
 
+pub(crate) mod backup;
 pub(crate) mod entry;
+pub(crate) mod export;
 pub(crate) mod header;
+mod identity_file;
 mod items;
 pub(crate) mod kernel;
 pub(crate) mod keyring;
 pub(crate) mod migrate;
 pub(crate) mod passphrase;
 pub(crate) mod pin;
+pub(crate) mod plugin;
+pub(crate) mod rotation;
 pub(crate) mod sealing;
 pub(crate) mod shelf;
 pub(crate) mod slots;
@@ -33,6 +38,7 @@ use entry::{Body, Entry};
 use header::{Header, Slot, SlotKind};
 use keyring::{DesktopFault, Keyring};
 use pin::{Known, Pin};
+use plugin::PluginFault;
 use sealing::{Identity, Key, SealFault, Sealer};
 use shelf::{Backend, EntryLock, Shelf};
 use slots::Wrapping;
@@ -85,7 +91,7 @@ pub(crate) enum VaultError {
         source: std::io::Error,
     },
     /// The source holds no identity.
-    #[error("{source_name} holds no age identity (a line AGE-SECRET-KEY-1...)")]
+    #[error("{source_name} holds no age identity (a line AGE-SECRET-KEY-1... or AGE-PLUGIN-NAME-1...)")]
     NoIdentity {
         /// The source.
         source_name: String,
@@ -163,8 +169,17 @@ pub(crate) enum VaultError {
         name: EntryName,
     },
     /// The text is no recipient.
-    #[error("not an age recipient (age1...)")]
+    #[error("not an age recipient (age1..., or age1NAME1... for a plugin)")]
     NotARecipient,
+    /// A plugin of age does not do what it is there for.
+    #[error("the plugin `{name}` of age cannot be used")]
+    Plugin {
+        /// Its name.
+        name: String,
+        /// Why not.
+        #[source]
+        fault: PluginFault,
+    },
     /// The age crate could not wrap an identity.
     #[error("cannot wrap the vault identity: {0}")]
     Wrapping(String),
@@ -207,6 +222,51 @@ pub(crate) enum VaultError {
     Unsuitable {
         /// The vault's folder.
         folder: PathBuf,
+    },
+    /// An entry is not among the files.
+    #[error("`{name}` rests in the keyring, and not in a file")]
+    RestsInKeyring {
+        /// The entry.
+        name: EntryName,
+    },
+    /// Somebody changes the vault's key.
+    #[error("the key of the vault in {} is being changed", vault.display())]
+    Rotating {
+        /// The vault's folder.
+        vault: PathBuf,
+    },
+    /// The vault's key was changed while we looked.
+    #[error("the key of the vault in {} was changed a moment ago", vault.display())]
+    Rotated {
+        /// The vault's folder.
+        vault: PathBuf,
+    },
+    /// The file system has no way to let two folders change places.
+    #[error("two folders cannot change places at {}, or files there cannot have two names", folder.display())]
+    NoExchange {
+        /// The vault's folder.
+        folder: PathBuf,
+    },
+    /// A file is no export, or a damaged one.
+    #[error("this is no whole export of tokenkeep: {0}")]
+    NotAnExport(String),
+    /// An export was made for somebody else.
+    #[error("{opener} does not open this export")]
+    ExportNotOpened {
+        /// What was tried.
+        opener: String,
+    },
+    /// Somebody else changes the list of slots, or the key, or copies the vault.
+    #[error("another tokenkeep has held the lock of the vault in {} for {HEADER_PATIENCE:?}", vault.display())]
+    HeaderBusy {
+        /// The vault's folder.
+        vault: PathBuf,
+    },
+    /// A file that shall hold the new identity holds others.
+    #[error("{} holds another identity than that of this vault", path.display())]
+    OtherIdentities {
+        /// The file.
+        path: PathBuf,
     },
     /// The kernel's keyring does not do what is asked of it.
     #[error(transparent)]
@@ -281,7 +341,8 @@ impl Vault {
         }
         refuse_unsuitable(folder)?;
         refuse_remains(site, &identity, wrapping.as_ref().map(|(name, _)| name))?;
-        let slot = wrapping.map(|(name, wrapping)| slots::write(folder, &name, &identity, wrapping)).transpose()?;
+        let slot =
+            wrapping.map(|(name, wrapping)| slots::write((folder, &name), &identity, wrapping, None)).transpose()?;
         let header = Header::new(&identity, slot.into_iter().collect());
         header.write(folder)?;
         pin.renew(&header.recipient)?;
@@ -295,7 +356,7 @@ impl Vault {
         let folder = site.folder.as_path();
         let header = Header::read(folder)?;
         // before anybody is asked for a passphrase; that the recipient is the identity's own is checked below
-        let known = pin.check(folder, &header.recipient)?;
+        let known = pin.check(folder, &header.recipient).map_err(|error| unless_rotated(folder, &header, error))?;
         let vault = Self::open_with(header, site, sources, ask)?;
         if known == Known::New {
             pin.set(&vault.header.recipient);
@@ -313,7 +374,7 @@ impl Vault {
         let folder = site.folder.as_path();
         files::check_folder(folder)?;
         files::check_folder(&folder.join("entries"))?;
-        let unlocked = sources.open(folder, &header, ask)?;
+        let unlocked = sources.open(folder, &header, ask).map_err(|error| unless_rotated(folder, &header, error))?;
         let identity = unlocked.identity;
         header.authenticate(folder, &identity)?;
         let key = identity.derive("entry");
@@ -333,12 +394,21 @@ impl Vault {
 
     /// Keeps everybody else from changing what the vault is as a whole, as long as the returned file is open.
     pub(crate) fn hold(&self) -> Result<File, VaultError> {
-        lock_header(&self.folder)
+        let lock = lock_header(&self.folder)?;
+        rotation::refuse_another(&self.folder, &self.header)?;
+        Ok(lock)
     }
 
     /// Returns what new entries rest in.
     pub(crate) const fn backend(&self) -> Backend {
         self.shelf.default_backend()
+    }
+
+    /// Takes the lock of an entry, waiting at most `patience`, if the vault is still the one that was opened.
+    pub(crate) fn lock(&self, name: &EntryName, patience: Duration) -> Result<EntryLock, VaultError> {
+        let lock = self.shelf().lock(name, patience)?;
+        rotation::refuse_rotated(&self.folder, &self.header)?;
+        Ok(lock)
     }
 
     /// Returns the public recipient.
@@ -364,7 +434,8 @@ impl Vault {
     /// Opens the newest generation of an entry; `None` if there is no such entry.
     pub(crate) fn newest(&self, name: &EntryName) -> Result<Option<Entry>, VaultError> {
         let newest = self.shelf.newest(name)?;
-        newest.map(|(generation, file)| self.unseal(name, generation, &file)).transpose()
+        let opened = newest.map(|(generation, file)| self.unseal(name, generation, &file)).transpose();
+        opened.map_err(|error| unless_rotated(&self.folder, &self.header, error))
     }
 
     /// Opens the generation before another one, if it is there and opens.
@@ -377,6 +448,11 @@ impl Vault {
     pub(crate) fn unseal(&self, name: &EntryName, generation: u64, file: &[u8]) -> Result<Entry, VaultError> {
         sealing::open(&self.identity, &self.key, file, (name, generation))
             .map_err(|fault| VaultError::Entry { path: self.shelf.place(name, generation), fault })
+    }
+
+    /// Seals for another identity what a file of this vault holds; `None` if it does not open.
+    fn reseal(&self, file: &[u8], sealer: &Sealer) -> Option<Vec<u8>> {
+        sealing::open_json(&self.identity, &self.key, file).and_then(|json| sealer.seal_json(json)).ok()
     }
 
     /// Writes the next generation of an entry, under its lock.
@@ -434,15 +510,17 @@ impl Vault {
     }
 }
 
+/// Says instead of an error that the vault's key was changed meanwhile, if it was.
+fn unless_rotated(folder: &Path, header: &Header, error: VaultError) -> VaultError {
+    rotation::refuse_another(folder, header).err().unwrap_or(error)
+}
+
 /// Takes the lock under which the header changes.
 fn lock_header(folder: &Path) -> Result<File, VaultError> {
     let path = folder.join("lock");
     let file = files::open_private(&path, OFlags::empty())?;
     let locked = process::lock_within(file, HEADER_PATIENCE).map_err(files::fault("lock", &path))?;
-    locked.map(|locked| locked.file).ok_or_else(|| {
-        let source = std::io::Error::from(std::io::ErrorKind::TimedOut);
-        files::fault("lock", &path)(source).into()
-    })
+    locked.map(|locked| locked.file).ok_or_else(|| VaultError::HeaderBusy { vault: folder.to_owned() })
 }
 
 /// Refuses a file system that can publish a file only by possibly replacing another.

@@ -50,7 +50,8 @@ impl Pin {
     pub(super) fn check(&self, vault: &Path, recipient: &str) -> Result<Known, VaultError> {
         let found = digest_hex(recipient);
         match self.read()? {
-            Some(pinned) if pinned == found => Ok(Known::Same),
+            // two while the vault's key is being changed
+            Some(pinned) if pinned.lines().any(|pinned| pinned == found) => Ok(Known::Same),
             Some(pinned) => Err(VaultError::AnotherVault { vault: vault.to_owned(), pinned, found }),
             None => Ok(Known::New),
         }
@@ -66,9 +67,26 @@ impl Pin {
 
     /// Pins a recipient, whatever was pinned before.
     pub(crate) fn renew(&self, recipient: &str) -> Result<(), VaultError> {
+        self.write(&[recipient])
+    }
+
+    /// Pins two recipients, of which one is about to take the place of the other.
+    pub(super) fn renew_for_both(&self, before: &str, after: &str) -> Result<(), VaultError> {
+        self.write(&[before, after])
+    }
+
+    /// Tells whether a recipient is pinned.
+    pub(super) fn knows(&self, recipient: &str) -> Result<bool, VaultError> {
+        let digest = digest_hex(recipient);
+        Ok(self.read()?.is_some_and(|pinned| pinned.lines().any(|line| line == digest)))
+    }
+
+    /// Writes the digests of recipients.
+    fn write(&self, recipients: &[&str]) -> Result<(), VaultError> {
         if let Some(folder) = self.path.parent() {
             files::make_folder(folder)?;
         }
-        Ok(files::replace(&self.path, format!("{}\n", digest_hex(recipient)).as_bytes(), 0o600)?)
+        let text: String = recipients.iter().map(|recipient| digest_hex(recipient) + "\n").collect();
+        Ok(files::replace(&self.path, text.as_bytes(), 0o600)?)
     }
 }

@@ -85,6 +85,11 @@ impl Identity {
         self.native.to_public()
     }
 
+    /// Returns the age crate's form of it.
+    pub(super) fn native(&self) -> &x25519::Identity {
+        &self.native
+    }
+
     /// Returns the line that stands in an identity file.
     pub(crate) fn text(&self) -> Zeroizing<String> {
         Zeroizing::new(self.native.to_string().expose_secret().to_owned())
@@ -167,7 +172,12 @@ impl Sealer {
     /// Seals one generation.
     pub(crate) fn seal(&self, entry: &Entry) -> Result<Vec<u8>, SealFault> {
         let content = |what: &dyn std::fmt::Display| SealFault::Content(what.to_string());
-        let mut plaintext = Zeroizing::new(entry.to_json().map_err(|error| content(&error))?);
+        self.seal_json(Zeroizing::new(entry.to_json().map_err(|error| content(&error))?))
+    }
+
+    /// Seals the line that an entry consists of.
+    pub(super) fn seal_json(&self, mut plaintext: Zeroizing<Vec<u8>>) -> Result<Vec<u8>, SealFault> {
+        let content = |what: &dyn std::fmt::Display| SealFault::Content(what.to_string());
         let mac = mac_hex(&self.key, &plaintext);
         plaintext.push(b'\n');
         plaintext.extend_from_slice(mac.as_bytes());
@@ -182,6 +192,15 @@ impl Sealer {
 
 /// Opens an age file with one identity; at most [`LARGEST_PLAINTEXT`] bytes come out.
 pub(crate) fn decrypt(identity: &dyn age::Identity, file: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealFault> {
+    decrypt_within(identity, file, LARGEST_PLAINTEXT)
+}
+
+/// Opens an age file with one identity; at most `limit` bytes come out.
+pub(super) fn decrypt_within(
+    identity: &dyn age::Identity,
+    file: &[u8],
+    limit: usize,
+) -> Result<Zeroizing<Vec<u8>>, SealFault> {
     let fault = |error: age::DecryptError| match error {
         age::DecryptError::NoMatchingKeys | age::DecryptError::DecryptionFailed => SealFault::NotForUs,
         other => SealFault::NotAge(words(&other)),
@@ -189,9 +208,9 @@ pub(crate) fn decrypt(identity: &dyn age::Identity, file: &[u8]) -> Result<Zeroi
     let decryptor = age::Decryptor::new_buffered(file).map_err(fault)?;
     let reader = decryptor.decrypt(std::iter::once(identity)).map_err(fault)?;
     let mut plaintext = Zeroizing::new(Vec::with_capacity(file.len()));
-    let read = reader.take(LARGEST_PLAINTEXT as u64 + 1).read_to_end(&mut plaintext);
+    let read = reader.take(limit as u64 + 1).read_to_end(&mut plaintext);
     read.map_err(|_| SealFault::NotAge(CUT))?;
-    if plaintext.len() > LARGEST_PLAINTEXT { Err(SealFault::TooLarge) } else { Ok(plaintext) }
+    if plaintext.len() > limit { Err(SealFault::TooLarge) } else { Ok(plaintext) }
 }
 
 /// What is said of a file whose end or middle is missing or changed.
@@ -216,7 +235,16 @@ pub(crate) fn open(
     file: &[u8],
     (name, generation): (&EntryName, u64),
 ) -> Result<Entry, SealFault> {
-    let plaintext = decrypt(identity.native.as_ref(), file)?;
+    let entry = Entry::from_json(&open_json(identity, key, file)?).map_err(SealFault::Content)?;
+    if (&entry.name, entry.generation) != (name, generation) {
+        return Err(SealFault::Misplaced { name: entry.name, generation: entry.generation });
+    }
+    Ok(entry)
+}
+
+/// Opens a file and returns the line that an entry consists of, if somebody wrote it who can open the vault.
+pub(super) fn open_json(identity: &Identity, key: &Key, file: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealFault> {
+    let mut plaintext = decrypt(identity.native.as_ref(), file)?;
     let mut lines = plaintext.split(|&byte| byte == b'\n');
     let (Some(json), Some(mac), Some([]), None) = (lines.next(), lines.next(), lines.next(), lines.next()) else {
         return Err(SealFault::Content("it does not have two lines".to_owned()));
@@ -224,9 +252,7 @@ pub(crate) fn open(
     if !std::str::from_utf8(mac).is_ok_and(|mac| mac_matches(key, json, mac)) {
         return Err(SealFault::Forged);
     }
-    let entry = Entry::from_json(json).map_err(SealFault::Content)?;
-    if (&entry.name, entry.generation) != (name, generation) {
-        return Err(SealFault::Misplaced { name: entry.name, generation: entry.generation });
-    }
-    Ok(entry)
+    let length = json.len();
+    plaintext.truncate(length);
+    Ok(plaintext)
 }

@@ -94,6 +94,12 @@ impl Shelf {
         Self { folder: site.folder.join("entries"), backend: site.backend, items }
     }
 
+    /// Takes the same entries once the vault has another recipient.
+    pub(super) fn under(self, recipient: &str) -> Self {
+        let items = self.items.map(|items| items.under(recipient));
+        Self { items, ..self }
+    }
+
     /// Returns what new entries rest in.
     pub(super) const fn default_backend(&self) -> Backend {
         self.backend
@@ -143,6 +149,18 @@ impl Shelf {
         }
         names.entries.sort_unstable();
         Ok(names)
+    }
+
+    /// Lists the names under which there is a folder, those of entries that were deleted included.
+    pub(super) fn folders(&self) -> Result<Vec<EntryName>, FileFault> {
+        let names = files::list(&self.folder)?.into_iter().filter(|item| self.folder.join(item).is_dir());
+        Ok(names.filter_map(|item| item.to_str().and_then(|text| text.parse().ok())).collect())
+    }
+
+    /// Lists the answers of an entry that were put aside.
+    pub(super) fn aside(&self, name: &EntryName) -> Result<Vec<PathBuf>, FileFault> {
+        let files = self.files(name)?.into_iter().filter(|file| file.to_str().is_some_and(is_aside));
+        Ok(files.map(|file| self.entry_folder(name).join(file)).collect())
     }
 
     /// Tells whether there is such an entry, wherever it rests; nothing is opened.
@@ -231,10 +249,8 @@ impl Shelf {
     /// Lists what lies in an entry's folder and has no place there.
     pub(crate) fn foreign_files(&self, name: &EntryName) -> Result<Vec<PathBuf>, FileFault> {
         let known = |file: &str| {
-            ["lock", NEXT, "next.new", MARK].contains(&file)
-                || is_aside(file)
-                // what a move that was killed left is a generation, too
-                || generation_of(file.strip_suffix(".new").unwrap_or(file)).is_some()
+            // what a move that was killed left is a generation, too
+            file == "lock" || file == MARK || is_ours(file.strip_suffix(".new").unwrap_or(file))
         };
         let foreign = self.files(name)?.into_iter().filter(|file| !file.to_str().is_some_and(known));
         Ok(foreign.map(|file| self.entry_folder(name).join(file)).collect())
@@ -520,6 +536,11 @@ impl Reserved {
         // an empty file that stays is taken over by the next exchange
         drop(std::fs::remove_file(&self.path));
     }
+}
+
+/// Tells whether a file in an entry's folder holds something of ours.
+pub(super) fn is_ours(file: &str) -> bool {
+    file == "next" || file == "next.new" || is_aside(file) || generation_of(file).is_some()
 }
 
 /// What the file is called in which an answer waits until it is published.

@@ -1,5 +1,6 @@
 //! Slots: the vault identity wrapped for one way to unlock.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 
@@ -8,8 +9,10 @@ use age::{scrypt, x25519};
 use zeroize::Zeroizing;
 
 use super::header::{Header, Slot, SlotKind};
+use super::plugin::{self, Plugin};
 use super::sealing::{Identity, SealFault, decrypt, digest_hex};
-use super::{Vault, VaultError, lock_header};
+use super::unlock::Ask;
+use super::{Vault, VaultError, lock_header, rotation};
 use crate::host::files::{self, Access, FileFault};
 use crate::profile::EntryName;
 use crate::secret::Passphrase;
@@ -34,12 +37,25 @@ pub(crate) enum Wrapping {
 
 /// Returns where a slot's file is.
 fn path(vault: &Path, name: &EntryName) -> PathBuf {
-    vault.join("slots").join(format!("{name}.age"))
+    vault.join(below(name))
+}
+
+/// Returns where a slot's file is below the vault's folder.
+pub(super) fn below(name: &EntryName) -> PathBuf {
+    Path::new("slots").join(format!("{name}.age"))
 }
 
 /// Tells whether something lies where a slot's file would be.
 pub(super) fn exists(vault: &Path, name: &EntryName) -> bool {
     path(vault, name).symlink_metadata().is_ok()
+}
+
+/// A slot and its file, which is not written yet.
+pub(super) struct Wrapped {
+    /// The slot.
+    pub(super) slot: Slot,
+    /// What its file will hold.
+    file: Vec<u8>,
 }
 
 /// Returns where the file waits that is to take a slot's place. No slot's own file is called so.
@@ -49,39 +65,80 @@ fn successor(vault: &Path, name: &EntryName) -> PathBuf {
 
 /// Wraps an identity and writes the slot's file, which must not exist yet.
 pub(super) fn write(
-    vault: &Path,
-    name: &EntryName,
+    (vault, name): (&Path, &EntryName),
     identity: &Identity,
     wrapping: Wrapping,
+    ask: Ask<'_>,
 ) -> Result<Slot, VaultError> {
-    let (slot, file) = wrap(name, identity, wrapping)?;
+    let wrapped = wrapped(name.clone(), identity, wrapping, ask)?;
+    put(vault, &wrapped)?;
+    Ok(wrapped.slot)
+}
+
+/// Wraps an identity for a slot.
+pub(super) fn wrapped(
+    name: EntryName,
+    identity: &Identity,
+    wrapping: Wrapping,
+    ask: Ask<'_>,
+) -> Result<Wrapped, VaultError> {
+    let (kind, file) = seal(&wrapping, identity.text().as_bytes(), ask)?;
+    let recipient = match wrapping {
+        Wrapping::Passphrase(_) => None,
+        Wrapping::Recipient(recipient) => Some(recipient),
+    };
+    Ok(Wrapped { slot: Slot { name, kind, recipient, digest: digest_hex(&file) }, file })
+}
+
+/// Writes the file of a slot.
+pub(super) fn put(vault: &Path, wrapped: &Wrapped) -> Result<(), VaultError> {
     let folder = vault.join("slots");
     files::make_folder(&folder)?;
     files::check_folder(&folder)?;
-    files::replace(&path(vault, name), &file, 0o600)?;
-    Ok(slot)
+    Ok(files::replace(&path(vault, &wrapped.slot.name), &wrapped.file, 0o600)?)
 }
 
-/// Wraps an identity; returns the slot, and what must stand in its file.
-fn wrap(name: &EntryName, identity: &Identity, wrapping: Wrapping) -> Result<(Slot, Vec<u8>), VaultError> {
-    let text = identity.text();
+/// Tells whether a file's name is that of a slot, or of what waits to take its place.
+pub(super) fn is_file_of(slot: &Slot, file: &str) -> bool {
+    file.strip_suffix(".next").unwrap_or(file).strip_suffix(".age") == Some(slot.name.as_str())
+}
+
+/// Seals some bytes for who knows a passphrase or has a key, and tells which of these it is.
+pub(super) fn seal(wrapping: &Wrapping, bytes: &[u8], ask: Ask<'_>) -> Result<(SlotKind, Vec<u8>), VaultError> {
     let wrapped = |error: age::EncryptError| VaultError::Wrapping(format!("{error:?}"));
-    let (kind, recipient, file) = match wrapping {
+    let recipient = match wrapping {
         Wrapping::Passphrase(passphrase) => {
-            let mut recipient = scrypt::Recipient::new(for_age(&passphrase));
-            recipient.set_work_factor(WORK_FACTOR);
-            (SlotKind::Passphrase, None, age::encrypt(&recipient, text.as_bytes()).map_err(wrapped)?)
+            return Ok((SlotKind::Passphrase, seal_for(&passphrase_lock(passphrase), bytes).map_err(wrapped)?));
         }
-        Wrapping::Recipient(recipient) => {
-            let native = x25519::Recipient::from_str(&recipient).map_err(|_| VaultError::NotARecipient)?;
-            (SlotKind::Recipient, Some(recipient), age::encrypt(&native, text.as_bytes()).map_err(wrapped)?)
-        }
+        Wrapping::Recipient(recipient) => recipient,
     };
-    Ok((Slot { name: name.clone(), kind, recipient, digest: digest_hex(&file) }, file))
+    if let Ok(native) = x25519::Recipient::from_str(recipient) {
+        return Ok((SlotKind::Recipient, seal_for(&native, bytes).map_err(wrapped)?));
+    }
+    let plugin = Plugin::for_recipient(recipient, ask).ok_or(VaultError::NotARecipient)?;
+    let file = seal_for(&plugin, bytes);
+    Ok((SlotKind::Plugin, file.map_err(|error| plugin.fault().unwrap_or_else(|| wrapped(error)))?))
+}
+
+/// Encrypts for one recipient that may fail; the age crate's own short cut ends the program then.
+fn seal_for(recipient: &dyn age::Recipient, bytes: &[u8]) -> Result<Vec<u8>, age::EncryptError> {
+    let encryptor = age::Encryptor::with_recipients(std::iter::once(recipient))?;
+    let mut file = Vec::with_capacity(bytes.len() + 1024);
+    let mut writer = encryptor.wrap_output(&mut file)?;
+    writer.write_all(bytes)?;
+    writer.finish()?;
+    Ok(file)
+}
+
+/// Returns what closes a file with a passphrase, at a price that does not depend on how busy the machine is.
+fn passphrase_lock(passphrase: &Passphrase) -> scrypt::Recipient {
+    let mut recipient = scrypt::Recipient::new(for_age(passphrase));
+    recipient.set_work_factor(WORK_FACTOR);
+    recipient
 }
 
 /// Reads the file of a slot, be it that it still waits to take its place.
-fn read(vault: &Path, slot: &Slot) -> Result<Vec<u8>, VaultError> {
+pub(super) fn read(vault: &Path, slot: &Slot) -> Result<Vec<u8>, VaultError> {
     let file = files::read(&path(vault, &slot.name), Access::Private, LARGEST_SLOT)?;
     if digest_hex(&file) == slot.digest {
         return Ok(file);
@@ -121,6 +178,16 @@ pub(super) fn open_with_passphrase(
     open_kind(vault, header, SlotKind::Passphrase, &passphrase_key(passphrase))
 }
 
+/// Tries to open one slot with a passphrase.
+pub(super) fn open_one(
+    vault: &Path,
+    header: &Header,
+    slot: &Slot,
+    passphrase: &Passphrase,
+) -> Result<Option<Identity>, VaultError> {
+    open(vault, header, slot, &passphrase_key(passphrase))
+}
+
 /// Returns what opens the files behind a passphrase, if that takes no more work than we are ready for.
 pub(super) fn passphrase_key(passphrase: &Passphrase) -> scrypt::Identity {
     let mut key = scrypt::Identity::new(for_age(passphrase));
@@ -133,26 +200,45 @@ fn for_age(passphrase: &Passphrase) -> SecretString {
     SecretString::from(passphrase.expose().clone())
 }
 
-/// Tries to open the slots of a header with another identity.
-pub(super) fn open_with_identity(vault: &Path, header: &Header, other: &str) -> Result<Option<Identity>, VaultError> {
-    match x25519::Identity::from_str(other) {
-        Ok(identity) => open_kind(vault, header, SlotKind::Recipient, &identity),
-        Err(_) => Ok(None),
+/// Tries to open the slots of a header with another identity, or with what a plugin takes for one.
+pub(super) fn open_with_identity(
+    (vault, header): (&Path, &Header),
+    other: &str,
+    ask: Ask<'_>,
+) -> Result<Option<Identity>, VaultError> {
+    if let Ok(identity) = x25519::Identity::from_str(other) {
+        return open_kind(vault, header, SlotKind::Recipient, &identity);
+    }
+    let Some(key) = Plugin::for_identity(other, ask) else { return Ok(None) };
+    let is_its_own =
+        |slot: &&Slot| slot.recipient.as_deref().and_then(plugin::of_recipient) == plugin::of_identity(other);
+    let slots = header.slots.iter().filter(|slot| slot.kind == SlotKind::Plugin).filter(is_its_own);
+    match open_first(slots, |slot| open(vault, header, slot, &key)) {
+        Ok(Some(identity)) => Ok(Some(identity)),
+        opened => key.fault().map_or(opened, Err),
     }
 }
 
 /// Tries all slots of one kind; what comes out must be the identity of this vault.
-///
-/// A slot that was tampered with keeps nobody out who can open another one; else it is the answer.
 fn open_kind(
     vault: &Path,
     header: &Header,
     kind: SlotKind,
     key: &dyn age::Identity,
 ) -> Result<Option<Identity>, VaultError> {
+    open_first(header.slots.iter().filter(|slot| slot.kind == kind), |slot| open(vault, header, slot, key))
+}
+
+/// Opens the first slot that can be opened.
+///
+/// One that was tampered with keeps nobody out who can open another one; else it is the answer.
+fn open_first<'a>(
+    slots: impl Iterator<Item = &'a Slot>,
+    open: impl Fn(&Slot) -> Result<Option<Identity>, VaultError>,
+) -> Result<Option<Identity>, VaultError> {
     let mut fault = None;
-    for slot in header.slots.iter().filter(|slot| slot.kind == kind) {
-        match open(vault, header, slot, key) {
+    for slot in slots {
+        match open(slot) {
             Ok(Some(identity)) => return Ok(Some(identity)),
             Ok(None) => {}
             Err(error) => fault = fault.or(Some(error)),
@@ -220,14 +306,14 @@ pub(super) fn check_all(vault: &Path, header: &Header) -> Vec<VaultError> {
 
 impl Vault {
     /// Adds a slot.
-    pub(crate) fn add_slot(&mut self, name: &EntryName, wrapping: Wrapping) -> Result<(), VaultError> {
+    pub(crate) fn add_slot(&mut self, name: &EntryName, wrapping: Wrapping, ask: Ask<'_>) -> Result<(), VaultError> {
         let _lock = lock_header(&self.folder)?;
         self.reread_header()?;
         let taken = |slot: &Slot| slot.name.as_str().eq_ignore_ascii_case(name.as_str());
         if self.header.slots.iter().any(taken) {
             return Err(VaultError::SlotExists { name: name.clone() });
         }
-        let slot = write(&self.folder, name, &self.identity, wrapping)?;
+        let slot = write((&self.folder, name), &self.identity, wrapping, ask)?;
         let slots = self.header.slots.iter().cloned().chain([slot]).collect();
         self.replace_slots(slots)
     }
@@ -246,7 +332,7 @@ impl Vault {
     /// The new file waits beside the old one until the list names it, and then takes its place: at each moment the list
     /// names one that is there.
     pub(crate) fn change_passphrase(&mut self, name: &EntryName, passphrase: Passphrase) -> Result<(), VaultError> {
-        let (slot, file) = wrap(name, &self.identity, Wrapping::Passphrase(passphrase))?;
+        let Wrapped { slot, file } = wrapped(name.clone(), &self.identity, Wrapping::Passphrase(passphrase), None)?;
         let _lock = lock_header(&self.folder)?;
         self.reread_header()?;
         self.passphrase_slot(name)?;
@@ -283,6 +369,7 @@ impl Vault {
     /// Reads the list of slots again, under the lock: somebody else may have changed it since we opened the vault, or have
     /// been killed over it.
     fn reread_header(&mut self) -> Result<(), VaultError> {
+        rotation::refuse_another(&self.folder, &self.header)?;
         let header = Header::read(&self.folder)?;
         header.authenticate(&self.folder, &self.identity)?;
         settle(&self.folder, &header)?;
@@ -331,9 +418,10 @@ mod tests {
     fn a_newer_list_that_somebody_else_wrote_opens_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let vault = vault(folder.path());
-        let (name, before) = ("words".parse().unwrap(), vault.header.clone());
+        let (name, before): (EntryName, _) = ("words".parse().unwrap(), vault.header.clone());
         // the file is good, but the list that names it is authenticated by another key
-        let (slot, file) = wrap(&name, &vault.identity, Wrapping::Passphrase(passphrase("new"))).unwrap();
+        let wrapping = Wrapping::Passphrase(passphrase("new"));
+        let Wrapped { slot, file } = wrapped(name.clone(), &vault.identity, wrapping, None).unwrap();
         files::replace(&path(&vault.folder, &name), &file, 0o600).unwrap();
         let mut forged = Header::new(&Identity::generate(), vec![slot]);
         before.recipient.clone_into(&mut forged.recipient);

@@ -8,13 +8,13 @@ use zeroize::Zeroizing;
 use super::header::{Header, SlotKind};
 use super::keyring::{DesktopFault, Keyring};
 use super::sealing::Identity;
-use super::{VaultError, kernel, slots};
+use super::{VaultError, kernel, plugin, slots};
 use crate::host::descriptor;
 use crate::host::files::{self, Access};
 use crate::secret::{Passphrase, Secret};
 
 /// An identity file holds a key and some comments.
-const LARGEST_IDENTITY: usize = 64 * 1024;
+pub(super) const LARGEST_IDENTITY: usize = 64 * 1024;
 
 /// What systemd's own way of handing an identity over is called.
 const CREDENTIAL: &str = "the systemd credential";
@@ -74,9 +74,9 @@ impl Sources {
                 Some(identity) => Ok(Unlocked { identity, by_slot: true }),
                 None => Err(VaultError::WrongPassphrase { source_name: source }),
             },
-            Given::Identities(text) => open_with_identities(vault, header, &text, source),
+            Given::Identities(text) => open_with_identities((vault, header), &text, source, ask),
             Given::Lent(text) => {
-                let unlocked = open_with_identities(vault, header, &text, source)?;
+                let unlocked = open_with_identities((vault, header), &text, source, ask)?;
                 Ok(Unlocked { by_slot: true, ..unlocked })
             }
         }
@@ -102,6 +102,23 @@ impl Sources {
             let desktop = || self.keyring.as_ref().map(|_| KEYRING.to_owned());
             lent.then(|| kernel::SOURCE.to_owned()).or_else(desktop)
         }
+    }
+
+    /// Returns the identity files that somebody named for this user or command, and that are theirs to change.
+    pub(crate) fn named_files(&self) -> impl Iterator<Item = &PathBuf> {
+        self.identity_file_variable.iter().chain(&self.identity_file)
+    }
+
+    /// Tells whether the keyring is the first source that is present.
+    pub(crate) fn is_keyring(&self) -> bool {
+        self.present(false).as_deref() == Some(KEYRING)
+    }
+
+    /// Tells whether the first source that is present is one of [`Self::named_files`].
+    pub(crate) fn is_named_file(&self) -> bool {
+        let by_number = self.identity_fd.is_some() || self.passphrase_fd.is_some();
+        let in_between = self.credential().is_some() || self.identity_variable.is_some();
+        !by_number && (self.identity_file_variable.is_some() || !in_between && self.identity_file.is_some())
     }
 
     /// Returns the file that systemd hands over, if it does.
@@ -186,6 +203,11 @@ pub(crate) fn keep_in_keyring(keyring: &Keyring, identity: &Identity) -> Result<
     kept.map_err(not_kept)
 }
 
+/// Tells whether the keyring has the identity of a vault; one that cannot be asked has none.
+pub(crate) fn is_in_keyring(keyring: &Keyring, recipient: &str) -> bool {
+    keyring.read(&keyring_name(recipient)).is_ok()
+}
+
 /// Takes the identity of a vault that did not come about back from the keyring.
 pub(crate) fn forget_in_keyring(keyring: &Keyring, recipient: &str) -> Result<(), VaultError> {
     keyring.remove(&keyring_name(recipient)).map_err(not_kept)
@@ -227,6 +249,20 @@ pub(crate) fn read_passphrase(flag: &'static str, number: i32) -> Result<Passphr
     read_descriptor(flag, number).map(|text| passphrase_of(&text))
 }
 
+/// Reads the text of an identity file that is not for the vault.
+pub(crate) fn read_identities(flag: &str, path: &Path) -> Result<Zeroizing<String>, VaultError> {
+    match from_file(flag, path)?.1 {
+        Given::Identities(text) => Ok(text),
+        Given::Lent(_) | Given::Passphrase(_) => Err(VaultError::NoIdentity { source_name: flag.to_owned() }),
+    }
+}
+
+/// Reads several passphrases from a descriptor, one a line.
+pub(crate) fn read_passphrases(flag: &'static str, number: i32) -> Result<Vec<Passphrase>, VaultError> {
+    let text = read_descriptor(flag, number)?;
+    Ok(text.lines().filter(|line| !line.is_empty()).map(passphrase_of).collect())
+}
+
 /// Reads the identity that an identity file holds, to make a vault with it.
 pub(crate) fn read_identity_file(path: &Path) -> Result<Identity, VaultError> {
     let (source_name, given) = from_file("--identity-file", path)?;
@@ -238,24 +274,32 @@ pub(crate) fn read_identity_file(path: &Path) -> Result<Identity, VaultError> {
 }
 
 /// Iterates over the lines of an identity file that are not comments.
-fn identity_lines(text: &str) -> impl Iterator<Item = &str> {
+pub(super) fn identity_lines(text: &str) -> impl Iterator<Item = &str> {
     text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'))
 }
 
 /// Tries each identity of a text: as the vault's own, then on the slots.
-fn open_with_identities(vault: &Path, header: &Header, text: &str, source: String) -> Result<Unlocked, VaultError> {
-    if identity_lines(text).all(|line| Identity::parse(line).is_none()) {
-        return Err(VaultError::NoIdentity { source_name: source });
-    }
+fn open_with_identities(
+    (vault, header): (&Path, &Header),
+    text: &str,
+    source: String,
+    ask: Ask<'_>,
+) -> Result<Unlocked, VaultError> {
     for identity in identity_lines(text).filter_map(Identity::parse) {
         // its key authenticates the header: that is quicker than computing the recipient, and proves the same
         if header.is_authentic(&identity) || identity.recipient().to_string() == header.recipient {
             return Ok(Unlocked { identity, by_slot: false });
         }
     }
+    if identity_lines(text).all(|line| Identity::parse(line).is_none() && plugin::of_identity(line).is_none()) {
+        return Err(VaultError::NoIdentity { source_name: source });
+    }
     let mut fault = None;
-    for line in identity_lines(text) {
-        match slots::open_with_identity(vault, header, line) {
+    // what needs no plugin goes first: a plugin may want a person
+    let (of_plugins, native): (Vec<&str>, Vec<&str>) =
+        identity_lines(text).partition(|line| plugin::of_identity(line).is_some());
+    for line in native.into_iter().chain(of_plugins) {
+        match slots::open_with_identity((vault, header), line, ask) {
             Ok(Some(identity)) => return Ok(Unlocked { identity, by_slot: true }),
             Ok(None) => {}
             // the next line may open another slot

@@ -57,8 +57,8 @@ const EXPOSES: [(&str, usize); 8] = [
     ("output", 6),
     // reading the text of tokens and admin keys; making and digesting those of our own
     ("token", 9),
-    // sealing, unlocking, slots
-    ("vault", 10),
+    // sealing, unlocking, slots; what a person types for a plugin of age
+    ("vault", 11),
     // the environment of the command that is run
     ("commands/exec/mod.rs", 2),
     ("commands/job_token/run.rs", 1),

@@ -74,11 +74,16 @@ fn name(world: &World) -> String {
 
 /// How much time the kernel gives each key of a vault that it has not forgotten: `perm`, `59m`, `expd`.
 fn times(world: &World) -> Vec<String> {
-    let (keys, name) = (std::fs::read_to_string("/proc/keys").unwrap(), name(world));
+    times_of(&name(world))
+}
+
+/// The same by the key's name.
+fn times_of(name: &str) -> Vec<String> {
+    let keys = std::fs::read_to_string("/proc/keys").unwrap();
     let of_line = |line: &str| {
         let fields: Vec<&str> = line.split_whitespace().collect();
         let is_alive = !fields[1].contains(['i', 'R', 'D']);
-        (is_alive && line.contains(&name)).then(|| fields[3].to_owned())
+        (is_alive && line.contains(name)).then(|| fields[3].to_owned())
     };
     keys.lines().filter_map(of_line).collect()
 }
@@ -103,6 +108,17 @@ fn what_was_unlocked_opens_for_every_command_until_it_is_locked() {
     world.run(["vault", "verify"]).ok();
     world.run(["lock"]).ok().says("closed");
     world.run(["get", "one"]).fails(5).says("locked");
+}
+
+#[test]
+fn a_vault_whose_key_is_changed_stays_open_under_the_new_one() {
+    let world = open();
+    let before = name(&world);
+    Ran::from(with_key(&world, &["vault", "rotate"]).output().unwrap()).ok();
+    assert_eq!(world.run(["get", "one"]).ok().stdout, "secret\n");
+    assert_eq!((times_of(&before).len(), times(&world).len()), (0, 1));
+    // the rest of ten minutes
+    assert!(["9m", "10m"].contains(&times(&world)[0].as_str()), "{:?}", times(&world));
 }
 
 #[test]

@@ -125,13 +125,13 @@ fn leaves_nothing(world: &World, after: &str) {
 }
 
 /// The nth call of each name, without those that do nothing outside the process.
-fn steps(counts: &std::collections::BTreeMap<&str, usize>) -> Vec<(String, usize)> {
+pub(crate) fn steps(counts: &std::collections::BTreeMap<&str, usize>) -> Vec<(String, usize)> {
     let named = counts.iter().filter(|(name, _)| !INTERNAL.contains(name));
     named.flat_map(|(name, count)| (1..=*count).map(|nth| ((*name).to_owned(), nth))).collect()
 }
 
 /// The options that kill a process at one of its system calls.
-fn killing_at(name: &str, nth: usize) -> [String; 6] {
+pub(crate) fn killing_at(name: &str, nth: usize) -> [String; 6] {
     let (trace, inject) = (format!("trace={name}"), format!("inject={name}:signal=KILL:when={nth}"));
     ["-o", "/dev/null", "-e", &trace, "-e", &inject].map(str::to_owned)
 }
@@ -257,7 +257,7 @@ fn a_child_that_is_killed_at_any_system_call_loses_at_most_the_answer_in_flight(
 }
 
 /// The calls that change files.
-const CHANGES: [&str; 14] = [
+pub(crate) const CHANGES: [&str; 18] = [
     "chmod",
     "fallocate",
     "fchmod",
@@ -265,12 +265,16 @@ const CHANGES: [&str; 14] = [
     "fsync",
     "ftruncate",
     "link",
+    "linkat",
+    "mkdir",
     "mkdirat",
     "open",
     "openat",
     "rename",
     "renameat2",
+    "rmdir",
     "unlink",
+    "unlinkat",
     "write",
 ];
 

@@ -39,7 +39,7 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     if let Some(key) = ledger.admin_key_named(name.as_str())? {
         return Err(believed(&vault.shelf(), name, &key.kid));
     }
-    let lock = vault.shelf().lock(name, LOCK_PATIENCE)?;
+    let lock = vault.lock(name, LOCK_PATIENCE)?;
     if vault.shelf().holds_anything(name).map_err(|fault| file_failure(Kind::Locked, &fault))? {
         return Err(Failure::new(Kind::Usage, format!("there already is an entry `{name}`")).hint("take another name"));
     }

@@ -47,7 +47,7 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let vault = cx.open_vault()?;
     let by = cx.by();
     let mut ledger = cx.ledger(&by)?;
-    let lock = vault.shelf().lock(name, LOCK_PATIENCE)?;
+    let lock = vault.lock(name, LOCK_PATIENCE)?;
     adopt(cx, &vault, name, &lock)?;
     let before = signing_of(&vault, name)?;
     let old = ledger.admin_key_named(name.as_str())?;

@@ -43,7 +43,7 @@ fn apply(cx: &Context, fix: &Fix) -> Result<String, Failure> {
 fn publish(cx: &Context, name: &EntryName) -> Result<String, Failure> {
     let vault = crate::vault::Vault::open(&cx.site()?, &cx.pin()?, &cx.sources()?, None)?;
     // who holds it publishes the answer himself
-    let lock = vault.shelf().lock(name, Duration::ZERO)?;
+    let lock = vault.lock(name, Duration::ZERO)?;
     cx.keeper(&vault)?.adopt_unpublished(name, &lock).map_err(|error| Failure::from_error(Kind::Failed, &error))?;
     Ok(format!("published the new token of `{name}`"))
 }

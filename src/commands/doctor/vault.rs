@@ -14,6 +14,7 @@ use crate::token::time::{Lifetime, Timestamp};
 use crate::vault::VaultError;
 use crate::vault::header::Header;
 use crate::vault::kernel;
+use crate::vault::rotation;
 use crate::vault::sealing::digest_hex;
 use crate::vault::shelf::{Backend, Shelf};
 
@@ -29,7 +30,7 @@ pub(super) fn header(scene: &Scene<'_>) -> Vec<Finding> {
         Ok(header) => {
             let pin = crate::vault::pin::Pin::of(&folders.state, &folder);
             match pin.read() {
-                Ok(Some(pinned)) if pinned != digest_hex(&header.recipient) => {
+                Ok(Some(pinned)) if !pinned.lines().any(|pinned| pinned == digest_hex(&header.recipient)) => {
                     let found = digest_hex(&header.recipient);
                     let error = VaultError::AnotherVault { vault: folder, pinned, found };
                     Finding::of_failure(CHECK, Status::Fail, error)
@@ -160,6 +161,11 @@ pub(super) fn leftovers(scene: &Scene<'_>) -> Vec<Finding> {
         Finding::new("leftovers", Status::Warn, message).mend(mend).fix(Fix::Remove(path))
     });
     let mut findings: Vec<Finding> = left.collect();
+    if rotation::was_begun(&folder) {
+        let message =
+            format!("{} is of a rotation that goes on or was interrupted", rotation::beside(&folder).display());
+        findings.push(Finding::new("leftovers", Status::Warn, message).mend("type `tokenkeep vault rotate` again"));
+    }
     findings.extend(names.entries.iter().flat_map(|name| of_lock(scene, &shelf, name)));
     let foreign = scene.open_vault().map(|vault| vault.foreign().unwrap_or_default()).unwrap_or_default();
     findings.extend(foreign.iter().filter(|path| path.extension().is_none_or(|end| end != "new")).map(|path| {

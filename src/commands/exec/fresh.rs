@@ -101,11 +101,20 @@ impl FreshFiles {
             requests.push(request);
         }
         let (asker, asked) = mpsc::channel();
-        let (env, now) = (cx.host.env.clone(), cx.host.now);
-        let ask = move || {
+        let (env, now, reopen) = (cx.host.env.clone(), cx.host.now, cx.reopener()?);
+        let mut vault = vault;
+        let answer = move |index: usize| {
+            let request: &Request = requests.get(index)?;
+            if vault.is_of_before() {
+                // if it does not open, what is wrong is said by what is asked next
+                if let Ok(reopened) = reopen() {
+                    vault = reopened;
+                }
+            }
             let keeper = Keeper { vault: &vault, state: &state, env: &env, now };
-            answer(&keeper, &requests, &asked, &events);
+            Some(request.target.hand_out(&keeper, &request.wanted))
         };
+        let ask = move || answer_all(answer, &asked, &events);
         std::thread::Builder::new()
             .spawn(ask)
             .map_err(|error| Failure::new(Kind::Failed, "cannot keep the files fresh").because(error.to_string()))
@@ -178,10 +187,13 @@ fn life_of(handout: &Handout, min_ttl: MinTtl) -> Option<Life> {
 }
 
 /// Asks entries as long as somebody wants it.
-fn answer(keeper: &Keeper<'_>, requests: &[Request], asked: &Receiver<usize>, events: &Sender<Event>) {
+fn answer_all(
+    mut answer: impl FnMut(usize) -> Option<Result<Handout, Failure>>,
+    asked: &Receiver<usize>,
+    events: &Sender<Event>,
+) {
     while let Ok(index) = asked.recv() {
-        let Some(request) = requests.get(index) else { continue };
-        let outcome = request.target.hand_out(keeper, &request.wanted);
+        let Some(outcome) = answer(index) else { continue };
         if events.send(Event::Fetched { index, outcome }).is_err() {
             break;
         }

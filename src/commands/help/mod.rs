@@ -22,7 +22,7 @@ const EXAMPLES: &str = "Examples:
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// A topic (environment, exit-codes, formats, ci, cron, keycloak, migration, issued, admin,
-    /// security) or a command
+    /// security, recovery) or a command
     #[arg(value_name = "TOPIC|COMMAND", add = ArgValueCompleter::new(topics_and_commands))]
     words: Vec<String>,
 }
@@ -36,7 +36,7 @@ pub(crate) struct Topic {
 }
 
 /// All topics.
-pub(crate) const TOPICS: [Topic; 10] = [
+pub(crate) const TOPICS: [Topic; 11] = [
     Topic { name: "environment", text: include_str!("environment.txt") },
     Topic { name: "exit-codes", text: include_str!("exit-codes.txt") },
     Topic { name: "formats", text: include_str!("formats.txt") },
@@ -47,6 +47,7 @@ pub(crate) const TOPICS: [Topic; 10] = [
     Topic { name: "issued", text: include_str!("issued.txt") },
     Topic { name: "admin", text: include_str!("admin.txt") },
     Topic { name: "security", text: include_str!("security.txt") },
+    Topic { name: "recovery", text: include_str!("recovery.txt") },
 ];
 
 /// Shown below the list of commands.
@@ -61,6 +62,7 @@ pub(crate) const AFTER_HELP: &str = "Topics (tokenkeep help TOPIC):
   issued       tokens of our own: jobs, people, programs
   admin        keys of administrators, and tokens of some minutes
   security     what is promised, and what is not
+  recovery     backups, exports, and what age alone can read
 
 Example:
   tokenkeep generate prod --issuer https://auth.example.org/realms/main \\
@@ -79,7 +81,7 @@ Log in once, then get a good access token whenever one is needed:
 
 All commands: tokenkeep --help    One of them: tokenkeep help get
 Topics: tokenkeep help environment, exit-codes, formats, ci, cron, keycloak,
-        migration, issued, admin, security
+        migration, issued, admin, security, recovery
 ";
 
 /// Runs the command.

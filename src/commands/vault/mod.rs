@@ -1,6 +1,10 @@
-//! `vault`: the vault's slots, and its health.
+//! `vault`: the vault's slots, its key, its copies, and its health.
 
+mod backup;
+mod export;
+mod import;
 mod migrate;
+mod rotate;
 mod slot;
 mod verify;
 
@@ -11,11 +15,14 @@ use crate::error::Failure;
 const EXAMPLES: &str = "Examples:
   tokenkeep vault slot add passphrase
   tokenkeep vault slot list
+  tokenkeep vault rotate
+  tokenkeep vault export -o tokens.age --recipient age1...
+  tokenkeep vault backup /mnt/backup/vault.tar
   tokenkeep vault verify
   tokenkeep vault migrate --to keyring
 ";
 
-/// Manage the vault's slots, and verify it
+/// Manage the vault: slots, its key, exports, backups; verify it
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -29,6 +36,14 @@ pub(crate) struct Args {
 enum Command {
     /// Add, list, change and remove ways to unlock
     Slot(slot::Args),
+    /// Give the vault a new key, and seal everything in it anew
+    Rotate(rotate::Args),
+    /// Write entries into one file, for a key or a passphrase
+    Export(export::Args),
+    /// Put the entries of an export into the vault
+    Import(import::Args),
+    /// Copy the vault's folder as it is at one moment
+    Backup(backup::Args),
     /// Open every file and check it
     Verify(verify::Args),
     /// Move all entries to age files, or to the keyring
@@ -39,6 +54,10 @@ enum Command {
 pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     match &args.command {
         Command::Slot(args) => slot::run(args, cx),
+        Command::Rotate(args) => rotate::run(args, cx),
+        Command::Export(args) => export::run(args, cx),
+        Command::Import(args) => import::run(args, cx),
+        Command::Backup(args) => backup::run(args, cx),
         Command::Verify(args) => verify::run(args, cx),
         Command::Migrate(args) => migrate::run(args, cx),
     }

@@ -1,5 +1,7 @@
 //! `vault verify`: opens every file of the vault and checks it.
 
+use std::path::{Path, PathBuf};
+
 use serde_json::json;
 
 use super::super::{Context, Outcome};
@@ -7,12 +9,13 @@ use crate::error::{Failure, Kind};
 use crate::output::Form;
 use crate::token::text::escaped;
 use crate::vault::sealing::digest_hex;
-use crate::vault::{Vault, VaultError};
+use crate::vault::{Site, Vault, VaultError, rotation};
 
 /// Examples of the command.
 const EXAMPLES: &str = "Examples:
   tokenkeep vault verify
   tokenkeep vault verify --trust
+  tokenkeep vault verify --backup /mnt/backup/vault
 ";
 
 /// Open every file of the vault and check it
@@ -24,15 +27,32 @@ pub(super) struct Args {
     /// Expect this vault from now on, whatever was here before
     #[arg(long)]
     trust: bool,
+    /// Check this copy of a vault, and not the vault
+    #[arg(long, value_name = "FOLDER", conflicts_with = "trust")]
+    backup: Option<PathBuf>,
 }
 
 /// Runs the command.
 pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
-    let vault = if args.trust { trust(cx)? } else { cx.open_vault()? };
+    let vault = match &args.backup {
+        Some(folder) => {
+            let site = Site { folder: absolute(folder), ..cx.site()? };
+            Vault::open_unpinned(&site, &cx.sources()?, cx.asker().as_deref())?
+        }
+        None if args.trust => trust(cx)?,
+        None => cx.open_vault()?,
+    };
     let faults = vault.verify()?;
     for path in vault.foreign()? {
         let path = escaped(&path.display().to_string());
         cx.printer.notice(&format!("{path} does not belong into a vault; it is left alone"));
+    }
+    if args.backup.is_none() && rotation::was_begun(&cx.vault_folder()?) {
+        let left = rotation::beside(&cx.vault_folder()?);
+        cx.printer.notice(&format!(
+            "{} is of a rotation that goes on or was interrupted; if it was, type `tokenkeep vault rotate` again",
+            left.display()
+        ));
     }
     let count = vault.shelf().names().map_err(VaultError::from)?.entries.len();
     if !faults.is_empty() {
@@ -46,6 +66,11 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
         cx.printer.line(&format!("good: {count} entries, recipient {}", vault.recipient()))?;
     }
     Ok(Outcome::Done)
+}
+
+/// Returns where a folder is, from wherever one looks.
+fn absolute(folder: &Path) -> PathBuf {
+    std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned())
 }
 
 /// Opens the vault that is there, pins it, and shows both digests.

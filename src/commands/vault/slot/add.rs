@@ -1,31 +1,56 @@
 //! `vault slot add`: wraps the vault identity for one more way to unlock.
 
+use std::path::{Path, PathBuf};
+
+use crate::commands::init::identity_in;
 use crate::commands::{Context, Outcome, new_passphrase};
 use crate::error::Failure;
 use crate::profile::EntryName;
 use crate::vault::slots::Wrapping;
 
-/// Add a way to unlock: a passphrase, or an age recipient
+/// Add a way to unlock: a passphrase, an age recipient, a plugin of age, or a file
+///
+/// A recipient is the public half of a key that somebody else has: a CI runner, a colleague, or with `age1NAME1...` a
+/// security key behind the program `age-plugin-NAME`, which must be in PATH. Who unlocks names an identity file that holds
+/// the other half (AGE-SECRET-KEY-1... or AGE-PLUGIN-NAME-1...). With `--identity-file` a new key is made and written there.
 #[derive(clap::Args)]
 pub(super) struct Args {
     /// The slot's name
     name: EntryName,
-    /// Wrap the vault identity for this recipient (age1...)
-    #[arg(long, value_name = "RECIPIENT", conflicts_with = "new_passphrase_fd")]
+    /// Wrap the vault identity for this recipient (age1..., or age1NAME1... for a plugin)
+    #[arg(long, value_name = "RECIPIENT", group = "way")]
     recipient: Option<String>,
+    /// Wrap it for the key in this file, which is made if it is not there
+    #[arg(long, value_name = "FILE", group = "way")]
+    identity_file: Option<PathBuf>,
     /// Read the new passphrase from this descriptor
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", group = "way")]
     new_passphrase_fd: Option<i32>,
 }
 
 /// Runs the command.
 pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let mut vault = cx.open_vault()?;
-    let wrapping = match &args.recipient {
-        Some(recipient) => Wrapping::Recipient(recipient.clone()),
-        None => Wrapping::Passphrase(new_passphrase::take(cx, "--new-passphrase-fd", args.new_passphrase_fd)?),
-    };
-    vault.add_slot(&args.name, wrapping)?;
+    let wrapping = wrapping(args, cx)?;
+    vault.add_slot(&args.name, wrapping, cx.asker().as_deref())?;
     cx.printer.notice(&format!("added the slot `{}`", args.name));
+    if let Some(file) = &args.identity_file {
+        let file = absolute(file);
+        cx.printer.notice(&format!("unlock with `export TOKENKEEP_IDENTITY_FILE='{}'`", file.display()));
+    }
     Ok(Outcome::Done)
+}
+
+/// Returns for whom the vault identity is wrapped.
+fn wrapping(args: &Args, cx: &mut Context) -> Result<Wrapping, Failure> {
+    Ok(match (&args.recipient, &args.identity_file) {
+        (Some(recipient), _) => Wrapping::Recipient(recipient.clone()),
+        (None, Some(file)) => Wrapping::Recipient(identity_in(&absolute(file))?.recipient().to_string()),
+        (None, None) => Wrapping::Passphrase(new_passphrase::take(cx, "--new-passphrase-fd", args.new_passphrase_fd)?),
+    })
+}
+
+/// Returns where a file is, from wherever one looks.
+fn absolute(file: &Path) -> PathBuf {
+    std::path::absolute(file).unwrap_or_else(|_| file.to_owned())
 }

@@ -12,6 +12,7 @@ use crate::error::Failure;
 const EXAMPLES: &str = "Examples:
   tokenkeep vault slot add passphrase
   tokenkeep vault slot add ci --recipient age1...
+  tokenkeep vault slot add cron --identity-file ~/.config/tokenkeep/cron.txt
   tokenkeep vault slot change passphrase
   tokenkeep vault slot remove ci
 ";
@@ -28,7 +29,7 @@ pub(super) struct Args {
 /// What to do with the slots.
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Add a way to unlock: a passphrase, or an age recipient
+    /// Add a way to unlock: a passphrase, an age recipient, a plugin of age, or a file
     Add(add::Args),
     /// List the ways to unlock
     List,

@@ -16,7 +16,8 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let name = &args.name;
     cx.open_vault()?.remove_slot(name)?;
     cx.printer.notice(&format!(
-        "removed the slot `{name}`; who opened the vault with it before may still know the vault's key"
+        "removed the slot `{name}`; that takes back no knowledge: who opened the vault with it may still know the vault's \
+         key, which `tokenkeep vault rotate` makes worthless"
     ));
     Ok(Outcome::Done)
 }

@@ -1,0 +1,235 @@
+//! `vault import`: puts the entries of an export into the vault.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use crate::commands::{Context, Outcome, delete};
+use crate::error::{Doing, Failure, Kind, Named, keeper_failure};
+use crate::keeper::{Keeper, KeeperError, LOCK_PATIENCE};
+use crate::output::Form;
+use crate::profile::EntryName;
+use crate::vault::entry::{Body, Entry};
+use crate::vault::export::{self, Opener};
+use crate::vault::{Vault, VaultError, unlock};
+
+/// Examples of the command.
+const EXAMPLES: &str = "Examples:
+  tokenkeep vault import tokens.age
+  tokenkeep vault import tokens.age --file-identity key.txt --skip
+  ssh host tokenkeep vault export --recipient age1... | tokenkeep vault import - --file-identity key.txt
+";
+
+/// Put the entries of an export into the vault
+///
+/// Nothing is imported if one of the names is taken by something else, unless you say what is to be done then. What is
+/// there already, the same to the letter, is left as it is: an import that was interrupted can be repeated. A refresh token
+/// that is known to be spent replaces none that is not, and is never presented.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// The export; `-` for standard input
+    file: PathBuf,
+    /// Replace what is there under the same name and of the same kind
+    #[arg(long, group = "taken")]
+    replace: bool,
+    /// Leave what is there under the same name, and import the others
+    #[arg(long, group = "taken")]
+    skip: bool,
+    /// Open the export with the key in this file; without it, with the vault's own, or a passphrase
+    #[arg(long, value_name = "FILE", group = "opener")]
+    file_identity: Option<PathBuf>,
+    /// Read the passphrase of the export from this descriptor
+    #[arg(long, value_name = "N", group = "opener")]
+    file_passphrase_fd: Option<i32>,
+}
+
+/// What becomes of an entry of the export.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// It is new.
+    New,
+    /// It takes the place of another one.
+    Replaces,
+    /// It is there already.
+    Same,
+    /// Another one is there, which stays.
+    Skipped,
+    /// Another one is there, and nobody has said what to do.
+    Taken,
+    /// Another one is there, of another kind.
+    OtherKind,
+    /// Its refresh token is spent, and that of the one that is there is not.
+    Spent,
+}
+
+impl Fate {
+    /// Returns the word for it.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::New => "imported",
+            Self::Replaces => "replaced",
+            Self::Same => "unchanged",
+            Self::Skipped | Self::Taken | Self::OtherKind => "left",
+            Self::Spent => "spent",
+        }
+    }
+}
+
+/// Runs the command.
+pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
+    let vault = cx.open_vault()?;
+    let entries = read(args, cx, &vault)?;
+    let fates = entries.iter().map(|entry| fate(args, cx, &vault, entry)).collect::<Result<Vec<_>, _>>()?;
+    refuse_taken(&entries, &fates)?;
+    let mut done: Vec<(EntryName, Fate)> = Vec::new();
+    let mut spent: Vec<EntryName> = Vec::new();
+    for entry in entries {
+        let name = entry.name.clone();
+        if is_spent(&cx.keeper(&vault)?, &entry)? {
+            spent.push(name.clone());
+        }
+        done.push((name, put(args, cx, &vault, entry)?));
+    }
+    cx.pin()?.renew(vault.recipient())?;
+    report(cx, &done, &spent)?;
+    Ok(Outcome::Done)
+}
+
+/// Reads and opens the export.
+fn read(args: &Args, cx: &mut Context, vault: &Vault) -> Result<Vec<Entry>, Failure> {
+    let unreadable = |error: std::io::Error| {
+        Failure::new(Kind::Failed, format!("cannot read {}", args.file.display()))
+            .because(error.to_string())
+            .hint("name a file that `tokenkeep vault export` has written")
+    };
+    let mut file = Vec::new();
+    let limit = export::LARGEST_EXPORT as u64;
+    let read = if args.file == Path::new("-") {
+        (&mut cx.host.stdin).take(limit).read_to_end(&mut file)
+    } else {
+        File::open(&args.file).and_then(|opened| opened.take(limit).read_to_end(&mut file))
+    };
+    read.map_err(unreadable)?;
+    let (name, opener) = match (&args.file_identity, args.file_passphrase_fd) {
+        (Some(path), _) => {
+            let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+            let text = unlock::read_identities("--file-identity", &path)?;
+            (format!("--file-identity {}", path.display()), Opener::Identities(text))
+        }
+        (None, Some(number)) => (
+            format!("--file-passphrase-fd {number}"),
+            Opener::Passphrase(unlock::read_passphrase("--file-passphrase-fd", number)?),
+        ),
+        (None, None) => match (vault.read_export(&file)?, cx.asker()) {
+            (Some(entries), _) => return Ok(entries),
+            (None, Some(ask)) if export::wants_passphrase(&file) => {
+                ("the passphrase".to_owned(), Opener::Passphrase(ask("Passphrase of the export: ")?))
+            }
+            (None, _) => ("the vault's own key".to_owned(), Opener::Identities(Zeroizing::default())),
+        },
+    };
+    let opened = export::read(&file, &opener, cx.asker().as_deref())?;
+    Ok(opened.ok_or(VaultError::ExportNotOpened { opener: name })?)
+}
+
+/// Decides what becomes of an entry.
+fn fate(args: &Args, cx: &Context, vault: &Vault, entry: &Entry) -> Result<Fate, Failure> {
+    let Some(present) = vault.newest(&entry.name)? else { return Ok(Fate::New) };
+    let keeper = cx.keeper(vault)?;
+    if is_same(&present.body, &entry.body)? {
+        return Ok(Fate::Same);
+    }
+    Ok(match (args.replace, args.skip) {
+        (false, true) => Fate::Skipped,
+        (true, _) if present.body.kind() != entry.body.kind() => Fate::OtherKind,
+        (true, _) if is_spent(&keeper, entry)? && !is_spent(&keeper, &present)? => Fate::Spent,
+        (true, _) => Fate::Replaces,
+        (false, false) => Fate::Taken,
+    })
+}
+
+/// Tells whether two entries hold the same to the letter.
+fn is_same(one: &Body, other: &Body) -> Result<bool, Failure> {
+    let bytes = |body: &Body| {
+        let bytes = body.to_json().map(Zeroizing::new);
+        bytes.map_err(|error| Failure::new(Kind::Bug, "an entry cannot be written").because(error.to_string()))
+    };
+    Ok(one.kind() == other.kind() && bytes(one)? == bytes(other)?)
+}
+
+/// Tells whether the refresh token of an entry was exchanged before.
+fn is_spent(keeper: &Keeper<'_>, entry: &Entry) -> Result<bool, Failure> {
+    let spent = entry.body.tokens().map(|tokens| keeper.is_spent(&entry.name, tokens)).transpose();
+    Ok(spent.map_err(|error| failure(&entry.name, error))?.unwrap_or(false))
+}
+
+/// Describes what the keeper could not do.
+fn failure(name: &EntryName, error: KeeperError) -> Failure {
+    keeper_failure(name, (Doing::Refresh, Named::EntryAlone), error)
+}
+
+/// Refuses to import anything while names are taken.
+fn refuse_taken(entries: &[Entry], fates: &[Fate]) -> Result<(), Failure> {
+    let with = |wanted: Fate| -> Vec<&str> {
+        let all = entries.iter().zip(fates).filter(|(_, fate)| **fate == wanted);
+        all.map(|(entry, _)| entry.name.as_str()).collect()
+    };
+    let (taken, other) = (with(Fate::Taken), with(Fate::OtherKind));
+    if !other.is_empty() {
+        let message = format!("the vault holds something of another kind under {}", other.join(", "));
+        return Err(Failure::new(Kind::Usage, message)
+            .hint(format!("remove it first, `tokenkeep delete {}`, or add `--skip`", other.join(" "))));
+    }
+    if !taken.is_empty() {
+        let message = format!("the vault holds something else under {}", taken.join(", "));
+        return Err(Failure::new(Kind::Usage, message)
+            .hint("say what is to be done: `--replace`, or `--skip` to leave what is there"));
+    }
+    Ok(())
+}
+
+/// Puts one entry into the vault, under its lock, if it still is to be.
+fn put(args: &Args, cx: &Context, vault: &Vault, entry: Entry) -> Result<Fate, Failure> {
+    let lock = vault.lock(&entry.name, LOCK_PATIENCE)?;
+    cx.keeper(vault)?.adopt_unpublished(&entry.name, &lock).map_err(|error| failure(&entry.name, error))?;
+    let fate = fate(args, cx, vault, &entry)?;
+    match fate {
+        Fate::New | Fate::Replaces => {
+            vault.put(&entry.name, entry.body, &lock, cx.now())?;
+            delete::forget(&lock.file);
+        }
+        Fate::Same | Fate::Skipped | Fate::Spent => {}
+        // somebody has put it there a moment ago
+        Fate::Taken | Fate::OtherKind => refuse_taken(&[entry], &[fate])?,
+    }
+    Ok(fate)
+}
+
+/// Says what was imported, and what is of no use.
+fn report(cx: &mut Context, done: &[(EntryName, Fate)], spent: &[EntryName]) -> Result<(), Failure> {
+    if cx.printer.form == Form::Json {
+        let object = |(name, fate): &(EntryName, Fate)| json!({"name": name, "outcome": fate.name(), "spent": spent.contains(name)});
+        cx.printer.objects(done.iter().map(object).collect())?;
+    }
+    for (name, fate) in done {
+        cx.printer.notice(&match fate {
+            Fate::New => format!("imported `{name}`"),
+            Fate::Replaces => format!("replaced `{name}`"),
+            Fate::Same => format!("`{name}` is there already"),
+            Fate::Skipped | Fate::Taken | Fate::OtherKind => {
+                format!("skipped `{name}`: the vault holds something else")
+            }
+            Fate::Spent => format!("kept `{name}` as it is: the token in the export is spent"),
+        });
+    }
+    for name in spent.iter().filter(|name| done.iter().any(|(other, fate)| other == *name && *fate != Fate::Spent)) {
+        cx.printer.say(&format!(
+            "the refresh token of `{name}` was exchanged before and is not presented; log in again: `tokenkeep generate {name}`"
+        ));
+    }
+    Ok(())
+}
