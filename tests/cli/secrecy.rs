@@ -52,6 +52,7 @@ const COMMANDS: &[&[&str]] = &[
     &["profile", "add", "other", "--issuer", "http://a.example", "--client-id", "x"],
     &["profile", "remove", "nobody"],
     &["vault", "verify"],
+    &["import", "kubelogin"],
     &["vault", "migrate", "--to", "age"],
     &["vault", "migrate", "--to", "keyring"],
     &["vault", "slot", "list"],
