@@ -1,5 +1,5 @@
-//! How the program is linked, for a quick start: the unwinder in it (loading it as a shared library of its own is a tenth of
-//! what a cached token costs), what a cached token goes through side by side (`.cargo/order.ld`), and the relocations packed.
+//! How the program is linked, for a quick start: the unwinder in it (loading it as a shared library of its own is a tenth
+//! of what a cached token costs), what a cached token goes through side by side (`.cargo/order.ld`), the relocations packed.
 
 #![expect(clippy::disallowed_methods, reason = "how a build script learns things")]
 
@@ -16,14 +16,14 @@ const PACKED_SINCE: (u32, u32) = (2, 36);
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed=CC");
-    if wants_it()
+    if is_gnu_linux_here()
         && let Some(folder) = folder_of("libgcc_eh.a")
     {
         println!("cargo::rustc-link-search=native={folder}");
         println!("cargo::rustc-link-lib=static:-bundle=gcc_eh");
     }
     println!("cargo::rerun-if-changed={ORDER}");
-    if is("PROFILE", "release") && wants_it() && has_own_linker() {
+    if cargo_says("PROFILE", "release") && is_gnu_linux_here() && has_own_linker() {
         if Path::new(ORDER).exists() {
             let folder = env::var("CARGO_MANIFEST_DIR").unwrap_or_default();
             println!("cargo::rustc-link-arg-bins=-T{folder}/{ORDER}");
@@ -50,13 +50,15 @@ fn c_library() -> Option<(u32, u32)> {
 }
 
 /// Whether cargo says so.
-fn is(name: &str, value: &str) -> bool {
+fn cargo_says(name: &str, value: &str) -> bool {
     env::var(name).is_ok_and(|found| found == value)
 }
 
 /// Whether the program is for this machine, and its C library GNU's: std names `libgcc_s.so` there.
-fn wants_it() -> bool {
-    is("CARGO_CFG_TARGET_OS", "linux") && is("CARGO_CFG_TARGET_ENV", "gnu") && env::var("HOST") == env::var("TARGET")
+fn is_gnu_linux_here() -> bool {
+    cargo_says("CARGO_CFG_TARGET_OS", "linux")
+        && cargo_says("CARGO_CFG_TARGET_ENV", "gnu")
+        && env::var("HOST") == env::var("TARGET")
 }
 
 /// Asks the C compiler in which folder a library is; where it has none, std's choice stays.

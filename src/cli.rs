@@ -109,9 +109,11 @@ fn branch(args: &[OsString]) -> Option<clap::Command> {
 /// Returns the tree with no command in it, and a help that lists them all the same.
 fn summit() -> clap::Command {
     let width = COMMANDS.iter().map(|command| command.name.len()).max().unwrap_or_default();
-    let list: String = COMMANDS.iter().map(|Known { name, about, .. }| format!("  {name:width$}  {about}\n")).collect();
+    let list: Vec<String> =
+        COMMANDS.iter().map(|Known { name, about, .. }| format!("  {name:width$}  {about}")).collect();
+    let list = list.join("\n");
     trunk().override_usage("tokenkeep [OPTIONS] [COMMAND]").help_template(format!(
-        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\nCommands:\n{list}\n{{all-args}}{{after-help}}"
+        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\nCommands:\n{list}\n\n{{all-args}}{{after-help}}"
     ))
 }
 

@@ -9,7 +9,7 @@
 //! | `token` | pure: the text of tokens, claims, signatures, scopes, times |
 //! | `profile` | how we log in at a provider; http refused except on loopback |
 //! | `settings` | `config.toml`, environment and flags, parsed once |
-//! | `idp` | everything that speaks to a provider; the only sockets |
+//! | `idp` | everything that speaks to a provider; nothing else speaks to the network |
 //! | `vault` | entries at rest, and how they are unlocked |
 //! | `ledger` | the tokens we issued: digests and facts, their history, never a token's text |
 //! | `migration` | files of other tools, read into logins; pure |
@@ -21,8 +21,8 @@
 //!
 //! Who may use whom: `main -> lib, host`; `lib -> cli -> commands`; `commands -> keeper, vault, ledger, idp, settings,
 //! output, error` and the pure rooms; `keeper -> idp, vault`; `settings, idp, vault, ledger -> profile, token, secret,
-//! host`; `commands -> migration -> profile, token, secret`; `profile -> token -> secret`. `idp`, `vault` and `ledger` never see each other. No room knows `error`. `now` is
-//! always an argument. `tests/architecture` holds the tree to this.
+//! host`; `commands -> migration -> profile, token, secret`; `profile -> token -> secret`. `idp`, `vault` and `ledger`
+//! never see each other. No room knows `error`. `now` is always an argument. `tests/architecture` holds the tree to this.
 
 mod cli;
 mod commands;

@@ -1,4 +1,4 @@
-//! Everything that speaks to a provider; the only sockets in the program.
+//! Everything that speaks to a provider; nothing else speaks to the network.
 //!
 //! [`Wire`] is the connection to the network. It asks and reports: nothing is retried, cached or stored here, and no
 //! answer is believed further than its form. Redirects are never followed, every request has a deadline and every answer
@@ -42,7 +42,7 @@ pub(crate) use http::Wire;
 pub(crate) use introspection::Introspection;
 pub(crate) use refusal::{Refusal, RefusalKind};
 pub(crate) use revocation::Revocation;
-pub(crate) use token::{Grant, Reply, TokenRequest};
+pub(crate) use token::{DEVICE_GRANT, Grant, Reply, TokenRequest};
 
 /// Who we are to a provider.
 #[derive(Clone, Debug)]

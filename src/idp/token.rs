@@ -11,6 +11,9 @@ use crate::secret::{DeviceCode, RefreshToken};
 use crate::token::scopes::Scopes;
 use crate::token::time::Lifetime;
 
+/// The grant of the device flow (RFC 8628 section 3.4).
+pub(crate) const DEVICE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
+
 /// What is exchanged for tokens.
 #[derive(Clone, Debug)]
 pub(crate) enum Grant {
@@ -83,9 +86,7 @@ impl<'a> TokenRequest<'a> {
             Grant::Refresh { token } => {
                 form.field("grant_type", "refresh_token").field("refresh_token", token.expose())
             }
-            Grant::Device { code } => form
-                .field("grant_type", "urn:ietf:params:oauth:grant-type:device_code")
-                .field("device_code", code.expose()),
+            Grant::Device { code } => form.field("grant_type", DEVICE_GRANT).field("device_code", code.expose()),
         };
         form.scopes(scopes).audience(self.audience)
     }

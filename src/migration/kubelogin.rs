@@ -143,7 +143,8 @@ impl KubeUser {
             "--oidc-client-secret" => self.client_secret = Some(StoredSecret::new(value.to_owned())),
             "--oidc-extra-scope" => self.scopes.extend(value.split(',').map(str::to_owned)),
             "--certificate-authority" => self.ca_file = text(),
-            _ => self.is_in_keyring = value == "keyring",
+            "--token-cache-storage" => self.is_in_keyring = value == "keyring",
+            _ => {}
         }
     }
 

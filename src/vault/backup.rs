@@ -23,8 +23,10 @@ pub(crate) struct Backup {
 impl Backup {
     /// Reads the files of a vault, which need not be open.
     pub(crate) fn take(vault: &Path, patience: Duration) -> Result<Self, VaultError> {
-        let header = Header::read(vault)?;
+        // where there is no vault, no lock is made
+        Header::read(vault)?;
         let _lock = lock_header(vault)?;
+        let header = Header::read(vault)?;
         let shelf = Shelf::of(vault);
         let (mut files, mut entries) = (Vec::new(), 0);
         for name in shelf.names()?.entries {

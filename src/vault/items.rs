@@ -65,7 +65,12 @@ impl Items {
 
     /// Says in which item the newest generation of an entry is.
     pub(super) fn place(&self, entry: &EntryName) -> String {
-        format!("the keyring's item `{}`", self.name(entry, Which::Current))
+        format!("the keyring's item `{}`", self.current_name(entry))
+    }
+
+    /// Returns the name of the item that holds the newest generation of an entry.
+    pub(super) fn current_name(&self, entry: &EntryName) -> String {
+        self.name(entry, Which::Current)
     }
 
     /// Claims that something could be kept now.

@@ -1,4 +1,4 @@
-//! The vault: entries at rest in age files, who may open them, and how it is known that they are ours.
+//! The vault: entries at rest in age files or in the keyring of the desktop, who may open them, and how it is known that they are ours.
 //!
 //! What is sealed goes to the recipient computed from the identity that is open, never to one read from a file: who can
 //! edit the folder must not be able to redirect the next token.
@@ -44,7 +44,7 @@ use shelf::{Backend, EntryLock, Shelf};
 use slots::Wrapping;
 use unlock::{Ask, Sources};
 
-/// How long a change of the header waits for another one; each takes milliseconds.
+/// How long a change of the header waits for another one: most take milliseconds, a rotation or a backup may take longer.
 const HEADER_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What can be wrong with a vault.

@@ -367,7 +367,7 @@ fn remove(path: &Path) -> Result<(), FileFault> {
     std::fs::remove_file(path).map_err(fault("remove", path))
 }
 
-/// Tells whether a slot can be wrapped anew with what stands in the header.
+/// Returns what wraps a slot anew, if it stands in the header: a passphrase does not.
 pub(crate) fn wrapping_of(slot: &Slot) -> Option<Wrapping> {
     match slot.kind {
         SlotKind::Passphrase => None,

@@ -242,7 +242,7 @@ impl Shelf {
                 return Ok(None);
             }
         }
-        let fault = DesktopFault::NoItem(items.place(name));
+        let fault = DesktopFault::NoItem(items.current_name(name));
         Err(VaultError::Desktop { doing: format!("read `{name}` in the keyring"), fault })
     }
 

@@ -307,15 +307,24 @@ pub(super) fn check_all(vault: &Path, header: &Header) -> Vec<VaultError> {
 impl Vault {
     /// Adds a slot.
     pub(crate) fn add_slot(&mut self, name: &EntryName, wrapping: Wrapping, ask: Ask<'_>) -> Result<(), VaultError> {
+        self.refuse_taken(name)?;
+        // others do not wait for the lock as long as a passphrase or a plugin may take
+        let wrapped = wrapped(name.clone(), &self.identity, wrapping, ask)?;
         let _lock = lock_header(&self.folder)?;
         self.reread_header()?;
+        self.refuse_taken(name)?;
+        put(&self.folder, &wrapped)?;
+        let slots = self.header.slots.iter().cloned().chain([wrapped.slot]).collect();
+        self.replace_slots(slots)
+    }
+
+    /// Refuses a name that a slot has, be it in other letters.
+    fn refuse_taken(&self, name: &EntryName) -> Result<(), VaultError> {
         let taken = |slot: &Slot| slot.name.as_str().eq_ignore_ascii_case(name.as_str());
         if self.header.slots.iter().any(taken) {
             return Err(VaultError::SlotExists { name: name.clone() });
         }
-        let slot = write((&self.folder, name), &self.identity, wrapping, ask)?;
-        let slots = self.header.slots.iter().cloned().chain([slot]).collect();
-        self.replace_slots(slots)
+        Ok(())
     }
 
     /// Finds a slot that a passphrase opens.

@@ -155,7 +155,7 @@ impl Sources {
             return from_file("unlock.identity_file", path);
         }
         // where it cannot be asked it is not there: that is no reason to keep out who has another way in
-        let lent = match kernel::find(&header.recipient) {
+        let unasked = match kernel::find(&header.recipient) {
             Ok(Some(opened)) => return Ok((kernel::SOURCE.to_owned(), Given::Lent(opened.text))),
             Ok(None) => None,
             Err(fault) => Some(fault),
@@ -174,7 +174,7 @@ impl Sources {
             (_, Some(absence)) => Err(absence),
             (_, None) => {
                 let slots = header.slots.iter().map(|slot| slot.kind).collect();
-                Err(VaultError::Locked { slots, keyring: lent })
+                Err(VaultError::Locked { slots, keyring: unasked })
             }
         }
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use super::Scene;
 use super::finding::{Finding, Status};
-use crate::idp::{IdpError, Metadata, Wire};
+use crate::idp::{DEVICE_GRANT, IdpError, Metadata, Wire};
 use crate::profile::{ClientAuth, Flow, Profile};
 use crate::token::time::{Lifetime, Timestamp};
 
@@ -16,9 +16,6 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A clock that is further off makes tokens look used up, or good when they are not.
 const TOLERANCE: Lifetime = Lifetime::seconds(30);
-
-/// The grant of the device flow (RFC 8628 section 3.4).
-const DEVICE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
 /// A provider and those who use it: by issuer, and by the certificates that are trusted.
 type Asked = BTreeMap<(String, Option<PathBuf>), Vec<Profile>>;

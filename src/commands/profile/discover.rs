@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::commands::completions::profile_names;
 use crate::commands::{Context, Outcome};
 use crate::error::{Failure, Kind};
-use crate::idp::{Metadata, Wire};
+use crate::idp::{DEVICE_GRANT, Metadata, Wire};
 use crate::output::Form;
 use crate::profile::{EntryName, Profile, SecureUrl, UrlFault};
 
@@ -109,6 +109,3 @@ fn object(metadata: &Metadata) -> Value {
         "client_auth": metadata.client_auth,
     })
 }
-
-/// The grant of the device flow (RFC 8628 section 3.4).
-const DEVICE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";

@@ -159,7 +159,13 @@ fn identity_files(args: &Args, sources: &Sources, vault: &Vault) -> Result<Vec<P
     if let Some(file) = &args.identity_file {
         files.push(std::path::absolute(file).unwrap_or_else(|_| file.clone()));
     }
-    files.dedup_by(|one, other| real(one).ok() == real(other).ok());
+    let mut known = Vec::new();
+    files.retain(|file| {
+        let file = real(file).unwrap_or_else(|_| file.clone());
+        let is_new = !known.contains(&file);
+        known.push(file);
+        is_new
+    });
     Ok(files)
 }
 
