@@ -286,4 +286,30 @@ mod tests {
         assert_eq!(short.render_help().to_string(), whole.render_help().to_string());
         assert_eq!(short.render_long_help().to_string(), whole.render_long_help().to_string());
     }
+
+    /// Returns a command and all below it.
+    fn with_all_below(command: &clap::Command) -> Vec<clap::Command> {
+        let below = command.get_subcommands().flat_map(with_all_below);
+        std::iter::once(command.clone()).chain(below).collect()
+    }
+
+    #[test]
+    fn no_program_inherits_a_descriptor_that_the_command_line_names() {
+        let mut tree = tree();
+        tree.build();
+        let mut seen = std::collections::BTreeSet::new();
+        for command in with_all_below(&tree) {
+            for flag in command.get_arguments().filter_map(Arg::get_long).filter(|flag| flag.ends_with("-fd")) {
+                let (ours, _other) = std::io::pipe().unwrap();
+                rustix::io::fcntl_setfd(&ours, rustix::io::FdFlags::empty()).unwrap();
+                let number = std::os::fd::AsRawFd::as_raw_fd(&ours).to_string();
+                // other arguments may be missing; that is found after this one was read
+                drop(command.clone().try_get_matches_from(["tokenkeep", &format!("--{flag}"), &number]));
+                let flags = rustix::io::fcntl_getfd(&ours).unwrap();
+                assert_eq!(flags, rustix::io::FdFlags::CLOEXEC, "{} --{flag}", command.get_name());
+                seen.insert(flag.to_owned());
+            }
+        }
+        assert!(seen.len() > 5 && seen.contains("slot-passphrase-fd"), "{seen:?}");
+    }
 }

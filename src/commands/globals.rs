@@ -2,6 +2,7 @@
 
 use clap::ArgAction;
 
+use crate::host::descriptor;
 use crate::output::Color;
 
 /// Flags that every command has.
@@ -30,10 +31,10 @@ pub(crate) struct Globals {
     #[arg(long)]
     pub(crate) no_input: bool,
     /// Read the vault identity from this descriptor
-    #[arg(long, value_name = "N", conflicts_with = "passphrase_fd")]
+    #[arg(long, value_name = "N", value_parser = descriptor::given, conflicts_with = "passphrase_fd")]
     pub(crate) identity_fd: Option<i32>,
     /// Read the vault's passphrase from this descriptor
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = descriptor::given)]
     pub(crate) passphrase_fd: Option<i32>,
 }
 

@@ -32,7 +32,7 @@ pub(crate) struct SourceArgs {
     #[arg(long, value_name = "VAR")]
     pub(crate) from_env: Option<String>,
     /// Read it from an open descriptor
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = descriptor::given)]
     pub(crate) from_fd: Option<i32>,
 }
 

@@ -25,6 +25,19 @@ pub(crate) fn adopt(number: RawFd) -> io::Result<OwnedFd> {
     }
 }
 
+/// Reads the number of a descriptor from the command line. From then on no program that is started inherits it, be it read
+/// before that program runs or never.
+pub(crate) fn given(text: &str) -> Result<RawFd, std::num::ParseIntError> {
+    let number = text.parse()?;
+    if number > 2 {
+        #[expect(unsafe_code, reason = "a descriptor given by number has no safe form; it is used for this one call")]
+        let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
+        // one that is not open is named by who reads it
+        rustix::io::fcntl_setfd(borrowed, FdFlags::CLOEXEC).ok();
+    }
+    Ok(number)
+}
+
 /// Reads all that a descriptor gives, at most `limit` bytes; standard input may be named, too.
 pub(crate) fn read_to_end(number: RawFd, limit: u64) -> io::Result<Vec<u8>> {
     // as large as it can get: growing would leave a copy of a secret behind

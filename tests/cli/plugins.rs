@@ -194,6 +194,25 @@ fn a_plugin_does_not_see_what_opens_the_vault() {
 }
 
 #[test]
+fn a_plugin_does_not_inherit_a_descriptor_that_is_read_after_it_ran() {
+    let plugged = Plugged::with_slot();
+    plugged.is("steals");
+    write(&plugged.world.file("words"), b"correct horse", 0o600);
+    let script = format!(
+        "export PATH='{}' TOKENKEEP_IDENTITY_FILE='{}'; exec \"$0\" \"$@\" 3<words",
+        plugged.path(),
+        plugged.identity().display()
+    );
+    let stolen = |args: &[&str]| {
+        Ran::from(plugged.world.shell(&script, args).output().unwrap()).ok();
+        std::fs::read_to_string(plugged.file("stolen")).unwrap()
+    };
+    // one that nobody told us of is inherited, as by every program
+    assert_eq!(stolen(&["get", "one"]), "correct horse");
+    assert_eq!(stolen(&["vault", "rotate", "--slot-passphrase-fd", "3"]), "");
+}
+
+#[test]
 fn a_slot_can_be_made_for_a_file_that_is_made_with_it() {
     let plugged = Plugged::new();
     let world = &plugged.world;

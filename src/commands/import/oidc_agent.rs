@@ -38,7 +38,7 @@ pub(super) struct Args {
     #[arg(long)]
     all: bool,
     /// Read the password of the accounts from this descriptor
-    #[arg(long, value_name = "N", conflicts_with = "password_env")]
+    #[arg(long, value_name = "N", value_parser = descriptor::given, conflicts_with = "password_env")]
     password_fd: Option<i32>,
     /// Take the password of the accounts from an environment variable
     #[arg(long, value_name = "VAR")]

@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::commands::completions::entry_names;
 use crate::commands::{Context, Outcome, new_passphrase};
 use crate::error::{Doing, Failure, Kind, Named, file_failure, keeper_failure};
+use crate::host::descriptor;
 use crate::host::files::{self, Published};
 use crate::keeper::LOCK_PATIENCE;
 use crate::output::Form;
@@ -39,7 +40,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "RECIPIENT", conflicts_with = "new_passphrase_fd")]
     recipient: Option<String>,
     /// Read the passphrase of the file from this descriptor
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = descriptor::given)]
     new_passphrase_fd: Option<i32>,
 }
 

@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::commands::{Context, Outcome, delete};
 use crate::error::{Doing, Failure, Kind, Named, keeper_failure};
+use crate::host::descriptor;
 use crate::keeper::{Keeper, KeeperError, LOCK_PATIENCE};
 use crate::output::Form;
 use crate::profile::EntryName;
@@ -43,7 +44,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE", group = "opener")]
     file_identity: Option<PathBuf>,
     /// Read the passphrase of the export from this descriptor
-    #[arg(long, value_name = "N", group = "opener")]
+    #[arg(long, value_name = "N", value_parser = descriptor::given, group = "opener")]
     file_passphrase_fd: Option<i32>,
 }
 

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::commands::{Context, Outcome};
 use crate::error::{Doing, Failure, Kind, Named, chain, keeper_failure};
+use crate::host::descriptor;
 use crate::keeper::LOCK_PATIENCE;
 use crate::keeper::note::Note;
 use crate::output::Form;
@@ -44,7 +45,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     identity_file: Option<PathBuf>,
     /// Read the passphrases of slots from this descriptor, one a line
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = descriptor::given)]
     slot_passphrase_fd: Option<i32>,
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::commands::init::identity_in;
 use crate::commands::{Context, Outcome, new_passphrase};
 use crate::error::Failure;
+use crate::host::descriptor;
 use crate::profile::EntryName;
 use crate::vault::slots::Wrapping;
 
@@ -24,7 +25,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE", group = "way")]
     identity_file: Option<PathBuf>,
     /// Read the new passphrase from this descriptor
-    #[arg(long, value_name = "N", group = "way")]
+    #[arg(long, value_name = "N", value_parser = descriptor::given, group = "way")]
     new_passphrase_fd: Option<i32>,
 }
 

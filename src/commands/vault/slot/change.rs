@@ -2,6 +2,7 @@
 
 use crate::commands::{Context, Outcome, new_passphrase};
 use crate::error::Failure;
+use crate::host::descriptor;
 use crate::profile::EntryName;
 
 /// Change the passphrase of a slot
@@ -13,7 +14,7 @@ pub(super) struct Args {
     /// The slot's name
     name: EntryName,
     /// Read the new passphrase from this descriptor
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = descriptor::given)]
     new_passphrase_fd: Option<i32>,
 }
 
