@@ -313,6 +313,9 @@ impl From<VaultError> for Failure {
                     path.display()
                 )),
             ),
+            E::MayNotRest { .. } => {
+                (Kind::Failed, Some("when the disk works again, type `tokenkeep vault rotate`".to_owned()))
+            }
             E::NoExchange { .. } => (Kind::Failed, Some("take the long way: `tokenkeep help recovery`".to_owned())),
             E::NotAnExport(_) => (Kind::Failed, Some("write it anew with `tokenkeep vault export`".to_owned())),
             E::ExportNotOpened { .. } => (Kind::Locked, Some("name its key: `--file-identity FILE`".to_owned())),

@@ -241,6 +241,17 @@ pub(crate) enum VaultError {
         /// The vault's folder.
         vault: PathBuf,
     },
+    /// The vault with the new key may be gone after the power went.
+    #[error("{} may not rest on the disk yet, so {} and the keys of both are kept", vault.display(), other.display())]
+    MayNotRest {
+        /// The vault's folder.
+        vault: PathBuf,
+        /// The vault of before, or the one that was never finished.
+        other: PathBuf,
+        /// Why.
+        #[source]
+        fault: FileFault,
+    },
     /// The file system has no way to let two folders change places.
     #[error("two folders cannot change places at {}, or files there cannot have two names", folder.display())]
     NoExchange {

@@ -197,7 +197,8 @@ impl Rotation<'_> {
         if header.recipient == self.vault.header.recipient {
             return Err(replaced.err().unwrap_or_else(|| VaultError::NoExchange { folder: folder.clone() }));
         }
-        let faults = [replaced.err(), discarded.err()].into_iter().flatten().collect();
+        // what failed after the exchange was a flush, and who discards flushes again
+        let faults = discarded.err().into_iter().collect();
         let Successor { identity, .. } = successor;
         let (key, opened_by_slot) = (identity.derive("entry"), self.vault.opened_by_slot);
         let shelf = self.vault.shelf().under(&header.recipient);
@@ -276,11 +277,17 @@ fn link(from: &Path, to: &Path) -> Result<(), VaultError> {
 }
 
 /// Removes the vault that has lost, with the identity that opens it and its pin. The header is that of the one that stands.
+/// Before that rests on the disk nothing is removed: after the power went the other one may stand again.
 fn discard(vault: &Path, header: &Header, outside: Outside<'_>) -> Result<(), VaultError> {
     let other = beside(vault);
     if !was_begun(vault) {
         return Ok(());
     }
+    files::sync_folder(vault.parent().unwrap_or(vault)).map_err(|fault| VaultError::MayNotRest {
+        vault: vault.to_owned(),
+        other: other.clone(),
+        fault,
+    })?;
     files::check_folder(&other)?;
     let lost = Header::read(&other).ok();
     if let Some(lost) = &lost

@@ -435,6 +435,40 @@ fn a_rotation_in_which_a_call_fails_loses_nothing_and_says_so() {
 }
 
 #[test]
+fn both_vaults_and_their_keys_stay_while_it_is_not_certain_which_one_rests() {
+    if !can_trace() {
+        return;
+    }
+    let world = world();
+    let log = world.file("log");
+    Ran::from(under_strace(&world.command(ROTATE), &["-f", "-o", log.to_str().unwrap()]).output().unwrap()).ok();
+    let calls = read_log(&log);
+    let is_exchange = |call: &crate::strace::Call| call.name == "renameat2" && call.rest.contains("EXCHANGE");
+    let exchange = calls.iter().position(is_exchange).unwrap();
+    let flushes = calls[..exchange].iter().filter(|call| call.name == "fsync").count();
+    // the flush of the exchange, and the one before the other vault is removed
+    let inject = format!("inject=fsync:error=EIO:when={}..{}", flushes + 1, flushes + 2);
+    let options = ["-f", "-o", "/dev/null", "-e", "trace=fsync", "-e", &inject];
+    let ran = Ran::from(under_strace(&world.command(ROTATE), &options).output().unwrap()).ok();
+    ran.says("may not rest on the disk yet").says("tokenkeep vault rotate");
+    let data = world.home().join("data");
+    let change_places = || {
+        for (from, to) in [("vault", "aside"), ("vault.rotation", "vault"), ("aside", "vault.rotation")] {
+            std::fs::rename(data.join(from), data.join(to)).unwrap();
+        }
+    };
+    for _ in 0..2 {
+        assert_eq!(world.run(["get", "one"]).ok().stdout, "secret\n");
+        change_places();
+    }
+    // the power went: the vault of before stands again
+    change_places();
+    world.run(ROTATE).ok();
+    assert_eq!(world.run(["get", "one"]).ok().stdout, "secret\n");
+    is_tidy(&world);
+}
+
+#[test]
 fn a_token_file_is_kept_fresh_across_a_rotation() {
     let world = World::logged_in(short_lived(2));
     let script = "echo $PROD_ACCESS_TOKEN_FILE; read -r line; cat $PROD_ACCESS_TOKEN_FILE";
