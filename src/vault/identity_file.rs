@@ -11,6 +11,7 @@ use super::plugin;
 use super::sealing::Identity;
 use super::unlock::LARGEST_IDENTITY;
 use crate::host::files::{self, Access, fault};
+use crate::host::machine;
 
 /// Tells whether a file holds an identity; one that is not there holds none.
 pub(super) fn holds(path: &Path, identity: &Identity) -> Result<bool, VaultError> {
@@ -84,10 +85,17 @@ fn read(path: &Path) -> Result<Option<Zeroizing<String>>, VaultError> {
     }
 }
 
-/// Replaces an identity file behind any symbolic link, with the mode that it has.
+/// Returns the mode for a file that takes the place of another one. It belongs to us: a group may read along only where root
+/// is the owner, and one that root gave us to read would be refused as our own.
+const fn mode_of_successor(mode: u32, user: u32) -> u32 {
+    if user == 0 { mode & 0o777 } else { mode & 0o700 }
+}
+
+/// Replaces an identity file behind any symbolic link, with the mode that it has as far as it may.
 fn replace(path: &Path, text: &str) -> Result<(), VaultError> {
     let path: PathBuf = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let mode = std::fs::metadata(&path).map_or(0o600, |stat| stat.permissions().mode() & 0o777);
+    let mode = std::fs::metadata(&path).map_or(0o600, |stat| stat.permissions().mode());
+    let mode = mode_of_successor(mode, machine::effective_user());
     if let Some(folder) = path.parent() {
         files::make_folder(folder)?;
     }
@@ -126,5 +134,11 @@ mod tests {
         remove(&path, |_| true).unwrap();
         add(&path, &new, &old).unwrap();
         assert!(holds(&path, &new).unwrap());
+    }
+
+    #[test]
+    fn what_root_lets_a_group_read_becomes_a_file_for_its_new_owner_alone() {
+        assert_eq!([mode_of_successor(0o100_640, 1000), mode_of_successor(0o440, 1000)], [0o600, 0o400]);
+        assert_eq!(mode_of_successor(0o100_640, 0), 0o640);
     }
 }
