@@ -343,3 +343,15 @@ fn a_real_cron_refreshes_by_the_line_that_is_printed() {
     assert_eq!(world.provider.count(Endpoint::Token), 1);
     assert!(world.provider.is_access_live(&read(&world.file("out/prod"))));
 }
+
+#[test]
+fn a_credential_whose_name_would_take_the_next_line_of_the_unit_is_refused() {
+    let world = World::new();
+    for flag in ["--credential", "--credential-encrypted"] {
+        for path in ["/srv/key\\", "/srv/key "] {
+            world.run(["schedule", "show", flag, path]).fails(2).says("cannot stand in a unit");
+        }
+        let text = world.run(["schedule", "show", flag, "/srv/a\\b"]).ok().stdout;
+        assert!(text.contains("=tokenkeep-identity:/srv/a\\b\n"), "{text}");
+    }
+}

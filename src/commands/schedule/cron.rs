@@ -22,7 +22,13 @@ pub(super) fn line(job: &Job) -> Result<String, Failure> {
     };
     let variables = job.variables.iter().map(|(name, value)| format!("{name}={}", quoted(value)));
     let words = [&job.program].into_iter().chain(&job.arguments).map(|word| quoted(word));
-    let command = variables.chain(words).collect::<Vec<_>>().join(" ").replace('%', "\\%");
+    let command = variables.chain(words).collect::<Vec<_>>().join(" ");
+    if command.contains("\\%") {
+        // cron would take the backslash for its own, and end the command at the percent sign
+        return Err(Failure::new(Kind::Usage, "a backslash before a percent sign cannot stand in a crontab")
+            .hint("use another name, or a timer: `--kind systemd`"));
+    }
+    let command = command.replace('%', "\\%");
     if command.len() > LONGEST {
         return Err(Failure::new(Kind::Usage, format!("the command is longer than the {LONGEST} bytes cron takes"))
             .hint("use a timer: `--kind systemd`"));
@@ -68,6 +74,15 @@ mod tests {
             line(&job).unwrap(),
             r"* * * * * TOKENKEEP_HOME='/srv/it'\''s 50\%' /usr/local/bin/tokenkeep refresh --all"
         );
+    }
+
+    #[test]
+    fn a_backslash_before_a_percent_sign_is_refused() {
+        let with = |argument: &str| {
+            line(&Job { arguments: vec![argument.into()], every: "1m".parse().unwrap(), ..Job::sample() })
+        };
+        assert_eq!(with(r"a\%b").unwrap_err().kind, Kind::Usage);
+        assert!(with(r"a%\b\").is_ok());
     }
 
     #[test]

@@ -170,9 +170,14 @@ impl JobArgs {
             return Err(Failure::new(Kind::Usage, "cron hands over no credentials")
                 .hint("use a timer: `--kind systemd`, or name the file: `TOKENKEEP_IDENTITY_FILE`"));
         }
+        let ending_the_line = |path: &Path| {
+            let path = absolute(path)?;
+            // a unit has no quotes for it: a backslash would take the next line along, and a blank be lost
+            if path.ends_with(['\\', ' ']) { Err(odd(&path)) } else { Ok(path) }
+        };
         Ok(match (&self.credential, &self.credential_encrypted) {
-            (Some(path), _) => Some(Credential::Plain(absolute(path)?)),
-            (None, Some(path)) => Some(Credential::Encrypted(absolute(path)?)),
+            (Some(path), _) => Some(Credential::Plain(ending_the_line(path)?)),
+            (None, Some(path)) => Some(Credential::Encrypted(ending_the_line(path)?)),
             (None, None) => None,
         })
     }
