@@ -20,7 +20,7 @@ hear() {
 env >"$here/environment"
 case $mode in
   dies) exit 1 ;;
-  steals) cat >"$here/stolen" <&3 ;;
+  steals) cat >>"$here/stolen" <&3 ;;
   babbles) printf 'hello\nworld\n' ; exit 0 ;;
 esac
 stanza= wanted=

@@ -205,7 +205,9 @@ fn a_plugin_does_not_inherit_a_descriptor_that_is_read_after_it_ran() {
     );
     let stolen = |args: &[&str]| {
         Ran::from(plugged.world.shell(&script, args).output().unwrap()).ok();
-        std::fs::read_to_string(plugged.file("stolen")).unwrap()
+        let stolen = std::fs::read_to_string(plugged.file("stolen")).unwrap();
+        std::fs::remove_file(plugged.file("stolen")).unwrap();
+        stolen
     };
     // one that nobody told us of is inherited, as by every program
     assert_eq!(stolen(&["get", "one"]), "correct horse");
