@@ -274,8 +274,9 @@ impl Keeper<'_> {
     pub(crate) fn client_secret(&self, name: &EntryName, born: &Born) -> Result<Option<ClientSecret>, KeeperError> {
         let Some(secret) = &born.client_secret else { return Ok(None) };
         match self.vault.newest(secret)?.map(|entry| entry.body) {
-            Some(Body::ClientSecret(stored) | Body::Secret(stored)) => Ok(Some(stored.secret.into())),
-            Some(Body::RefreshToken(_) | Body::AccessToken(_) | Body::AdminKey(_)) | None => {
+            Some(Body::ClientSecret(stored)) => Ok(Some(stored.secret.into())),
+            // no other text was meant for a provider
+            Some(Body::RefreshToken(_) | Body::AccessToken(_) | Body::AdminKey(_) | Body::Secret(_)) | None => {
                 Err(KeeperError::NoClientSecret { name: name.clone(), secret: secret.clone() })
             }
         }

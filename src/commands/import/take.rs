@@ -321,7 +321,7 @@ fn secret_body(secret: &StoredSecret, now: Timestamp) -> Body {
 /// Tells whether an entry holds this secret; `None` if there is no such entry.
 fn holds_secret(target: &Target, vault: &Vault, secret: &StoredSecret) -> Result<Option<bool>, VaultError> {
     Ok(target.newest_that_opens(vault)?.map(|entry| match entry.body {
-        Body::ClientSecret(stored) | Body::Secret(stored) => stored.secret.secret().is_same(secret.secret()),
-        Body::RefreshToken(_) | Body::AccessToken(_) | Body::AdminKey(_) => false,
+        Body::ClientSecret(stored) => stored.secret.secret().is_same(secret.secret()),
+        Body::RefreshToken(_) | Body::AccessToken(_) | Body::AdminKey(_) | Body::Secret(_) => false,
     }))
 }
