@@ -140,7 +140,9 @@ impl Keeper<'_> {
     /// Publishes a first login whose answer could not be published, if there is one.
     fn first_login(&self, name: &EntryName) -> Result<Option<Entry>, KeeperError> {
         // a lock would make the folder of an entry that nobody has logged in to
-        if !self.vault.shelf().lock_path(name).exists() {
+        let shelf = self.vault.shelf();
+        // a copy that was put back has no locks
+        if !shelf.lock_path(name).exists() && !shelf.awaits_publication(name) {
             return Ok(None);
         }
         let lock = self.vault.lock(name, LOCK_PATIENCE)?;

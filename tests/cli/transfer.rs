@@ -299,6 +299,20 @@ fn no_other_kind_of_text_is_sent_as_a_client_secret() {
 }
 
 #[test]
+fn an_entry_that_was_never_published_is_exported_with_all_others() {
+    let (world, recipient) = world();
+    world.keep("gone", "third");
+    world.run(["delete", "gone", "--yes"]).ok();
+    std::fs::rename(world.entry("one").join("1.age"), world.entry("one").join("next")).unwrap();
+    export(&world, &recipient);
+    for name in ["one", "two"] {
+        world.run(["delete", name, "--yes"]).ok();
+    }
+    import(&world, &[]).ok().says("imported `one`").says("imported `two`");
+    assert_eq!(world.token("one"), "first");
+}
+
+#[test]
 fn an_import_leaves_the_pin_alone() {
     let (world, recipient) = world();
     export(&world, &recipient);
