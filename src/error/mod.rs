@@ -305,6 +305,7 @@ impl From<VaultError> for Failure {
                 (Kind::Usage, Some("add another one first: `tokenkeep vault slot add NAME`".to_owned()))
             }
             E::Plugin { name, fault } => (Kind::Locked, Some(fault.mend(name))),
+            E::OwnRecipient => (Kind::Usage, Some("make another key: `age-keygen -o FILE` prints its recipient".to_owned())),
             E::NotARecipient => (Kind::Usage, Some("`age-keygen` prints one: age1...".to_owned())),
             E::Entry { path, .. } => (
                 Kind::Locked,
@@ -315,7 +316,7 @@ impl From<VaultError> for Failure {
             ),
             E::NoExchange { .. } => (Kind::Failed, Some("take the long way: `tokenkeep help recovery`".to_owned())),
             E::NotAnExport(_) => (Kind::Failed, Some("write it anew with `tokenkeep vault export`".to_owned())),
-            E::ExportNotOpened { .. } => (Kind::Locked, Some("name its key: `--file-identity FILE`".to_owned())),
+            E::ExportNotOpened { .. } => (Kind::Locked, Some("name its key, `--file-identity FILE`, or give its passphrase, `--file-passphrase-fd N`".to_owned())),
             E::RestsInKeyring { .. } => {
                 (Kind::Config, Some("move all into files first: `tokenkeep vault migrate --to age`".to_owned()))
             }

@@ -3,7 +3,7 @@
 //! Modes are set explicitly and checked on the open descriptor. Whatever is replaced is replaced by a rename of a
 //! file that was flushed to disk, and its folder is flushed after.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -222,17 +222,21 @@ fn check_stat(path: &Path, stat: &Stat, access: Access, kind: Kind) -> Result<()
 /// Makes a folder of mode 0700 and its parents, and waits until their names rest on the disk; one that is already there
 /// is left as it is.
 pub(crate) fn make_folder(path: &Path) -> Result<(), FileFault> {
-    match rustix::fs::mkdir(path, Mode::RWXU) {
+    let made = match rustix::fs::mkdir(path, Mode::RWXU) {
+        Err(Errno::NOENT) => {
+            let parent = path.parent().ok_or(Errno::NOENT).map_err(fault("make", path))?;
+            make_folder(parent)?;
+            // once: behind a link to nowhere it stays what it is
+            rustix::fs::mkdir(path, Mode::RWXU)
+        }
+        made => made,
+    };
+    match made {
         Ok(()) => {
             rustix::fs::chmod(path, Mode::RWXU).map_err(fault("set the mode of", path))?;
             sync_folder(folder_of(path))
         }
         Err(Errno::EXIST) => Ok(()),
-        Err(Errno::NOENT) => {
-            let parent = path.parent().ok_or(Errno::NOENT).map_err(fault("make", path))?;
-            make_folder(parent)?;
-            make_folder(path)
-        }
         Err(errno) => Err(fault("make", path)(errno)),
     }
 }
@@ -301,9 +305,7 @@ fn place<T>(
     put: impl FnOnce(&Path) -> Result<T, FileFault>,
 ) -> Result<T, FileFault> {
     let folder = folder_of(path);
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    let new = folder.join(name);
+    let new = folder.join(successor(path.file_name().unwrap_or_default()));
     // held until the file has its name
     let file = open_new(&new)?;
     let outcome = write_durably(&file, bytes, &new)
@@ -315,6 +317,20 @@ fn place<T>(
     }
     let outcome = outcome?;
     sync_folder(folder).map(|()| outcome)
+}
+
+/// Returns what a file is called while it is written that will take another one's place. No entry, slot or profile has a
+/// name that begins with a dot, and hardly a file that a person keeps beside ours: what is called so is written over.
+pub(crate) fn successor(name: &OsStr) -> OsString {
+    let mut successor = OsString::from(".");
+    successor.push(name);
+    successor.push(".new");
+    successor
+}
+
+/// Returns whose place a file will take, if it is called like one that will take another one's place.
+pub(crate) fn succeeded(name: &str) -> Option<&str> {
+    name.strip_prefix('.')?.strip_suffix(".new").filter(|name| !name.is_empty())
 }
 
 /// Opens the temporary file that will take a path's place: empty, ours alone, and locked.
@@ -410,9 +426,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_folder_behind_a_link_to_nowhere_cannot_be_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(folder.path().join("nowhere/below"), &link).unwrap();
+        assert!(make_folder(&link.join("one/two")).unwrap_err().is_missing());
+    }
+
+    #[test]
+    fn what_a_person_keeps_beside_a_file_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, kept) = (folder.path().join("key.txt"), folder.path().join("key.txt.new"));
+        make(&kept, b"kept", 0o600).unwrap();
+        replace(&path, b"text", 0o600).unwrap();
+        assert_eq!(std::fs::read(&kept).unwrap(), b"kept");
+        assert_eq!(succeeded(successor(OsStr::new("key.txt")).to_str().unwrap()), Some("key.txt"));
+        assert_eq!((succeeded("key.txt.new"), succeeded(".new")), (None, None));
+    }
+
+    #[test]
     fn what_a_killed_writer_left_is_taken_over_and_not_shown_to_who_has_it_open() {
         let folder = tempfile::tempdir().unwrap();
-        let (path, new) = (folder.path().join("file"), folder.path().join("file.new"));
+        let (path, new) = (folder.path().join("file"), folder.path().join(".file.new"));
         for mode in [0o600, 0o644] {
             open_private(&new, OFlags::TRUNC).unwrap().write_all(b"left").unwrap();
             std::fs::set_permissions(&new, std::fs::Permissions::from_mode(mode)).unwrap();

@@ -1,5 +1,6 @@
 //! Looking over files that must be private, and mending what can be mended without asking.
 
+use std::ffi::OsString;
 use std::fs::TryLockError;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -49,8 +50,8 @@ pub(crate) fn set_mode(path: &Path, mode: u32) -> Result<(), FileFault> {
 pub(crate) fn leftovers(folders: &[PathBuf]) -> Vec<PathBuf> {
     let below = |folder: &PathBuf| -> Vec<PathBuf> {
         let names = files::list(folder).unwrap_or_default();
-        let is_left = |path: &PathBuf| path.extension().is_some_and(|end| end == "new") && is_free(path);
-        names.into_iter().map(|name| folder.join(name)).filter(is_left).collect()
+        let is_left = |name: &OsString| name.to_str().and_then(files::succeeded).is_some();
+        names.into_iter().filter(is_left).map(|name| folder.join(name)).filter(|path| is_free(path)).collect()
     };
     folders.iter().flat_map(below).collect()
 }
@@ -107,7 +108,7 @@ mod tests {
     #[test]
     fn what_somebody_writes_is_no_leftover() {
         let folder = tempfile::tempdir().unwrap();
-        let (left, busy) = (folder.path().join("left.new"), folder.path().join("busy.new"));
+        let (left, busy) = (folder.path().join(".left.new"), folder.path().join(".busy.new"));
         files::replace(&left, b"", 0o600).unwrap();
         let writer = files::open_private(&busy, OFlags::empty()).unwrap();
         writer.lock().unwrap();

@@ -34,7 +34,7 @@ impl Backup {
             rotation::refuse_in_keyring(&shelf, &name)?;
             let (below, before) = (Path::new("entries").join(name.as_str()), files.len());
             for file in files::list(lock.folder())? {
-                if file.to_str().is_some_and(|file| shelf::is_ours(file) && file != "next.new") {
+                if file.to_str().is_some_and(|file| shelf::is_ours(file) && file != shelf::NEXT_NEXT) {
                     files.push(read(vault, below.join(file))?);
                 }
             }

@@ -171,6 +171,9 @@ pub(crate) enum VaultError {
     /// The text is no recipient.
     #[error("not an age recipient (age1..., or age1NAME1... for a plugin)")]
     NotARecipient,
+    /// The recipient is the vault's own: a slot for it would open also what the key that comes after it keeps.
+    #[error("this is the vault's own key, which needs no slot")]
+    OwnRecipient,
     /// A plugin of age does not do what it is there for.
     #[error("the plugin `{name}` of age cannot be used")]
     Plugin {

@@ -316,7 +316,7 @@ fn empty(lost: &Path, stands: &Path, header: Option<&Header>) -> Result<(), File
         |file: &str| header.is_none_or(|header| header.slots.iter().any(|slot| slots::is_file_of(slot, file)));
     clear((lost, stands), Path::new("slots"), is_listed)?;
     for name in present(lost)?.into_iter().filter(|name| name != "vault.toml") {
-        if name == "lock" || name == "vault.toml.new" {
+        if name == "lock" || name == ".vault.toml.new" {
             remove(&lost.join(&name))?;
         } else {
             keep(&lost.join(&name), &stands.join(&name))?;
@@ -332,7 +332,7 @@ fn empty(lost: &Path, stands: &Path, header: Option<&Header>) -> Result<(), File
 fn clear((lost, stands): (&Path, &Path), below: &Path, is_ours: impl Fn(&str) -> bool) -> Result<(), FileFault> {
     let folder = lost.join(below);
     // a file that was being written has its name before it
-    let is_ours = |file: &str| is_ours(file.strip_suffix(".new").unwrap_or(file));
+    let is_ours = |file: &str| is_ours(files::succeeded(file).unwrap_or(file));
     for name in present(&folder)? {
         if name.to_str().is_some_and(is_ours) {
             remove(&folder.join(&name))?;

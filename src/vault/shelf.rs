@@ -259,7 +259,7 @@ impl Shelf {
     pub(crate) fn foreign_files(&self, name: &EntryName) -> Result<Vec<PathBuf>, FileFault> {
         let known = |file: &str| {
             // what a move that was killed left is a generation, too
-            file == "lock" || file == MARK || is_ours(file.strip_suffix(".new").unwrap_or(file))
+            file == "lock" || file == MARK || is_ours(files::succeeded(file).unwrap_or(file))
         };
         let foreign = self.files(name)?.into_iter().filter(|file| !file.to_str().is_some_and(known));
         Ok(foreign.map(|file| self.entry_folder(name).join(file)).collect())
@@ -327,7 +327,7 @@ impl Shelf {
 
     /// Tells whether an answer waits to be published: what reserved its room and brought nothing is empty.
     pub(crate) fn awaits_publication(&self, name: &EntryName) -> bool {
-        std::fs::symlink_metadata(self.entry_folder(name).join("next")).is_ok_and(|next| next.len() > 0)
+        std::fs::symlink_metadata(self.entry_folder(name).join(NEXT)).is_ok_and(|next| next.len() > 0)
     }
 
     /// Counts the answers that were put aside.
@@ -423,7 +423,7 @@ impl EntryLock {
             return Err(fault("write over", &path)(io::Error::from(io::ErrorKind::AlreadyExists)));
         }
         // who died in a second try left this; what counts of it stands in `next`, and was taken over before
-        drop(std::fs::remove_file(self.folder.join("next.new")));
+        drop(std::fs::remove_file(self.folder.join(NEXT_NEXT)));
         let file = files::open_private(&path, OFlags::TRUNC)?;
         if process::largest_file().is_some_and(|limit| limit < LARGEST_FILE as u64) {
             // the reservation does not hit this limit, but the write after the exchange would
@@ -549,11 +549,14 @@ impl Reserved {
 
 /// Tells whether a file in an entry's folder holds something of ours.
 pub(super) fn is_ours(file: &str) -> bool {
-    file == "next" || file == "next.new" || is_aside(file) || generation_of(file).is_some()
+    file == NEXT || file == NEXT_NEXT || is_aside(file) || generation_of(file).is_some()
 }
 
 /// What the file is called in which an answer waits until it is published.
 const NEXT: &str = "next";
+
+/// What the file is called that takes the place of that one in a second try.
+pub(super) const NEXT_NEXT: &str = ".next.new";
 
 /// Tells whether the files in an entry's folder say that it rests in the keyring.
 fn is_marked(files: &[OsString]) -> bool {
@@ -611,7 +614,7 @@ mod tests {
     fn a_second_try_that_fails_leaves_what_the_first_wrote() {
         let (_vault, _, _, lock) = entry();
         lock.reserve().unwrap().fill(b"first").unwrap();
-        let in_the_way = lock.folder().join("next.new");
+        let in_the_way = lock.folder().join(NEXT_NEXT);
         std::fs::create_dir(in_the_way).unwrap();
         lock.rewrite(b"second").unwrap_err();
         assert_eq!(lock.unpublished().unwrap().unwrap(), b"first");

@@ -90,6 +90,16 @@ pub(super) fn wrapped(
     Ok(Wrapped { slot: Slot { name, kind, recipient, digest: digest_hex(&file) }, file })
 }
 
+/// Refuses to wrap an identity for itself: after a rotation who has the old one would open the new one with it.
+fn refuse_own(wrapping: &Wrapping, identity: &Identity) -> Result<(), VaultError> {
+    match wrapping {
+        Wrapping::Recipient(recipient) if recipient.eq_ignore_ascii_case(&identity.recipient().to_string()) => {
+            Err(VaultError::OwnRecipient)
+        }
+        Wrapping::Recipient(_) | Wrapping::Passphrase(_) => Ok(()),
+    }
+}
+
 /// Writes the file of a slot.
 pub(super) fn put(vault: &Path, wrapped: &Wrapped) -> Result<(), VaultError> {
     let folder = vault.join("slots");
@@ -308,6 +318,7 @@ impl Vault {
     /// Adds a slot.
     pub(crate) fn add_slot(&mut self, name: &EntryName, wrapping: Wrapping, ask: Ask<'_>) -> Result<(), VaultError> {
         self.refuse_taken(name)?;
+        refuse_own(&wrapping, &self.identity)?;
         // others do not wait for the lock as long as a passphrase or a plugin may take
         let wrapped = wrapped(name.clone(), &self.identity, wrapping, ask)?;
         let _lock = lock_header(&self.folder)?;

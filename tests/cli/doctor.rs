@@ -151,7 +151,7 @@ fn what_is_not_safe_to_mend_stays_and_is_said() {
 #[test]
 fn what_killed_processes_left_is_removed_and_what_somebody_writes_is_not() {
     let world = World::logged_in(Settings::default());
-    let (left, busy) = (world.vault().join("vault.toml.new"), world.home().join("state/pins/x.new"));
+    let (left, busy) = (world.vault().join(".vault.toml.new"), world.home().join("state/pins/.x.new"));
     write(&left, b"", 0o600);
     write(&busy, b"", 0o600);
     let writer = std::fs::File::open(&busy).unwrap();

@@ -203,7 +203,7 @@ fn a_terminal_that_is_closed_in_the_middle_of_a_question_ends_it() {
     terminal
         .args(["--quiet", "--log-out", "log", "--flush", "--command", line])
         .env("TK", env!("CARGO_BIN_EXE_tokenkeep"));
-    terminal.env("TOKENKEEP_HOME", world.home()).current_dir(world.folder.path());
+    terminal.env("TOKENKEEP_HOME", world.home()).env_remove("CI").current_dir(world.folder.path());
     terminal.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::null());
     let terminal = terminal.spawn().unwrap();
     let end = Instant::now() + PATIENCE;

@@ -192,9 +192,9 @@ fn a_file_that_cannot_be_written_leaves_the_others_as_they_were() {
     install(&world, &["--every", "10m"]).ok();
     let before = snapshot(&units(&world));
     // the timer's temporary file cannot be made where a folder of that name is
-    std::fs::create_dir(units(&world).join("tokenkeep-refresh.timer.new")).unwrap();
+    std::fs::create_dir(units(&world).join(".tokenkeep-refresh.timer.new")).unwrap();
     install(&world, &["--every", "20m", "--write-dir", "out"]).fails(1);
-    std::fs::remove_dir(units(&world).join("tokenkeep-refresh.timer.new")).unwrap();
+    std::fs::remove_dir(units(&world).join(".tokenkeep-refresh.timer.new")).unwrap();
     assert_eq!(snapshot(&units(&world)), before);
 }
 

@@ -137,6 +137,25 @@ fn a_slot_of_that_name_or_of_the_same_letters_is_not_replaced() {
 }
 
 #[test]
+fn the_vaults_own_key_gets_no_slot_which_would_outlive_a_rotation() {
+    let world = world();
+    let before = snapshot(&world.vault());
+    let own = std::fs::read_to_string(world.vault().join("vault.toml")).unwrap();
+    let own = own.lines().find_map(|line| line.strip_prefix("recipient = ")).unwrap().trim_matches('"').to_owned();
+    let ran = world.run(["vault", "slot", "add", "me", "--recipient", &own]).fails(2);
+    assert!(ran.stderr.contains("own key"), "{}", ran.stderr);
+    assert_eq!(snapshot(&world.vault()), before);
+}
+
+#[test]
+fn a_mistake_beside_a_recipient_is_named_for_what_it_is() {
+    let world = world();
+    let other = new_identity(&world.file("other.txt"));
+    let ran = world.run(["vault", "slot", "add", "--recipient", &other]).fails(2);
+    assert!(ran.stderr.contains("NAME") && !ran.stderr.contains("like a token"), "{}", ran.stderr);
+}
+
+#[test]
 fn what_is_no_recipient_is_refused_and_nothing_is_written() {
     let world = world();
     for text in ["", "age1", "hello", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA", "age1yubikey1qqqq"] {

@@ -103,7 +103,7 @@ fn an_export_replaces_no_file() {
     write(&world.file("all.age"), b"mine", 0o644);
     world.run(["vault", "export", "-o", "all.age", "--recipient", &recipient]).fails(2).says("all.age is there");
     assert_eq!(std::fs::read(world.file("all.age")).unwrap(), b"mine");
-    assert!(!world.file("all.age.new").exists());
+    assert!(!world.file(".all.age.new").exists());
 }
 
 #[test]

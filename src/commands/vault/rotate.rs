@@ -97,6 +97,7 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
         cx.printer.say(&format!("not all could be tidied up: {fault}; type `tokenkeep vault rotate` again"));
     }
     cx.printer.notice("on other machines that use this vault: `tokenkeep vault verify --trust`");
+    cx.printer.notice("backups made before open with the old key alone: make a new one with `tokenkeep vault backup`");
     cx.printer.notice("who knew the old key may know what was in the vault: log in again where that matters");
     Ok(Outcome::Done)
 }
