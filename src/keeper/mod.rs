@@ -140,7 +140,9 @@ impl Keeper<'_> {
     /// Publishes a first login whose answer could not be published, if there is one.
     fn first_login(&self, name: &EntryName) -> Result<Option<Entry>, KeeperError> {
         // a lock would make the folder of an entry that nobody has logged in to
-        if !self.vault.shelf().lock_path(name).exists() {
+        let shelf = self.vault.shelf();
+        // a copy that was put back has no locks
+        if !shelf.lock_path(name).exists() && !shelf.awaits_publication(name) {
             return Ok(None);
         }
         let lock = self.vault.lock(name, LOCK_PATIENCE)?;
@@ -274,8 +276,9 @@ impl Keeper<'_> {
     pub(crate) fn client_secret(&self, name: &EntryName, born: &Born) -> Result<Option<ClientSecret>, KeeperError> {
         let Some(secret) = &born.client_secret else { return Ok(None) };
         match self.vault.newest(secret)?.map(|entry| entry.body) {
-            Some(Body::ClientSecret(stored) | Body::Secret(stored)) => Ok(Some(stored.secret.into())),
-            Some(Body::RefreshToken(_) | Body::AccessToken(_) | Body::AdminKey(_)) | None => {
+            Some(Body::ClientSecret(stored)) => Ok(Some(stored.secret.into())),
+            // no other text was meant for a provider
+            Some(Body::RefreshToken(_) | Body::AccessToken(_) | Body::AdminKey(_) | Body::Secret(_)) | None => {
                 Err(KeeperError::NoClientSecret { name: name.clone(), secret: secret.clone() })
             }
         }

@@ -29,16 +29,16 @@ impl Backup {
         let header = Header::read(vault)?;
         let shelf = Shelf::of(vault);
         let (mut files, mut entries) = (Vec::new(), 0);
-        for name in shelf.names()?.entries {
+        for name in shelf.held()? {
             let lock = shelf.lock(&name, patience)?;
             rotation::refuse_in_keyring(&shelf, &name)?;
-            let below = Path::new("entries").join(name.as_str());
+            let (below, before) = (Path::new("entries").join(name.as_str()), files.len());
             for file in files::list(lock.folder())? {
                 if file.to_str().is_some_and(|file| shelf::is_ours(file) && file != shelf::NEXT_NEXT) {
                     files.push(read(vault, below.join(file))?);
                 }
             }
-            entries += 1;
+            entries += usize::from(files.len() > before);
         }
         for slot in &header.slots {
             files.push((slots::below(&slot.name), slots::read(vault, slot)?));

@@ -157,6 +157,15 @@ impl Shelf {
         Ok(names.filter_map(|item| item.to_str().and_then(|text| text.parse().ok())).collect())
     }
 
+    /// Lists the entries that hold anything at all, one that was never published included, in alphabetical order.
+    pub(crate) fn held(&self) -> Result<Vec<EntryName>, FileFault> {
+        let mut names = self.folders()?;
+        // as above: who wants one that cannot be looked into hears why
+        names.retain(|name| self.holds_anything(name).unwrap_or(true));
+        names.sort_unstable();
+        Ok(names)
+    }
+
     /// Lists the answers of an entry that were put aside.
     pub(super) fn aside(&self, name: &EntryName) -> Result<Vec<PathBuf>, FileFault> {
         let files = self.files(name)?.into_iter().filter(|file| file.to_str().is_some_and(is_aside));

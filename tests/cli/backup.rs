@@ -35,6 +35,17 @@ fn a_copy_in_a_folder_is_checked_where_it_lies_and_can_be_put_back() {
 }
 
 #[test]
+fn an_entry_that_was_never_published_is_copied_too() {
+    let world = World::logged_in(short_lived(300));
+    world.keep("gone", "third");
+    world.run(["delete", "gone", "--yes"]).ok();
+    std::fs::rename(world.entry("prod").join("1.age"), world.entry("prod").join("next")).unwrap();
+    world.run(["vault", "backup", "copy"]).ok().says("copied 1 entries");
+    restore(&world, &world.file("copy"));
+    assert!(world.provider.is_access_live(&world.token("prod")));
+}
+
+#[test]
 fn a_damaged_copy_is_told() {
     let world = World::logged_in(Settings::default());
     world.run(["vault", "backup", "copy"]).ok();

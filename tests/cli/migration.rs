@@ -9,6 +9,7 @@ use provider::{Endpoint, Settings};
 use serde_json::json;
 
 use crate::harness::{PATIENCE, Ran, World, feed};
+use crate::outside::write;
 
 /// The password of the accounts.
 const PASSWORD: &str = "correct horse";
@@ -357,6 +358,50 @@ fn a_stage_that_is_left_keeps_the_file() {
     assert_eq!((world.generation("mine"), world.generation("dev")), (1, 0));
     world.run(["import", "provena", ".tokens.json", "--stage", "TEST"]).fails(8).says("DEV, PROD");
     world.run(["import", "provena", ".tokens.json", "--name", "both"]).fails(2).says("for one login, not 2");
+}
+
+#[test]
+fn a_refresh_token_that_was_skipped_keeps_the_file() {
+    let world = world_without_profile();
+    let (file, _) = tokens_json(&world, &[("PROD", true), ("DEV", true)]);
+    let before = std::fs::read_to_string(&file).unwrap();
+    let part = |value: serde_json::Value| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(value.to_string());
+    // nobody has checked what it says of its end
+    let ended = format!("{}.{}.c2ln", part(json!({"alg": "HS512"})), part(json!({"exp": 1_700_000_000})));
+    for token in [ended.as_str(), "two words"] {
+        let mut stages: serde_json::Value = serde_json::from_str(&before).unwrap();
+        stages["stages"]["DEV"]["refresh_token"] = json!(token);
+        std::fs::write(&file, stages.to_string()).unwrap();
+        let ran = world.run(["import", "provena", ".tokens.json", "--shred"]);
+        assert_eq!(ran.code, 1, "{}", ran.stderr);
+        ran.says("the refresh token of `DEV`").says("was not shredded").hides(token);
+        assert!(file.exists());
+        lives(&world, "prod");
+    }
+}
+
+#[test]
+fn a_file_stays_while_the_newest_generation_does_not_open() {
+    let world = world_without_profile();
+    let (file, tokens) = tokens_json(&world, &[("PROD", true)]);
+    let import = |flags: &[&str]| world.run([&["import", "provena", ".tokens.json", "--shred"], flags].concat());
+    world.run(["import", "provena", ".tokens.json"]).ok();
+    let damage = || {
+        let path = world.entry("prod").join(format!("{}.age", world.generation("prod") + 1));
+        write(&path, b"rubbish", 0o600);
+    };
+    damage();
+    import(&[]).fails(5).says("2.age");
+    assert!(file.exists());
+    // the file is all that is left of it
+    import(&["--replace"]).ok().hides(&tokens[0]);
+    assert!(!file.exists());
+    lives(&world, "prod");
+    // nor is a token that is spent a reason, when what came of it is lost
+    std::fs::write(&file, json!({"stages": {"PROD": {"refresh_token": tokens[0]}}}).to_string()).unwrap();
+    damage();
+    import(&["--replace"]).fails(5);
+    assert!(file.exists());
 }
 
 #[test]

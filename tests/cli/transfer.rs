@@ -1,6 +1,9 @@
 //! Exports and imports: what leaves a vault in one file, and what becomes of it in another vault.
 
-use provider::{Reuse, Settings};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use provider::{Endpoint, Provider, Reuse, Settings, json};
 
 use crate::harness::{Ran, World, short_lived};
 use crate::killing::{CHANGES, killing_at, report, steps};
@@ -193,6 +196,134 @@ fn a_spent_token_replaces_none_that_is_not() {
     import(&world, &["--replace"]).ok().says("kept `prod` as it is");
     assert!(world.provider.is_access_live(world.run(["get", "prod", "--no-cache"]).ok().stdout.trim_end()));
     assert_eq!(world.provider.presentations(&spent), 1);
+}
+
+/// Writes `forged.age`, which opens with the vault's own key, as anybody can who knows its recipient: the entries of the
+/// vault by these names, each with its JSON changed.
+fn forge(world: &World, names: &[&str], change: impl Fn(&mut serde_json::Value)) {
+    let forger = Forger::of(world);
+    let entries = names.iter().map(|name| {
+        let file = world.entry(name).join(format!("{}.age", world.generation(name)));
+        let mut entry: serde_json::Value = serde_json::from_str(&forger.json(&file)).unwrap();
+        change(&mut entry);
+        format!("{entry}\n")
+    });
+    let heading = json!({"tokenkeep_export": 1, "exported_at": 5, "entries": names.len()});
+    let text = format!("{heading}\n{}", entries.collect::<String>());
+    write(&world.file("forged.age"), &forger.encrypt(text.as_bytes()), 0o600);
+}
+
+/// A vault with the secret `deploy-key` of a confidential client, and the profile `conf` that uses it.
+fn world_with_secret() -> World {
+    let world = World::logged_in(short_lived(300));
+    world.feed(["store", "deploy-key", "--kind", "client-secret", "--stdin"], "s3cret-client").ok();
+    world.add_profile("conf", &["--client-id", "confidential", "--client-secret", "entry:deploy-key"]);
+    world
+}
+
+#[test]
+fn a_forged_login_carries_off_no_client_secret() {
+    let (world, elsewhere) = (world_with_secret(), Provider::start(Settings::default()));
+    let forged = |entry: &mut serde_json::Value| {
+        entry["name"] = "evil".into();
+        let born = &mut entry["body"]["born"];
+        born["issuer"] = elsewhere.issuer().into();
+        born["client_auth"] = "post".into();
+        born["client_secret"] = "deploy-key".into();
+    };
+    let before = snapshot(&world.vault());
+    forge(&world, &["prod"], forged);
+    let ran = world.run(["vault", "import", "forged.age"]).fails(2).hides("s3cret-client");
+    ran.says("`evil` wants the client secret `deploy-key`").says(&elsewhere.issuer());
+    // nor if a secret comes with it that is left out
+    forge(&world, &["prod", "deploy-key"], |entry| match entry["name"].as_str() {
+        Some("prod") => forged(entry),
+        _ => entry["body"]["secret"] = "another".into(),
+    });
+    world.run(["vault", "import", "forged.age", "--skip"]).fails(2).says("`evil` wants the client secret `deploy-key`");
+    assert_eq!(snapshot(&world.vault()), before);
+    assert_eq!(elsewhere.count(Endpoint::Token), 0);
+}
+
+#[test]
+fn a_forged_token_endpoint_is_forgotten_and_the_issuer_is_asked() {
+    let (world, elsewhere) = (world_with_secret(), Provider::start(Settings::default()));
+    let refresh = world.provider.grant("confidential", &["openid", "offline_access"]);
+    forge(&world, &["prod"], |entry| {
+        entry["name"] = "conf@x".into();
+        entry["body"]["refresh_token"] = refresh.as_str().into();
+        let born = &mut entry["body"]["born"];
+        born["client_id"] = "confidential".into();
+        born["token_endpoint"] = elsewhere.token_endpoint().into();
+        // its profile binds it
+        born["client_secret"] = "deploy-key".into();
+    });
+    let at = format!("imported `conf@x`, a login at {}", world.provider.issuer());
+    world.run(["vault", "import", "forged.age"]).ok().says(&at);
+    assert!(world.provider.is_access_live(&world.token("conf@x")));
+    assert_eq!(elsewhere.requests().len(), 0);
+}
+
+#[test]
+fn a_login_and_its_client_secret_move_together() {
+    let here = world_with_secret();
+    let refresh = here.provider.grant("confidential", &["openid", "offline_access"]);
+    here.feed(["store", "conf", "--kind", "refresh-token", "--stdin"], &refresh).ok();
+    let there = World::bare(Settings::default());
+    there.run(["init"]).ok();
+    let recipient = Forger::of(&there).recipient().to_string();
+    let (alone, both) = (there.file("alone.age"), there.file("both.age"));
+    let export = |names: &[&str], file: &Path| {
+        let args = ["-o", file.to_str().unwrap(), "--recipient", &recipient];
+        here.run([&["vault", "export"], names, &args].concat()).ok();
+    };
+    export(&["conf"], &alone);
+    export(&["conf", "deploy-key"], &both);
+    let refused = there.run(["vault", "import", "alone.age"]).fails(2);
+    refused.says("tokenkeep vault export conf deploy-key");
+    let imported = there.run(["vault", "import", "both.age", "--json"]).ok().json();
+    assert_eq!((&imported[0]["name"], &imported[0]["issuer"]), (&"deploy-key".into(), &json!(null)));
+    assert_eq!((&imported[1]["name"], &imported[1]["issuer"]), (&"conf".into(), &json!(here.provider.issuer())));
+    assert!(here.provider.is_access_live(&there.token("conf")));
+}
+
+#[test]
+fn no_other_kind_of_text_is_sent_as_a_client_secret() {
+    let world = world_with_secret();
+    world.keep("text", "s3cret-client");
+    world.edit_config(|text| text.replace("entry:deploy-key", "entry:text"));
+    let refresh = world.provider.grant("confidential", &["openid", "offline_access"]);
+    world.feed(["store", "conf", "--kind", "refresh-token", "--stdin"], &refresh).ok();
+    world.run(["get", "conf"]).fails(9).says("no client secret in the entry `text`");
+    assert_eq!(world.provider.count(Endpoint::Token), 0);
+}
+
+#[test]
+fn an_entry_that_was_never_published_is_exported_with_all_others() {
+    let (world, recipient) = world();
+    world.keep("gone", "third");
+    world.run(["delete", "gone", "--yes"]).ok();
+    std::fs::rename(world.entry("one").join("1.age"), world.entry("one").join("next")).unwrap();
+    export(&world, &recipient);
+    for name in ["one", "two"] {
+        world.run(["delete", name, "--yes"]).ok();
+    }
+    import(&world, &[]).ok().says("imported `one`").says("imported `two`");
+    assert_eq!(world.token("one"), "first");
+}
+
+#[test]
+fn an_import_leaves_the_pin_alone() {
+    let (world, recipient) = world();
+    export(&world, &recipient);
+    world.run(["delete", "one", "--yes"]).ok();
+    let pins = || {
+        let files = std::fs::read_dir(world.home().join("state/pins")).unwrap();
+        files.map(|file| file.unwrap().metadata().unwrap().ino()).collect::<Vec<u64>>()
+    };
+    let before = pins();
+    import(&world, &[]).ok();
+    assert_eq!((before.len(), pins()), (1, before));
 }
 
 #[test]

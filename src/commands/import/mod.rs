@@ -212,11 +212,12 @@ fn one_file(cx: &Context, flags: &Flags, vault: &Vault, source: Source) -> Vec<I
         Ok(logins) => logins,
         Err(failure) => return vec![Imported::failed(&shown, "", failure)],
     };
-    let keeps = logins.iter().find_map(|found| found.keeps_file);
+    let keeps = logins.iter().find_map(|found| found.keeps_file).map(str::to_owned);
     let mut results: Vec<Imported> =
         logins.into_iter().map(|found| one_login(cx, flags, vault, (&shown, found))).collect();
     let is_safe = results.iter().any(|result| result.outcome.is_ok()) && results.iter().all(Imported::is_safe);
     let Some(plaintext) = plaintext.filter(|_| is_safe && !flags.dry_run) else { return results };
+    let keeps = keeps.or_else(|| results.iter().find_map(Imported::keeps_file));
     match dispose(cx, flags, &plaintext, keeps) {
         Ok(shredded) => {
             for result in &mut results {
@@ -230,16 +231,16 @@ fn one_file(cx: &Context, flags: &Flags, vault: &Vault, source: Source) -> Vec<I
 
 /// Takes over one login of a file.
 fn one_login(cx: &Context, flags: &Flags, vault: &Vault, (file, found): (&str, Found)) -> Imported {
-    let label = found.label.clone();
+    let (label, has_token) = (found.label.clone(), found.refresh_token.is_some());
     if let Err(failure) = take::usable_token(cx, &found) {
-        return Imported { is_nothing: true, ..Imported::failed(file, &label, failure) };
+        return Imported { is_nothing: true, has_token, ..Imported::failed(file, &label, failure) };
     }
     let outcome = take::take(cx, flags, vault, found);
-    Imported { file: file.to_owned(), label, outcome, is_nothing: false, is_shredded: false }
+    Imported { file: file.to_owned(), label, outcome, is_nothing: false, has_token, is_shredded: false }
 }
 
 /// Shreds a file, if that is wanted; tells whether it is gone.
-fn dispose(cx: &Context, flags: &Flags, plaintext: &Plaintext, keeps: Option<&'static str>) -> Result<bool, Failure> {
+fn dispose(cx: &Context, flags: &Flags, plaintext: &Plaintext, keeps: Option<String>) -> Result<bool, Failure> {
     let path = text::escaped(&plaintext.path.display().to_string());
     let stays = |why: String| {
         Err(Failure::new(Kind::Failed, format!("its logins are in the vault, but {path} was not shredded"))
@@ -248,7 +249,7 @@ fn dispose(cx: &Context, flags: &Flags, plaintext: &Plaintext, keeps: Option<&'s
     };
     match (flags.file.shred, keeps) {
         (false, _) if flags.file.keep => return Ok(false),
-        (true, Some(why)) => return stays(why.to_owned()),
+        (true, Some(why)) => return stays(why),
         (true, None) => {}
         (false, None) if cx.may_ask() => {
             if !Context::confirm(&format!("Shred {path} now? ({HONESTLY})"))? {

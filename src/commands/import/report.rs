@@ -19,6 +19,8 @@ pub(super) struct Imported {
     pub(super) outcome: Result<Taken, Failure>,
     /// Whether there is nothing in it that could be of use.
     pub(super) is_nothing: bool,
+    /// Whether there is a refresh token in it, of whatever use.
+    pub(super) has_token: bool,
     /// Whether the file is gone.
     pub(super) is_shredded: bool,
 }
@@ -27,12 +29,18 @@ impl Imported {
     /// Describes something that could not be taken over.
     pub(super) fn failed(file: &str, label: &str, failure: Failure) -> Self {
         let (file, label) = (file.to_owned(), label.to_owned());
-        Self { file, label, outcome: Err(failure), is_nothing: false, is_shredded: false }
+        Self { file, label, outcome: Err(failure), is_nothing: false, has_token: false, is_shredded: false }
     }
 
-    /// Tells whether the file is not needed for this login any more.
+    /// Tells whether all that could be taken was.
     pub(super) const fn is_safe(&self) -> bool {
         self.outcome.is_ok() || self.is_nothing
+    }
+
+    /// Says which refresh token would be lost with the file: one that seems to be of no use may be all that somebody has.
+    pub(super) fn keeps_file(&self) -> Option<String> {
+        let is_left = self.is_nothing && self.has_token;
+        is_left.then(|| format!("it still holds the refresh token of `{}`, which was not taken", self.label))
     }
 
     /// Tells whether somebody pressed Ctrl-C at a question.

@@ -119,21 +119,25 @@ impl Login {
         store::refuse_other_kind(&self.target, vault, &Body::RefreshToken(self.tokens.clone()))?;
         let present = self.target.newest_that_opens(vault)?.map(|entry| entry.body);
         let present = present.as_ref().and_then(Body::tokens);
-        if present.is_some_and(|present| self.is_same(present)) {
+        let is_same = present.is_some_and(|present| self.is_same(present));
+        // nothing is given up for what is older than the one that does not open
+        let damaged = vault.newest(name).err();
+        if is_same && damaged.is_none() {
             return Ok(TokenFate::Unchanged);
         }
         let is_spent = cx.keeper(vault)?.is_spent(name, &self.tokens).map_err(|error| self.target.failure(error))?;
-        match present {
-            Some(_) if is_spent => Ok(TokenFate::Newer),
-            None if is_spent => {
+        match (present, damaged) {
+            (Some(_), Some(error)) if is_spent || (is_same && !flags.replace) => Err(error.into()),
+            (Some(_), None) if is_spent => Ok(TokenFate::Newer),
+            (None, _) if is_spent => {
                 let message = format!("the token for `{name}` was exchanged for a newer one before");
                 Err(Failure::new(Kind::Login, message)
                     .because("presenting it again could make the provider revoke the newest token, too")
                     .hint(format!("log in with `tokenkeep generate {name}`")))
             }
-            Some(_) if !flags.replace => Err(Failure::new(Kind::Usage, format!("`{name}` holds another login"))
+            (Some(_), _) if !flags.replace => Err(Failure::new(Kind::Usage, format!("`{name}` holds another login"))
                 .hint("take this one over under another name with --name NAME, or add --replace")),
-            Some(_) | None => Ok(TokenFate::Imported(None)),
+            (Some(_) | None, _) => Ok(TokenFate::Imported(None)),
         }
     }
 
@@ -161,7 +165,8 @@ impl Login {
     fn store(&self, cx: &Context, flags: &Flags, (vault, fate): (&Vault, TokenFate)) -> Result<TokenFate, Failure> {
         if let Some((name, secret)) = &self.secret {
             let target = Target { name: name.clone(), profile: None };
-            if holds_secret(&target, vault, secret)? != Some(true) {
+            // one that rests in an older generation alone is no more than a trace
+            if holds_secret(&target, vault, secret)? != Some(true) || vault.newest(name).is_err() {
                 let body = secret_body(secret, cx.now());
                 store::put(cx, &target, (vault, body), || self.refuse_other_secret(flags, vault))?;
             }
@@ -321,7 +326,7 @@ fn secret_body(secret: &StoredSecret, now: Timestamp) -> Body {
 /// Tells whether an entry holds this secret; `None` if there is no such entry.
 fn holds_secret(target: &Target, vault: &Vault, secret: &StoredSecret) -> Result<Option<bool>, VaultError> {
     Ok(target.newest_that_opens(vault)?.map(|entry| match entry.body {
-        Body::ClientSecret(stored) | Body::Secret(stored) => stored.secret.secret().is_same(secret.secret()),
-        Body::RefreshToken(_) | Body::AccessToken(_) | Body::AdminKey(_) => false,
+        Body::ClientSecret(stored) => stored.secret.secret().is_same(secret.secret()),
+        Body::RefreshToken(_) | Body::AccessToken(_) | Body::AdminKey(_) | Body::Secret(_) => false,
     }))
 }

@@ -48,12 +48,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     refuse_terminal(args, cx)?;
     let vault = cx.open_vault()?;
-    let names = if args.names.is_empty() {
-        vault.shelf().names().map_err(VaultError::from)?.entries
-    } else {
-        args.names.clone()
-    };
-    let entries = names.iter().map(|name| newest(cx, &vault, name)).collect::<Result<Vec<_>, _>>()?;
+    let entries = entries(args, cx, &vault)?;
     let wrapping = wrapping(args, cx)?;
     let file = export::write(&entries, &wrapping, cx.now(), cx.asker().as_deref())?;
     match &args.output {
@@ -64,6 +59,7 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
                     .hint("name another file, or remove that one"));
             }
             if cx.printer.form == Form::Json {
+                let names: Vec<&EntryName> = entries.iter().map(|entry| &entry.name).collect();
                 cx.printer.object(json!({"file": path, "entries": names}))?;
             }
         }
@@ -82,19 +78,32 @@ fn refuse_terminal(args: &Args, cx: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Reads the newest generation of an entry, after any exchange that is on its way.
-fn newest(cx: &Context, vault: &Vault, name: &EntryName) -> Result<Entry, Failure> {
-    let missing = || {
-        let failure = Failure::new(Kind::NotFound, format!("there is no entry `{name}`"));
-        failure.hint("see what there is with `tokenkeep list`").unless_token(name, None)
-    };
+/// Reads the entries that are named, or else all that the vault has.
+fn entries(args: &Args, cx: &Context, vault: &Vault) -> Result<Vec<Entry>, Failure> {
+    if !args.names.is_empty() {
+        let named = |name| newest(cx, vault, name)?.ok_or_else(|| missing(name));
+        return args.names.iter().map(named).collect();
+    }
+    // one that was never published is an entry, too
+    let held = vault.shelf().held().map_err(VaultError::from)?;
+    held.iter().filter_map(|name| newest(cx, vault, name).transpose()).collect()
+}
+
+/// Reads the newest generation of an entry, after any exchange that is on its way; `None` if there is no such entry.
+fn newest(cx: &Context, vault: &Vault, name: &EntryName) -> Result<Option<Entry>, Failure> {
     if !vault.shelf().holds_anything(name).map_err(VaultError::from)? {
-        return Err(missing());
+        return Ok(None);
     }
     let lock = vault.lock(name, LOCK_PATIENCE)?;
     let adopted = cx.keeper(vault)?.adopt_unpublished(name, &lock);
     adopted.map_err(|error| keeper_failure(name, (Doing::Refresh, Named::EntryAlone), error))?;
-    vault.newest(name)?.ok_or_else(missing)
+    Ok(vault.newest(name)?)
+}
+
+/// Describes that there is no such entry.
+fn missing(name: &EntryName) -> Failure {
+    let failure = Failure::new(Kind::NotFound, format!("there is no entry `{name}`"));
+    failure.hint("see what there is with `tokenkeep list`").unless_token(name, None)
 }
 
 /// Returns for whom the file is.

@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 use zeroize::Zeroizing;
 
+use super::unsigned;
 use crate::commands::{Context, Outcome, delete};
 use crate::error::{Doing, Failure, Kind, Named, keeper_failure};
 use crate::host::descriptor;
 use crate::keeper::{Keeper, KeeperError, LOCK_PATIENCE};
 use crate::output::Form;
-use crate::profile::EntryName;
+use crate::profile::{EntryName, SecureUrl};
 use crate::vault::entry::{Body, Entry};
 use crate::vault::export::{self, Opener};
 use crate::vault::{Vault, VaultError, unlock};
@@ -28,7 +29,8 @@ const EXAMPLES: &str = "Examples:
 ///
 /// Nothing is imported if one of the names is taken by something else, unless you say what is to be done then. What is
 /// there already, the same to the letter, is left as it is: an import that was interrupted can be repeated. A refresh token
-/// that is known to be spent replaces none that is not, and is never presented.
+/// that is known to be spent replaces none that is not, and is never presented. Nobody signs an export: where a login's
+/// tokens go is asked of its issuer again, and a client secret that did not come with it is not lent to it.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
@@ -68,6 +70,11 @@ enum Fate {
 }
 
 impl Fate {
+    /// Tells whether the entry of the export is written.
+    const fn is_written(self) -> bool {
+        matches!(self, Self::New | Self::Replaces)
+    }
+
     /// Returns the word for it.
     const fn name(self) -> &'static str {
         match self {
@@ -83,21 +90,45 @@ impl Fate {
 /// Runs the command.
 pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let vault = cx.open_vault()?;
-    let entries = read(args, cx, &vault)?;
+    let mut entries = read(args, cx, &vault)?;
+    for entry in &mut entries {
+        unsigned::forget_endpoint(cx, &vault, entry)?;
+    }
+    // a client's secret comes before the login that needs it
+    entries.sort_by_key(|entry| entry.body.tokens().is_some());
     let fates = entries.iter().map(|entry| fate(args, cx, &vault, entry)).collect::<Result<Vec<_>, _>>()?;
     refuse_taken(&entries, &fates)?;
-    let mut done: Vec<(EntryName, Fate)> = Vec::new();
-    let mut spent: Vec<EntryName> = Vec::new();
-    for entry in entries {
-        let name = entry.name.clone();
-        if is_spent(&cx.keeper(&vault)?, &entry)? {
-            spent.push(name.clone());
-        }
-        done.push((name, put(args, cx, &vault, entry)?));
+    let came: Vec<EntryName> = entries.iter().zip(&fates).filter_map(|(entry, fate)| secret_of(entry, *fate)).collect();
+    for (entry, _) in entries.iter().zip(&fates).filter(|(_, fate)| fate.is_written()) {
+        unsigned::refuse_lent_secret(cx, &vault, entry, &came)?;
     }
-    cx.pin()?.renew(vault.recipient())?;
-    report(cx, &done, &spent)?;
+    let (mut done, mut came) = (Vec::new(), Vec::new());
+    for entry in entries {
+        let (name, issuer) = (entry.name.clone(), entry.body.tokens().map(|tokens| tokens.born.issuer.clone()));
+        let is_spent = is_spent(&cx.keeper(&vault)?, &entry)?;
+        let fate = put(args, cx, &vault, (entry, &mut came))?;
+        done.push(Done { name, issuer, fate, is_spent });
+    }
+    report(cx, &done)?;
     Ok(Outcome::Done)
+}
+
+/// What became of an entry of the export.
+struct Done {
+    /// Its name.
+    name: EntryName,
+    /// The provider that it says its refresh token is from.
+    issuer: Option<SecureUrl>,
+    /// What became of it.
+    fate: Fate,
+    /// Whether its refresh token is known to be spent.
+    is_spent: bool,
+}
+
+/// Returns the name of a client secret that the vault holds just as the export does, or will.
+fn secret_of(entry: &Entry, fate: Fate) -> Option<EntryName> {
+    let is_ours = matches!(entry.body, Body::ClientSecret(_)) && (fate.is_written() || fate == Fate::Same);
+    is_ours.then(|| entry.name.clone())
 }
 
 /// Reads and opens the export.
@@ -193,13 +224,16 @@ fn refuse_taken(entries: &[Entry], fates: &[Fate]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Puts one entry into the vault, under its lock, if it still is to be.
-fn put(args: &Args, cx: &Context, vault: &Vault, entry: Entry) -> Result<Fate, Failure> {
+/// Puts one entry into the vault, under its lock, if it still is to be; `came` are the client secrets that came so far.
+fn put(args: &Args, cx: &Context, vault: &Vault, (entry, came): (Entry, &mut Vec<EntryName>)) -> Result<Fate, Failure> {
     let lock = vault.lock(&entry.name, LOCK_PATIENCE)?;
     cx.keeper(vault)?.adopt_unpublished(&entry.name, &lock).map_err(|error| failure(&entry.name, error))?;
     let fate = fate(args, cx, vault, &entry)?;
+    came.extend(secret_of(&entry, fate));
     match fate {
         Fate::New | Fate::Replaces => {
+            // another secret may have been stored a moment ago
+            unsigned::refuse_lent_secret(cx, vault, &entry, came)?;
             vault.put(&entry.name, entry.body, &lock, cx.now())?;
             delete::forget(&lock.file);
         }
@@ -210,16 +244,20 @@ fn put(args: &Args, cx: &Context, vault: &Vault, entry: Entry) -> Result<Fate, F
     Ok(fate)
 }
 
-/// Says what was imported, and what is of no use.
-fn report(cx: &mut Context, done: &[(EntryName, Fate)], spent: &[EntryName]) -> Result<(), Failure> {
+/// Says what was imported, from whom it says it is, and what is of no use.
+fn report(cx: &mut Context, done: &[Done]) -> Result<(), Failure> {
     if cx.printer.form == Form::Json {
-        let object = |(name, fate): &(EntryName, Fate)| json!({"name": name, "outcome": fate.name(), "spent": spent.contains(name)});
+        let object = |done: &Done| {
+            let Done { name, issuer, fate, is_spent } = done;
+            json!({"name": name, "outcome": fate.name(), "spent": is_spent, "issuer": issuer})
+        };
         cx.printer.objects(done.iter().map(object).collect())?;
     }
-    for (name, fate) in done {
+    for Done { name, issuer, fate, .. } in done {
+        let from = issuer.as_ref().map(|issuer| format!(", a login at {issuer}")).unwrap_or_default();
         cx.printer.notice(&match fate {
-            Fate::New => format!("imported `{name}`"),
-            Fate::Replaces => format!("replaced `{name}`"),
+            Fate::New => format!("imported `{name}`{from}"),
+            Fate::Replaces => format!("replaced `{name}`{from}"),
             Fate::Same => format!("`{name}` is there already"),
             Fate::Skipped | Fate::Taken | Fate::OtherKind => {
                 format!("skipped `{name}`: the vault holds something else")
@@ -227,7 +265,7 @@ fn report(cx: &mut Context, done: &[(EntryName, Fate)], spent: &[EntryName]) -> 
             Fate::Spent => format!("kept `{name}` as it is: the token in the export is spent"),
         });
     }
-    for name in spent.iter().filter(|name| done.iter().any(|(other, fate)| other == *name && *fate != Fate::Spent)) {
+    for Done { name, .. } in done.iter().filter(|done| done.is_spent && done.fate != Fate::Spent) {
         cx.printer.say(&format!(
             "the refresh token of `{name}` was exchanged before and is not presented; log in again: `tokenkeep generate {name}`"
         ));

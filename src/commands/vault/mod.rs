@@ -6,6 +6,7 @@ mod import;
 mod migrate;
 mod rotate;
 mod slot;
+mod unsigned;
 mod verify;
 
 use super::{Context, Outcome};
