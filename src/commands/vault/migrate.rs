@@ -83,7 +83,9 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
                 let what = format!("all entries rest in {}; what they were copied from is still there", place(to));
                 Failure::from(error).while_doing(what)
             })?;
-            strays.iter().for_each(|stray| cx.printer.notice(&stray.to_string()));
+            for stray in &strays {
+                cx.printer.notice(&stray.to_string());
+            }
         }
     }
     let count = vault.shelf().names().map_err(VaultError::from)?.entries.len();
