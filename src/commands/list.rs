@@ -3,7 +3,7 @@
 use super::survey::{self, Seen};
 use super::{Context, Outcome};
 use crate::error::{Failure, chain};
-use crate::output::Form;
+use crate::output::{Form, counted};
 use crate::token::text::escaped;
 use crate::token::time::Timestamp;
 use crate::vault::shelf::Shelf;
@@ -64,6 +64,10 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
         if let Some(damage) = entry.damage() {
             cx.printer.notice(&format!("`{}` is damaged: {damage}; check with `tokenkeep vault verify`", entry.name));
         }
+    }
+    if let Some(fault) = entries.iter().find_map(Seen::closed) {
+        let count = counted(entries.iter().filter(|entry| entry.closed().is_some()).count(), "entry", "entries");
+        cx.printer.notice(&format!("of {count} in the keyring only names are listed: {fault}; {}", fault.mend()));
     }
     for path in foreign {
         cx.printer.notice(&format!("{} does not belong into a vault", escaped(&path.display().to_string())));

@@ -51,6 +51,9 @@ pub(crate) fn of_entry(seen: &Seen) -> Option<Problem> {
     if let Some(damage) = seen.damage() {
         return Some(Problem::new(format!("`{name}` is damaged: {damage}"), "check with `tokenkeep vault verify`"));
     }
+    if let Some(fault) = seen.closed() {
+        return Some(Problem::new(format!("nobody can look into `{name}`: {fault}"), &fault.mend()));
+    }
     let opened = seen.opened()?;
     let generate = format!("log in again with `tokenkeep generate {name}`");
     match &opened.standing {

@@ -13,6 +13,7 @@ use crate::output::{Form, put_time};
 use crate::profile::EntryName;
 use crate::secret::Secret;
 use crate::token::time::{Lifetime, Timestamp};
+use crate::vault::VaultError;
 use crate::vault::entry::{Body, CachedToken, TokenSet};
 
 /// Examples of the command.
@@ -85,6 +86,9 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let secrets = secrets(args, cx, &target)?;
     match seen.found {
         Found::Damaged(error) => Err(error.into()),
+        Found::Closed(fault) => {
+            Err(VaultError::Desktop { doing: format!("read `{}` in the keyring", seen.name), fault }.into())
+        }
         Found::Locked => Err(missing()),
         Found::Open(ref opened) => {
             if cx.printer.form == Form::Json {

@@ -11,6 +11,7 @@ use crate::output::put_time;
 use crate::profile::{EntryName, Profile};
 use crate::token::time::{Lifetime, Timestamp};
 use crate::vault::entry::{Body, Entry};
+use crate::vault::keyring::DesktopFault;
 use crate::vault::{Vault, VaultError};
 
 /// An entry as it looks from outside.
@@ -27,6 +28,8 @@ pub(crate) struct Seen {
 pub(crate) enum Found {
     /// Nothing can be read: the vault is locked.
     Locked,
+    /// It rests in a keyring that does not let anybody look now.
+    Closed(DesktopFault),
     /// It does not open.
     Damaged(VaultError),
     /// The newest generation.
@@ -50,6 +53,7 @@ pub(crate) fn look(cx: &Context, vault: Option<&Vault>, name: &EntryName) -> Res
     let profile = settings.profile(&name.profile()).ok();
     let found = match vault.map(|vault| (vault, vault.newest(name))) {
         None => Found::Locked,
+        Some((_, Err(VaultError::Desktop { fault, .. }))) if fault.is_about_asking() => Found::Closed(fault),
         Some((_, Err(error))) => Found::Damaged(error),
         Some((_, Ok(None))) => return Ok(None),
         Some((vault, Ok(Some(entry)))) => {
@@ -67,7 +71,7 @@ impl Seen {
     /// Returns the word for how the entry stands; none if nobody can look.
     pub(crate) fn state(&self) -> Option<&'static str> {
         match &self.found {
-            Found::Locked => None,
+            Found::Locked | Found::Closed(_) => None,
             Found::Damaged(_) => Some("damaged"),
             Found::Open(opened) => Some(opened.standing.name()),
         }
@@ -80,22 +84,27 @@ impl Seen {
                 let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
                 Some(format!("{error}{}", cause.unwrap_or_default()))
             }
-            Found::Locked | Found::Open(_) => None,
+            Found::Locked | Found::Closed(_) | Found::Open(_) => None,
         }
+    }
+
+    /// Returns why the keyring that an entry rests in does not let anybody look.
+    pub(crate) const fn closed(&self) -> Option<&DesktopFault> {
+        if let Found::Closed(fault) = &self.found { Some(fault) } else { None }
     }
 
     /// Returns the newest generation, if it opens.
     pub(crate) fn opened(&self) -> Option<&Opened> {
         match &self.found {
             Found::Open(opened) => Some(opened),
-            Found::Locked | Found::Damaged(_) => None,
+            Found::Locked | Found::Closed(_) | Found::Damaged(_) => None,
         }
     }
 
     /// Returns the user; nobody says more than the name while the vault is locked.
     pub(crate) fn user(&self) -> Option<&str> {
         match &self.found {
-            Found::Locked => None,
+            Found::Locked | Found::Closed(_) => None,
             Found::Damaged(_) | Found::Open(_) => self.name.user(),
         }
     }

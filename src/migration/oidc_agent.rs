@@ -86,7 +86,8 @@ impl AccountFile {
 /// Reads the form of 2.1.0 and later.
 fn seven_lines(lines: &[&str]) -> Result<Locked, MigrationFault> {
     let [length, nonce, salt, parameters, sealed, check, rest @ ..] = lines else {
-        return Err(wrong(&format!("it has {} lines, and not 7", lines.len())));
+        let word = if lines.len() == 1 { "line" } else { "lines" };
+        return Err(wrong(&format!("it has {} {word}, and not 7", lines.len())));
     };
     let numbers: Vec<u32> = parameters.split(':').map(str::parse).collect::<Result<_, _>>().unwrap_or_default();
     let [24, 16, 16, 32, 1, passes, memory, algorithm] = *numbers.as_slice() else {

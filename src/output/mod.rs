@@ -257,6 +257,11 @@ fn with_schema(mut object: Value) -> Value {
     object
 }
 
+/// Says how many there are of something.
+pub(crate) fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
 /// Adds a time to a JSON object twice: `NAME_at` for people, `NAME_epoch` for arithmetic; null where unknown.
 pub(crate) fn put_time(object: &mut Value, name: &str, time: Option<Timestamp>) {
     if let Some(fields) = object.as_object_mut() {

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use super::VaultError;
-use super::keyring::{DesktopFault, Keyring};
+use super::keyring::{DesktopFault, ENTRY, Keyring};
 use crate::profile::EntryName;
 
 /// The items of one vault.
@@ -60,7 +60,7 @@ impl Items {
 
     /// Returns what the names of all entries' items of this vault begin with.
     fn prefix(&self) -> String {
-        format!("entry {} ", self.recipient)
+        format!("{ENTRY}{} ", self.recipient)
     }
 
     /// Says in which item the newest generation of an entry is.

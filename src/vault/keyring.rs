@@ -20,8 +20,11 @@ use crate::host::{Environment, process};
 use crate::token::text::escaped;
 
 /// How long a call may take. One that works takes some ten milliseconds, and a person who waits longer than this thinks
-/// that the program hangs.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// that the program hangs. The library waits as long for each message of a call.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What the names of entries' items begin with.
+pub(super) const ENTRY: &str = "entry ";
 
 /// What all our items are found by, beside the name of each.
 const SERVICE: &str = "tokenkeep";
@@ -59,7 +62,7 @@ pub(crate) enum DesktopFault {
     /// What it holds is not what we write.
     #[error("the keyring's item `{0}` is damaged")]
     Damaged(String),
-    /// An item is newer than what shall take its place.
+    /// An item is newer than what shall take its place, or another one of the same number.
     #[error("the keyring's item `{name}` is generation {held} already")]
     Newer {
         /// The item.
@@ -81,6 +84,11 @@ impl DesktopFault {
         matches!(self, Self::NoBus(_) | Self::NoService | Self::NoCollection | Self::NoItem(_))
     }
 
+    /// Tells whether it could not be asked now, which says nothing of what it holds.
+    pub(crate) const fn is_about_asking(&self) -> bool {
+        matches!(self, Self::Locked | Self::Silent | Self::NoBus(_) | Self::NoService)
+    }
+
     /// Says what mends it.
     pub(crate) fn mend(&self) -> String {
         let hint = match self {
@@ -92,6 +100,10 @@ impl DesktopFault {
             Self::NoService => "start gnome-keyring, KWallet or KeePassXC",
             Self::NoCollection => "log in to the desktop once, or make one in its password manager",
             Self::Forgetful => "make another collection the default one in the desktop's password manager",
+            Self::NoItem(name) if name.starts_with(ENTRY) => {
+                "bring back the keyring that held it, then the same again; if that is lost, log in again, or give the \
+                 entry up with `tokenkeep delete`"
+            }
             Self::NoItem(_) => {
                 "use the keyring that the vault was made with, or its passphrase: `--passphrase-fd 3 3<FILE`"
             }
@@ -99,9 +111,13 @@ impl DesktopFault {
             Self::Ambiguous(name) => {
                 return format!("see them with `secret-tool search --all username '{name}'`, and remove one");
             }
-            Self::Damaged(_) | Self::Newer { .. } => {
-                "restore the keyring from a backup, or delete the entry and log in again"
+            Self::Newer { name, .. } => {
+                return format!(
+                    "see it with `secret-tool search --all username '{name}'`; if it is of no use any more, remove it: \
+                     `secret-tool clear service tokenkeep username '{name}'`"
+                );
             }
+            Self::Damaged(_) => "restore the keyring from a backup, or delete the entry and log in again",
             Self::Unasked => "see what there is with `tokenkeep status`",
             Self::Unfaithful(_) | Self::Refused(_) => {
                 "see what it says for itself (`journalctl --user -b -g keyring`); what is too large for it can rest in \

@@ -1,7 +1,10 @@
 //! Moving entries between age files and the keyring. Whatever kills us, every entry is where its mark says: the copy is
-//! read back before the mark changes, and what it was copied from goes last of all.
+//! read back before the mark changes, and what it was copied from goes last of all, if what it was copied to is there.
+
+use std::path::PathBuf;
 
 use super::items::Item;
+use super::keyring::DesktopFault;
 use super::shelf::{Backend, EntryLock};
 use super::{Vault, VaultError};
 use crate::host::files::{self, Published, fault};
@@ -14,6 +17,19 @@ pub(crate) enum Moved {
     Yes,
     /// It was there already, or there is nothing of it.
     No,
+}
+
+/// An entry's item in the keyring that nothing says is in use, and that files do not have.
+#[derive(Debug)]
+pub(crate) struct Stray {
+    /// The entry.
+    pub(crate) name: EntryName,
+    /// The generation that the item holds.
+    pub(crate) generation: u64,
+    /// The name that the keyring knows it by.
+    pub(crate) item: String,
+    /// The file that would say that the entry rests in the keyring.
+    pub(crate) mark: PathBuf,
 }
 
 impl Vault {
@@ -37,9 +53,13 @@ impl Vault {
     }
 
     /// Copies an entry, under its lock, reads the copy back, and lets it count from then on. What it was copied from stays.
-    pub(crate) fn move_entry(&self, name: &EntryName, to: Backend, _lock: &EntryLock) -> Result<Moved, VaultError> {
+    pub(crate) fn move_entry(&self, name: &EntryName, to: Backend, lock: &EntryLock) -> Result<Moved, VaultError> {
         if self.shelf.backend(name)? == to || !self.shelf.lists(name)? {
             return Ok(Moved::No);
+        }
+        // one before it is not the newest: where that is lost, nothing moves
+        if self.shelf.newest(name)?.is_none() {
+            return self.move_unpublished(name, lock);
         }
         let generations = self.shelf.generations(name)?;
         let mut items = Vec::new();
@@ -59,9 +79,36 @@ impl Vault {
         Ok(Moved::Yes)
     }
 
+    /// Lets an entry whose first generation the keyring never took rest in files.
+    fn move_unpublished(&self, name: &EntryName, lock: &EntryLock) -> Result<Moved, VaultError> {
+        let is_first = lock.unpublished()?.is_some_and(|file| self.unseal(name, 1, &file).is_ok());
+        if !is_first {
+            return Err(self.shelf.lost(name)?);
+        }
+        self.shelf.unmark(name)?;
+        Ok(Moved::Yes)
+    }
+
+    /// Claims that the keyring holds nothing of an entry that is newer than what shall take its place, or another one.
+    fn refuse_newer(&self, name: &EntryName, current: &Item) -> Result<(), VaultError> {
+        let held = match self.shelf.items()?.current(name) {
+            Err(VaultError::Desktop { fault: DesktopFault::Damaged(_), .. }) => None,
+            held => held?,
+        };
+        let is_in_the_way = |held: &Item| held.generation >= current.generation && held != current;
+        match held.filter(is_in_the_way) {
+            Some(held) if self.unseal(name, held.generation, &held.file).is_ok() => {
+                let fault = DesktopFault::Newer { name: self.shelf.items()?.current_name(name), held: held.generation };
+                Err(VaultError::Desktop { doing: format!("keep `{name}` in the keyring"), fault })
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// Gives the generations of an entry to the keyring.
     fn move_to_keyring(&self, name: &EntryName, items: &[Item]) -> Result<(), VaultError> {
         if let Some((current, before)) = items.split_first() {
+            self.refuse_newer(name, current)?;
             self.shelf.items()?.receive(name, current, before.first())?;
         }
         Ok(self.shelf.mark(name)?)
@@ -93,12 +140,77 @@ impl Vault {
         }
     }
 
-    /// Removes what an entry was copied from, under its lock; one that was moved back meanwhile is left alone.
-    pub(crate) fn remove_remains(&self, name: &EntryName, to: Backend, _lock: &EntryLock) -> Result<(), VaultError> {
+    /// Removes what an entry was copied from, under its lock; one that was moved back meanwhile is left alone, and so is
+    /// what the copy does not have, which is returned.
+    pub(crate) fn remove_remains(
+        &self,
+        name: &EntryName,
+        to: Backend,
+        _lock: &EntryLock,
+    ) -> Result<Option<Stray>, VaultError> {
+        let is_in_keyring = self.shelf.is_in_keyring(name)?;
         match to {
-            Backend::Keyring if self.shelf.is_in_keyring(name)? => Ok(self.shelf.remove_files(name)?),
-            Backend::Age if !self.shelf.is_in_keyring(name)? => self.shelf.items()?.remove(name),
-            Backend::Keyring | Backend::Age => Ok(()),
+            Backend::Keyring if is_in_keyring && self.keyring_has_files(name)? => self.shelf.remove_files(name)?,
+            Backend::Age if !is_in_keyring => match self.stray(name)? {
+                None => self.shelf.items()?.remove(name)?,
+                stray => return Ok(stray),
+            },
+            Backend::Keyring | Backend::Age => {}
         }
+        Ok(None)
+    }
+
+    /// Tells whether the keyring holds the newest of an entry's files, or a newer generation.
+    fn keyring_has_files(&self, name: &EntryName) -> Result<bool, VaultError> {
+        let held = self.newest(name)?.map(|entry| entry.generation);
+        Ok(held.is_some() && held >= self.shelf.newest_file(name)?)
+    }
+
+    /// Looks for an item of an entry that rests in files which do not have what the item holds.
+    fn stray(&self, name: &EntryName) -> Result<Option<Stray>, VaultError> {
+        let items = self.shelf.items()?;
+        let Some(held) = items.both(name)?.into_iter().next() else { return Ok(None) };
+        let newest = self.shelf.newest(name).ok().flatten();
+        let newest = newest.filter(|(generation, file)| self.unseal(name, *generation, file).is_ok());
+        let is_copied = newest.is_some_and(|(generation, file)| {
+            generation > held.generation || generation == held.generation && file == held.file
+        });
+        let stray = || Stray {
+            name: name.clone(),
+            generation: held.generation,
+            item: items.current_name(name),
+            mark: self.shelf.mark_path(name),
+        };
+        Ok((!is_copied).then(stray))
+    }
+
+    /// Lists the items in the keyring that nothing says are in use, and that files do not have. Where nothing rests in a
+    /// keyring, or shall, none is asked.
+    pub(crate) fn strays(&self) -> Result<Vec<Stray>, VaultError> {
+        let names = self.shelf.names()?.entries;
+        let uses_keyring = names.iter().any(|name| self.shelf.is_in_keyring(name).unwrap_or(false));
+        if !uses_keyring && self.backend() == Backend::Age {
+            return Ok(Vec::new());
+        }
+        let mut strays = Vec::new();
+        for name in self.shelf.items()?.entries()? {
+            if !self.shelf.is_in_keyring(&name)? {
+                strays.extend(self.stray(&name)?);
+            }
+        }
+        Ok(strays)
+    }
+}
+
+impl std::fmt::Display for Stray {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { name, generation, item, mark } = self;
+        let mark = mark.display();
+        write!(
+            formatter,
+            "the keyring holds generation {generation} of `{name}`, which no file has, and nothing says that it is in \
+             use; it stays there: take it back with `install -m 600 /dev/null '{mark}'`, or, if it was deleted, remove \
+             it with `secret-tool clear service tokenkeep username '{item}'`"
+        )
     }
 }

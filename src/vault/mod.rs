@@ -505,7 +505,7 @@ impl Vault {
         let mut faults = slots::check_all(&self.folder, &self.header);
         let shelf = self.shelf();
         for name in shelf.names()?.entries {
-            let generations = match shelf.generations(&name) {
+            let generations = match shelf.check_held(&name).and_then(|()| shelf.generations(&name)) {
                 Ok(generations) => generations,
                 Err(fault) => {
                     faults.push(fault);

@@ -251,8 +251,28 @@ impl Shelf {
                 return Ok(None);
             }
         }
-        let fault = DesktopFault::NoItem(items.current_name(name));
-        Err(VaultError::Desktop { doing: format!("read `{name}` in the keyring"), fault })
+        Err(self.lost(name)?)
+    }
+
+    /// Returns what is said of an entry that rests in the keyring, and is not there.
+    pub(super) fn lost(&self, name: &EntryName) -> Result<VaultError, VaultError> {
+        let fault = DesktopFault::NoItem(self.items()?.current_name(name));
+        Ok(VaultError::Desktop { doing: format!("read `{name}` in the keyring"), fault })
+    }
+
+    /// Claims that the keyring holds the newest generation of an entry that rests there.
+    pub(super) fn check_held(&self, name: &EntryName) -> Result<(), VaultError> {
+        if self.is_in_keyring(name)? { self.newest_item(name).map(drop) } else { Ok(()) }
+    }
+
+    /// Returns the path of what says that an entry rests in the keyring.
+    pub(super) fn mark_path(&self, name: &EntryName) -> PathBuf {
+        self.entry_folder(name).join(MARK)
+    }
+
+    /// Returns the number of the newest generation of an entry among files, wherever it rests.
+    pub(super) fn newest_file(&self, name: &EntryName) -> Result<Option<u64>, FileFault> {
+        Ok(numbers(&self.files(name)?).first().copied())
     }
 
     /// Lists what lies in an entry's folder and has no place there.

@@ -218,3 +218,65 @@ fn what_a_killed_migration_left_of_an_entry_that_was_deleted_since_goes_with_the
     migrate(&machine, "keyring").ok();
     assert_eq!((machine.token("gone"), machine.item("gone previous")), ("anew".to_owned(), String::new()));
 }
+
+/// Lets the keyring lose an item.
+fn lose(machine: &Machine, name: &str) {
+    let user = format!("entry {} {name}", machine.recipient());
+    let mut clear = machine.desktop.command("secret-tool");
+    assert!(clear.args(["clear", "service", "tokenkeep", "username", &user]).status().unwrap().success());
+}
+
+#[test]
+fn what_the_keyring_has_lost_keeps_its_mark_and_comes_back_with_the_right_keyring() {
+    let machine = in_files();
+    migrate(&machine, "keyring").ok();
+    machine.keep("key", "newer");
+    let (mark, item) = (machine.world.entry("key").join("keyring"), machine.item("key"));
+    lose(&machine, "key");
+    for _ in 0..2 {
+        migrate(&machine, "age").fails(5).says("`key`").says("holds nothing").hides("rest in age");
+        assert!(mark.exists());
+        // the value before it is not the newest
+        assert!(generations(&machine.world.entry("key")).is_empty());
+    }
+    machine.run(["vault", "verify"]).fails(5).says("`key`").says("holds nothing");
+    machine.put_item("key", &item);
+    machine.run(["vault", "verify"]).ok();
+    migrate(&machine, "age").ok();
+    is_in_files(&machine);
+    assert_eq!(machine.token("key"), "newer");
+}
+
+#[test]
+fn an_item_without_a_mark_is_reported_and_never_removed() {
+    let machine = in_files();
+    let old = std::fs::read(machine.world.entry("key").join("1.age")).unwrap();
+    migrate(&machine, "keyring").ok();
+    machine.keep("key", "newer");
+    let (mark, item) = (machine.world.entry("key").join("keyring"), machine.item("key"));
+    for files in [None, Some(&old)] {
+        std::fs::remove_file(&mark).unwrap();
+        if let Some(old) = files {
+            crate::outside::write(&machine.world.entry("key").join("1.age"), old, 0o600);
+            migrate(&machine, "keyring").fails(5).says("generation 2 already");
+        }
+        machine.run(["vault", "verify"]).ok().says("generation 2 of `key`");
+        migrate(&machine, "age").ok().says("generation 2 of `key`").says("install -m 600");
+        assert_eq!(machine.item("key"), item);
+        crate::outside::write(&mark, b"", 0o600);
+        assert_eq!(machine.token("key"), "newer");
+    }
+    migrate(&machine, "age").ok();
+    is_in_files(&machine);
+    assert_eq!(machine.token("key"), "newer");
+}
+
+#[test]
+fn entries_in_a_keyring_that_is_locked_are_not_damaged() {
+    let machine = in_files();
+    migrate(&machine, "keyring").ok();
+    machine.desktop.lock();
+    let listed = machine.run(["list", "--json"]).ok().says("2 entries").says("the keyring is locked").hides("damaged");
+    let listed = listed.json();
+    assert_eq!((&listed[0]["name"], &listed[0]["state"]), (&"key".into(), &serde_json::Value::Null));
+}

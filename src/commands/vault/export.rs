@@ -10,7 +10,7 @@ use crate::error::{Doing, Failure, Kind, Named, file_failure, keeper_failure};
 use crate::host::descriptor;
 use crate::host::files::{self, Published};
 use crate::keeper::LOCK_PATIENCE;
-use crate::output::Form;
+use crate::output::{Form, counted};
 use crate::profile::EntryName;
 use crate::vault::entry::Entry;
 use crate::vault::slots::Wrapping;
@@ -65,7 +65,7 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
         }
         None => cx.printer.bytes(&file)?,
     }
-    cx.printer.notice(&format!("exported {} entries", entries.len()));
+    cx.printer.notice(&format!("exported {}", counted(entries.len(), "entry", "entries")));
     Ok(Outcome::Done)
 }
 

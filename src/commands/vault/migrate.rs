@@ -6,10 +6,10 @@ use crate::commands::issued::adopt;
 use crate::commands::{Context, Outcome};
 use crate::error::Failure;
 use crate::keeper::LOCK_PATIENCE;
-use crate::output::Form;
+use crate::output::{Form, counted};
 use crate::profile::EntryName;
 use crate::settings::edit::Edit;
-use crate::vault::migrate::Moved;
+use crate::vault::migrate::{Moved, Stray};
 use crate::vault::shelf::Backend;
 use crate::vault::{Vault, VaultError};
 
@@ -78,16 +78,21 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
         Err(error) if moved == 0 && error.is_absent_keyring() => {
             cx.printer.notice("there is no keyring here; whether an earlier move left something in it is not known");
         }
-        removed => removed.map_err(|error| {
-            let what = format!("all entries rest in {}; what they were copied from is still there", place(to));
-            Failure::from(error).while_doing(what)
-        })?,
+        removed => {
+            let strays = removed.map_err(|error| {
+                let what = format!("all entries rest in {}; what they were copied from is still there", place(to));
+                Failure::from(error).while_doing(what)
+            })?;
+            for stray in &strays {
+                cx.printer.notice(&stray.to_string());
+            }
+        }
     }
     let count = vault.shelf().names().map_err(VaultError::from)?.entries.len();
     if cx.printer.form == Form::Json {
         cx.printer.object(json!({"backend": args.to.word(), "moved": moved, "entries": count}))?;
     }
-    cx.printer.notice(&format!("moved {moved} of {count} entries; all rest in {}", place(to)));
+    cx.printer.notice(&format!("moved {moved} of {}; all rest in {}", counted(count, "entry", "entries"), place(to)));
     Ok(Outcome::Done)
 }
 
@@ -134,11 +139,12 @@ fn move_one(cx: &Context, vault: &Vault, name: &EntryName, to: Backend) -> Resul
     Ok(moved)
 }
 
-/// Removes what all entries were copied from.
-fn remove_all_remains(vault: &Vault, to: Backend) -> Result<(), VaultError> {
+/// Removes what all entries were copied from, and returns what has no copy.
+fn remove_all_remains(vault: &Vault, to: Backend) -> Result<Vec<Stray>, VaultError> {
+    let mut strays = Vec::new();
     for name in vault.with_remains(to)? {
         let lock = vault.shelf().lock(&name, LOCK_PATIENCE)?;
-        vault.remove_remains(&name, to, &lock)?;
+        strays.extend(vault.remove_remains(&name, to, &lock)?);
     }
-    Ok(())
+    Ok(strays)
 }

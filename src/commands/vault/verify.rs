@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::super::{Context, Outcome};
 use crate::error::{Failure, Kind};
-use crate::output::Form;
+use crate::output::{Form, counted};
 use crate::token::text::escaped;
 use crate::vault::sealing::digest_hex;
 use crate::vault::{Site, Vault, VaultError, rotation};
@@ -43,6 +43,10 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
         None => cx.open_vault()?,
     };
     let faults = vault.verify()?;
+    // a keyring that cannot be asked is a fault of the entries that rest there
+    for stray in vault.strays().unwrap_or_default() {
+        cx.printer.notice(&stray.to_string());
+    }
     for path in vault.foreign()? {
         let path = escaped(&path.display().to_string());
         cx.printer.notice(&format!("{path} does not belong into a vault; it is left alone"));
@@ -56,14 +60,15 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     }
     let count = vault.shelf().names().map_err(VaultError::from)?.entries.len();
     if !faults.is_empty() {
-        let failure = Failure::new(Kind::Locked, format!("{} of the vault's files cannot be trusted", faults.len()));
+        let failure =
+            Failure::new(Kind::Locked, format!("{} of the vault's files and items cannot be trusted", faults.len()));
         let failure = faults.iter().fold(failure, |failure, fault| failure.because(crate::error::chain(fault)));
         return Err(failure.hint("restore them from a backup; the other entries are not affected"));
     }
     if cx.printer.form == Form::Json {
         cx.printer.object(json!({"entries": count, "recipient": vault.recipient()}))?;
     } else {
-        cx.printer.line(&format!("good: {count} entries, recipient {}", vault.recipient()))?;
+        cx.printer.line(&format!("good: {}, recipient {}", counted(count, "entry", "entries"), vault.recipient()))?;
     }
     Ok(Outcome::Done)
 }
