@@ -16,7 +16,7 @@ use crate::token::text::escaped;
 use crate::token::time::Timestamp;
 use crate::vault::Vault;
 use crate::vault::entry::{Body, Entry, Stored};
-use crate::vault::shelf::EntryLock;
+use crate::vault::publication::EntryLock;
 
 /// The entry that holds what derived secrets come from.
 const ISSUE_KEY: &str = "issue-key";

@@ -25,8 +25,9 @@ use crate::token::time::{Lifetime, Timestamp};
 use crate::vault::Site;
 use crate::vault::entry::{Asked, Body, CachedToken, Entry, TokenSet};
 use crate::vault::keyring::Keyring;
+use crate::vault::publication::{EntryLock, Reserved};
 use crate::vault::sealing::SealFault;
-use crate::vault::shelf::{EntryLock, Reserved, Shelf};
+use crate::vault::shelf::Shelf;
 
 /// How long an access token is trusted whose life nobody states: long enough for one use, too short to go stale.
 const UNSTATED_LIFE: Lifetime = Lifetime::seconds(60);

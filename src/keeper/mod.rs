@@ -31,7 +31,7 @@ use crate::token::scopes::Scopes;
 use crate::token::text::is_usable;
 use crate::token::time::{Lifetime, MinTtl, Timestamp};
 use crate::vault::entry::{Body, Born, CachedToken, Entry, TokenSet};
-use crate::vault::shelf::EntryLock;
+use crate::vault::publication::EntryLock;
 use crate::vault::{Vault, VaultError};
 pub(crate) use error::{KeeperError, chain};
 use note::{Note, Refused};

@@ -4,7 +4,7 @@
 use super::note::{Event, Note, Refused};
 use super::{Keeper, destination};
 use crate::profile::{EntryName, Profile};
-use crate::vault::shelf::EntryLock;
+use crate::vault::publication::EntryLock;
 
 impl Keeper<'_> {
     /// Returns the note of an entry's refusal, if that still holds for its profile.

@@ -15,6 +15,7 @@ pub(crate) mod migrate;
 pub(crate) mod passphrase;
 pub(crate) mod pin;
 pub(crate) mod plugin;
+pub(crate) mod publication;
 pub(crate) mod rotation;
 pub(crate) mod sealing;
 pub(crate) mod shelf;
@@ -39,8 +40,9 @@ use header::{Header, Slot, SlotKind};
 use keyring::{DesktopFault, Keyring};
 use pin::{Known, Pin};
 use plugin::PluginFault;
+use publication::EntryLock;
 use sealing::{Identity, Key, SealFault, Sealer};
-use shelf::{Backend, EntryLock, Shelf};
+use shelf::{Backend, Shelf};
 use slots::Wrapping;
 use unlock::{Ask, Sources};
 

@@ -6,24 +6,18 @@
 //! are is told by files alone, wherever they rest.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use rustix::fs::{FallocateFlags, OFlags};
 use serde::{Deserialize, Serialize};
 
-use super::items::{Item, Items};
+use super::items::Items;
 use super::keyring::DesktopFault;
+use super::publication::EntryLock;
 use super::sealing::LARGEST_FILE;
 use super::{Site, VaultError};
-use crate::host::files::{self, Access, FileFault, Published, fault};
-use crate::host::process::{self, Waiting};
+use crate::host::files::{self, Access, FileFault, fault};
 use crate::profile::EntryName;
-
-/// How many generations stay: the present one, the one before for a provider that grants a grace period, one to spare.
-const KEPT_GENERATIONS: usize = 3;
 
 /// What the file beside the lock is called that says that an entry rests in the keyring.
 const MARK: &str = "keyring";
@@ -56,30 +50,6 @@ pub(crate) struct Names {
     pub(crate) entries: Vec<EntryName>,
     /// What does not belong there.
     pub(crate) foreign: Vec<PathBuf>,
-}
-
-/// The exclusive lock of one entry. It ends with the last descriptor of its file.
-#[derive(Debug)]
-pub(crate) struct EntryLock {
-    /// The lock's file, which also holds the keeper's note.
-    pub(crate) file: File,
-    /// The entry.
-    name: EntryName,
-    /// The entry's folder.
-    folder: PathBuf,
-    /// Where it, and all others, rest.
-    shelf: Shelf,
-    /// Whether somebody else held it when we came.
-    pub(crate) waiting: Waiting,
-}
-
-/// The file of the next generation, with room for it, before there is anything to write.
-#[derive(Debug)]
-pub(crate) struct Reserved {
-    /// The open file.
-    file: File,
-    /// Its path.
-    path: PathBuf,
 }
 
 impl Shelf {
@@ -118,7 +88,7 @@ impl Shelf {
     }
 
     /// Returns the folder of one entry.
-    fn entry_folder(&self, name: &EntryName) -> PathBuf {
+    pub(super) fn entry_folder(&self, name: &EntryName) -> PathBuf {
         self.folder.join(name.as_str())
     }
 
@@ -286,7 +256,7 @@ impl Shelf {
     }
 
     /// Lists the names of the files in an entry's folder.
-    fn files(&self, name: &EntryName) -> Result<Vec<OsString>, FileFault> {
+    pub(super) fn files(&self, name: &EntryName) -> Result<Vec<OsString>, FileFault> {
         let folder = self.entry_folder(name);
         match files::check_folder(&folder) {
             Ok(()) => files::list(&folder),
@@ -311,37 +281,6 @@ impl Shelf {
         match (self.backend(name), &self.items) {
             (Ok(Backend::Keyring), Some(items)) => items.place(name).into(),
             _ => self.path(name, generation),
-        }
-    }
-
-    /// Takes the lock of an entry, waiting at most `patience`; makes the entry's folder if it is not there.
-    pub(crate) fn lock(&self, name: &EntryName, patience: Duration) -> Result<EntryLock, VaultError> {
-        let folder = self.entry_folder(name);
-        match files::check_folder(&folder) {
-            Ok(()) => {}
-            Err(fault) if fault.is_missing() => {
-                self.refuse_case_clash(name)?;
-                files::make_folder(&folder)?;
-            }
-            Err(fault) => return Err(fault.into()),
-        }
-        let path = self.lock_path(name);
-        let file = files::open_private(&path, OFlags::empty())?;
-        match process::lock_within(file, patience).map_err(fault("lock", &path))? {
-            Some(locked) => {
-                let (name, shelf) = (name.clone(), self.clone());
-                Ok(EntryLock { file: locked.file, name, folder, shelf, waiting: locked.waiting })
-            }
-            None => Err(VaultError::Busy { name: name.clone(), waited: patience }),
-        }
-    }
-
-    /// Refuses a name that differs from an existing one only by case: some file systems would mix them up.
-    fn refuse_case_clash(&self, name: &EntryName) -> Result<(), VaultError> {
-        let clash = |other: &EntryName| other != name && other.as_str().eq_ignore_ascii_case(name.as_str());
-        match self.names()?.entries.into_iter().find(clash) {
-            Some(existing) => Err(VaultError::CaseClash { name: name.clone(), existing }),
-            None => Ok(()),
         }
     }
 
@@ -393,7 +332,7 @@ impl Shelf {
     }
 
     /// Removes one file of an entry.
-    fn remove_file(&self, name: &EntryName, file: &OsStr) -> Result<(), FileFault> {
+    pub(super) fn remove_file(&self, name: &EntryName, file: &OsStr) -> Result<(), FileFault> {
         let path = self.entry_folder(name).join(file);
         std::fs::remove_file(&path).map_err(fault("remove", &path))
     }
@@ -410,170 +349,13 @@ impl Shelf {
     }
 }
 
-impl EntryLock {
-    /// Takes over a lock that the front of an exchange holds.
-    pub(crate) fn adopt(file: File, name: EntryName, shelf: Shelf) -> Self {
-        let folder = shelf.entry_folder(&name);
-        Self { file, name, folder, shelf, waiting: Waiting::None }
-    }
-
-    /// Returns the entry's folder.
-    pub(crate) fn folder(&self) -> &Path {
-        &self.folder
-    }
-
-    /// Returns where an answer waits until it is published.
-    fn next(&self) -> PathBuf {
-        self.folder.join(NEXT)
-    }
-
-    /// Claims that what is about to be written could be published, too.
-    pub(crate) fn rehearse(&self) -> Result<(), VaultError> {
-        match self.shelf.backend(&self.name)? {
-            Backend::Keyring => self.shelf.items()?.check(),
-            Backend::Age => Ok(()),
-        }
-    }
-
-    /// Makes the file of the next generation and reserves its room, so that a full or read-only disk shows itself now.
-    pub(crate) fn reserve(&self) -> Result<Reserved, FileFault> {
-        let path = self.next();
-        if self.shelf.is_in_keyring(&self.name)? && self.unpublished()?.is_some() {
-            // what the keyring did not take, and who comes next publishes: nothing is written over it
-            return Err(fault("write over", &path)(io::Error::from(io::ErrorKind::AlreadyExists)));
-        }
-        // who died in a second try left this; what counts of it stands in `next`, and was taken over before
-        drop(std::fs::remove_file(self.folder.join(NEXT_NEXT)));
-        let file = files::open_private(&path, OFlags::TRUNC)?;
-        if process::largest_file().is_some_and(|limit| limit < LARGEST_FILE as u64) {
-            // the reservation does not hit this limit, but the write after the exchange would
-            drop(std::fs::remove_file(&path));
-            let limit = "the limit on the size of files is too low (see `ulimit -f`)";
-            return Err(fault("reserve room in", &path)(io::Error::new(io::ErrorKind::FileTooLarge, limit)));
-        }
-        match rustix::fs::fallocate(&file, FallocateFlags::KEEP_SIZE, 0, LARGEST_FILE as u64) {
-            // a file system without reservations shows its faults when the file is written
-            Ok(()) | Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => Ok(Reserved { file, path }),
-            Err(errno) => {
-                drop(std::fs::remove_file(&path));
-                Err(fault("reserve room in", &path)(errno))
-            }
-        }
-    }
-
-    /// Reads an answer that was never published, if there is one.
-    pub(crate) fn unpublished(&self) -> Result<Option<Vec<u8>>, FileFault> {
-        match files::read(&self.next(), Access::Private, LARGEST_FILE) {
-            // empty: reserved for an exchange that brought nothing
-            Ok(bytes) => Ok(Some(bytes).filter(|bytes| !bytes.is_empty())),
-            Err(fault) if fault.is_missing() => Ok(None),
-            Err(fault) => Err(fault),
-        }
-    }
-
-    /// Writes an answer whose file could not be filled into a new one: after a failed flush nothing is known of the
-    /// first. It takes the place of `next` only when all of it rests on the disk.
-    pub(crate) fn rewrite(&self, sealed: &[u8]) -> Result<(), FileFault> {
-        files::replace(&self.next(), sealed, 0o600)
-    }
-
-    /// Tells whether something still waits to be published: if not, what failed after the rename was the last flush.
-    pub(crate) fn awaits_publication(&self) -> bool {
-        self.next().symlink_metadata().is_ok()
-    }
-
-    /// Tells whether a file is the newest generation already: whoever gave it to the keyring died before `next` went.
-    pub(crate) fn is_newest(&self, file: &[u8]) -> Result<bool, VaultError> {
-        let current =
-            if self.shelf.is_in_keyring(&self.name)? { self.shelf.items()?.current(&self.name)? } else { None };
-        Ok(current.is_some_and(|item| item.file == file))
-    }
-
-    /// Gives what somebody else left in `next` its number. Whoever wrote it may have died before the flush, and a name
-    /// must not outlive what it stands for.
-    pub(crate) fn publish_left(&self, generation: u64) -> Result<(), VaultError> {
-        files::flush_path(&self.next())?;
-        self.publish(generation)
-    }
-
-    /// Gives what was flushed into `next` its number, and waits until that rests as safely.
-    pub(crate) fn publish(&self, generation: u64) -> Result<(), VaultError> {
-        match self.shelf.backend(&self.name)? {
-            Backend::Age => Ok(self.publish_file(generation)?),
-            Backend::Keyring => self.publish_item(generation),
-        }
-    }
-
-    /// Renames `next` to its number, and waits until the name rests on the disk, too.
-    fn publish_file(&self, generation: u64) -> Result<(), FileFault> {
-        let to = self.folder.join(format!("{generation}.age"));
-        match files::publish(&self.next(), &to)? {
-            Published::Yes => files::sync_folder(&self.folder),
-            Published::NameTaken => Err(fault("publish", &to)(io::Error::from(io::ErrorKind::AlreadyExists))),
-        }
-    }
-
-    /// Gives `next` to the keyring; it goes when the keyring has shown that it holds it.
-    fn publish_item(&self, generation: u64) -> Result<(), VaultError> {
-        let items = self.shelf.items()?;
-        let file = files::read(&self.next(), Access::Private, LARGEST_FILE)?;
-        if !self.shelf.is_in_keyring(&self.name)? {
-            // what an entry of this name left there that was moved to files, and deleted
-            items.remove(&self.name)?;
-            self.shelf.mark(&self.name)?;
-        }
-        items.publish(&self.name, &Item { generation, file })?;
-        self.shelf.remove_file(&self.name, NEXT.as_ref())?;
-        Ok(files::sync_folder(&self.folder)?)
-    }
-
-    /// Moves an unpublished answer that follows nothing to where it bothers nobody; `delete` removes it.
-    pub(crate) fn put_aside(&self, now: i64) -> Result<(), FileFault> {
-        let mut aside = self.folder.join(format!("aside-{now}.age"));
-        let mut count = 1;
-        while files::publish(&self.next(), &aside)? == Published::NameTaken {
-            count += 1;
-            aside = self.folder.join(format!("aside-{now}-{count}.age"));
-        }
-        Ok(())
-    }
-
-    /// Removes all but the newest generations.
-    pub(crate) fn prune(&self, newest: u64) {
-        let Ok(files) = files::list(&self.folder) else { return };
-        for file in files {
-            let old = file.to_str().and_then(generation_of);
-            if old.is_some_and(|generation| generation + KEPT_GENERATIONS as u64 <= newest) {
-                // what could not be removed now is removed after the next put
-                drop(std::fs::remove_file(self.folder.join(file)));
-            }
-        }
-    }
-}
-
-impl Reserved {
-    /// Writes the sealed generation and waits until it rests on the disk.
-    pub(crate) fn fill(self, sealed: &[u8]) -> Result<(), FileFault> {
-        (&self.file).write_all(sealed).map_err(fault("write", &self.path))?;
-        // the room that was not needed goes back only now; what stays of it costs nothing but room
-        drop(self.file.set_len(sealed.len() as u64));
-        files::flush(&self.file, &self.path)
-    }
-
-    /// Gives the room back.
-    pub(crate) fn release(self) {
-        // an empty file that stays is taken over by the next exchange
-        drop(std::fs::remove_file(&self.path));
-    }
-}
-
 /// Tells whether a file in an entry's folder holds something of ours.
 pub(super) fn is_ours(file: &str) -> bool {
     file == NEXT || file == NEXT_NEXT || is_aside(file) || generation_of(file).is_some()
 }
 
 /// What the file is called in which an answer waits until it is published.
-const NEXT: &str = "next";
+pub(super) const NEXT: &str = "next";
 
 /// What the file is called that takes the place of that one in a second try.
 pub(super) const NEXT_NEXT: &str = ".next.new";
@@ -597,47 +379,25 @@ fn is_aside(file: &str) -> bool {
 }
 
 /// Reads the generation out of a file's name.
-fn generation_of(file: &str) -> Option<u64> {
+pub(super) fn generation_of(file: &str) -> Option<u64> {
     let digits = file.strip_suffix(".age")?;
     let canonical = digits.bytes().all(|byte| byte.is_ascii_digit()) && !digits.starts_with('0');
     if canonical { digits.parse().ok() } else { None }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::Read as _;
+pub(super) mod tests {
+    use std::time::Duration;
 
     use super::*;
 
     /// An entry's folder and its lock.
-    fn entry() -> (tempfile::TempDir, Shelf, EntryName, EntryLock) {
+    pub(crate) fn entry() -> (tempfile::TempDir, Shelf, EntryName, EntryLock) {
         let vault = tempfile::tempdir().unwrap();
         let (shelf, name) = (Shelf::of(vault.path()), "prod".parse().unwrap());
         files::make_folder(&vault.path().join("entries")).unwrap();
         let lock = shelf.lock(&name, Duration::ZERO).unwrap();
         (vault, shelf, name, lock)
-    }
-
-    #[test]
-    fn a_second_try_is_another_file_in_the_place_of_the_first() {
-        let (_vault, _, _, lock) = entry();
-        lock.reserve().unwrap().fill(b"first").unwrap();
-        let mut first = File::open(lock.next()).unwrap();
-        lock.rewrite(b"second").unwrap();
-        assert_eq!(lock.unpublished().unwrap().unwrap(), b"second");
-        let mut text = String::new();
-        first.read_to_string(&mut text).unwrap();
-        assert_eq!(text, "first");
-    }
-
-    #[test]
-    fn a_second_try_that_fails_leaves_what_the_first_wrote() {
-        let (_vault, _, _, lock) = entry();
-        lock.reserve().unwrap().fill(b"first").unwrap();
-        let in_the_way = lock.folder().join(NEXT_NEXT);
-        std::fs::create_dir(in_the_way).unwrap();
-        lock.rewrite(b"second").unwrap_err();
-        assert_eq!(lock.unpublished().unwrap().unwrap(), b"first");
     }
 
     #[test]
