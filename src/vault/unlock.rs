@@ -68,7 +68,11 @@ enum Given {
 impl Sources {
     /// Opens a vault with the first source that is present.
     pub(super) fn open(&self, vault: &Path, header: &Header, ask: Ask<'_>) -> Result<Unlocked, VaultError> {
-        let (source, given) = self.first(header, ask)?;
+        let slots = || header.slots.iter().map(|slot| slot.kind).collect();
+        let (source, given) = self.first(header, ask).map_err(|error| match error {
+            VaultError::Source { name, fault, .. } => VaultError::Source { name, fault, slots: slots() },
+            other => other,
+        })?;
         match given {
             Given::Passphrase(passphrase) => match slots::open_with_passphrase(vault, header, &passphrase)? {
                 Some(identity) => Ok(Unlocked { identity, by_slot: true }),
@@ -221,8 +225,11 @@ pub(crate) fn not_kept(fault: DesktopFault) -> VaultError {
 /// Reads an identity file.
 fn from_file(source: &str, path: &Path) -> Result<(String, Given), VaultError> {
     let name = format!("{source} ({})", path.display());
-    let bytes = files::read(path, Access::Credential, LARGEST_IDENTITY)
-        .map_err(|fault| VaultError::Source { name: name.clone(), fault })?;
+    let bytes = files::read(path, Access::Credential, LARGEST_IDENTITY).map_err(|fault| VaultError::Source {
+        name: name.clone(),
+        fault,
+        slots: Vec::new(),
+    })?;
     let text = String::from_utf8(bytes).map_err(|_| VaultError::NoIdentity { source_name: name.clone() })?;
     Ok((name, Given::Identities(Zeroizing::new(text))))
 }

@@ -72,7 +72,7 @@ pub(super) fn unlocking(scene: &Scene<'_>) -> Vec<Finding> {
     let named = source.unwrap_or_else(|| "nothing".to_owned());
     let finding = match &scene.vault {
         Ok(Ok(_)) => Finding::new(CHECK, Status::Ok, format!("{named} opens the vault, without a person")),
-        Ok(Err(VaultError::Missing { .. })) => return Vec::new(),
+        Ok(Err(VaultError::Missing { .. } | VaultError::HeaderMissing { .. })) => return Vec::new(),
         Ok(Err(VaultError::Locked { slots, keyring })) => {
             let error = VaultError::Locked { slots: slots.clone(), keyring: *keyring };
             Finding::of_failure(CHECK, Status::Warn, error)
@@ -80,6 +80,10 @@ pub(super) fn unlocking(scene: &Scene<'_>) -> Vec<Finding> {
         Ok(Err(error @ VaultError::Desktop { fault, .. })) => {
             let failure = crate::error::Failure::new(crate::error::Kind::Locked, crate::error::chain(error));
             Finding::of_failure(CHECK, Status::Fail, failure.hint(fault.mend()))
+        }
+        Ok(Err(error @ VaultError::Source { fault, slots, .. })) if fault.is_missing() && !slots.is_empty() => {
+            let failure = crate::error::Failure::new(crate::error::Kind::Locked, crate::error::chain(error));
+            Finding::of_failure(CHECK, Status::Fail, failure.hint(crate::error::other_ways(slots)))
         }
         Ok(Err(error)) => {
             let failure = crate::error::Failure::new(crate::error::Kind::Locked, crate::error::chain(error));

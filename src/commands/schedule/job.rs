@@ -11,7 +11,7 @@ use crate::host::folders::Folders;
 use crate::host::{machine, program};
 use crate::token::text;
 use crate::token::time::Lifetime;
-use crate::vault::{VaultError, header};
+use crate::vault::header;
 
 /// Flags that say what runs, and when.
 #[derive(clap::Args)]
@@ -116,7 +116,7 @@ impl Job {
     pub(super) fn prepare(&self) -> Result<(), Failure> {
         let Some((vault, others)) = self.writes.split_first() else { return Ok(()) };
         if !header::path(Path::new(vault)).exists() {
-            return Err(VaultError::Missing { vault: vault.into() }.into());
+            return Err(header::missing(Path::new(vault)).into());
         }
         for folder in others.iter().map(Path::new).filter(|folder| !folder.exists()) {
             if files::owner(Path::new(vault)) != Some(machine::effective_user()) {
