@@ -40,6 +40,13 @@ pub(crate) fn faults_below(folder: &Path) -> Vec<FileFault> {
     faults
 }
 
+/// Returns what is wrong with a file that a group may share, if all others can use it, too.
+pub(crate) fn open_to_all(path: &Path) -> Option<FileFault> {
+    let mode = rustix::fs::lstat(path).ok()?.st_mode & 0o777;
+    let is_open = mode & 0o007 != 0;
+    is_open.then(|| FileFault::TooOpen { path: path.to_owned(), mode, wanted: mode & !0o007 })
+}
+
 /// Sets the mode of a file or folder of ours, and never through a link.
 pub(crate) fn set_mode(path: &Path, mode: u32) -> Result<(), FileFault> {
     let file = files::open_to_look(path).map_err(fault("open", path))?;

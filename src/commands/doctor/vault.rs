@@ -1,5 +1,7 @@
 //! The vault: is it there, is it private, does it open without a person, what lies in it, and how each entry stands.
 
+use std::path::PathBuf;
+
 use super::Scene;
 use super::finding::{Finding, Fix, Status};
 use crate::commands::problems::{misplaced, of_entry};
@@ -157,14 +159,18 @@ pub(super) fn leftovers(scene: &Scene<'_>) -> Vec<Finding> {
     let folder = folders.data.join("vault");
     let shelf = Shelf::of(&folder);
     let names = shelf.names().unwrap_or_default();
-    let ours =
-        [folders.config, folder.clone(), folder.join("slots"), folders.state.join("pins"), folders.state.join("spent")];
-    let left = survey::leftovers(&ours).into_iter().map(|path| {
+    let below = |folder: &PathBuf, names: &[&str]| names.iter().map(|name| folder.join(name)).collect::<Vec<_>>();
+    // in an entry's own folder such a file may hold a token, and who next writes there takes it over
+    let vaults = below(&folder, &["", "slots", "entries"]);
+    let ours = [vec![folders.config], vaults, below(&folders.state, &["", "pins", "spent"])].concat();
+    let of_left = |path: &PathBuf| {
         let message = format!("{} was left by a process that was killed", path.display());
-        let mend = format!("type `rm '{}'`", path.display());
-        Finding::new("leftovers", Status::Warn, message).mend(mend).fix(Fix::Remove(path))
-    });
-    let mut findings: Vec<Finding> = left.collect();
+        Finding::new("leftovers", Status::Warn, message).mend(format!("type `rm '{}'`", path.display()))
+    };
+    let left = survey::leftovers(&ours).into_iter().map(|path| of_left(&path).fix(Fix::Remove(path)));
+    // where we write no such file it may be somebody else's
+    let others = survey::leftovers(&[folders.data]);
+    let mut findings: Vec<Finding> = left.chain(others.iter().map(of_left)).collect();
     if rotation::was_begun(&folder) {
         let message =
             format!("{} is of a rotation that goes on or was interrupted", rotation::beside(&folder).display());
