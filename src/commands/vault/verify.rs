@@ -9,7 +9,7 @@ use crate::error::{Failure, Kind};
 use crate::output::{Form, counted};
 use crate::token::text::escaped;
 use crate::vault::sealing::digest_hex;
-use crate::vault::{Site, Vault, VaultError, rotation};
+use crate::vault::{Site, Vault, VaultError, header, rotation};
 
 /// Examples of the command.
 const EXAMPLES: &str = "Examples:
@@ -37,6 +37,7 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let vault = match &args.backup {
         Some(folder) => {
             let site = Site { folder: absolute(folder), ..cx.site()? };
+            refuse_no_copy(folder, &site.folder)?;
             Vault::open_unpinned(&site, &cx.sources()?, cx.asker().as_deref())?
         }
         None if args.trust => trust(cx)?,
@@ -71,6 +72,31 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
         cx.printer.line(&format!("good: {}, recipient {}", counted(count, "entry", "entries"), vault.recipient()))?;
     }
     Ok(Outcome::Done)
+}
+
+/// Refuses what is no copy of a vault, and says how to come by one; `whole` is its whole path.
+fn refuse_no_copy(typed: &Path, whole: &Path) -> Result<(), Failure> {
+    const ANOTHER: &str = "name the folder that `tokenkeep vault backup FOLDER` has made";
+    let (shown, is_archive) = (whole.display(), whole.extension().is_some_and(|extension| extension == "tar"));
+    let refused = |what: String, hint: String| Err(Failure::new(Kind::Locked, what).hint(hint));
+    if whole.symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
+        return refused(format!("there is no {shown}"), ANOTHER.to_owned());
+    }
+    if whole.is_file() && is_archive {
+        let typed = typed.display();
+        let hint = format!("unpack it with `tar -xf '{typed}'`, then check the folder `vault` that was in it");
+        return refused(format!("{shown} is a file, and no folder"), hint);
+    }
+    if whole.is_file() {
+        return refused(format!("{shown} is a file, and no folder"), ANOTHER.to_owned());
+    }
+    match header::missing(whole) {
+        _ if !whole.is_dir() || header::path(whole).symlink_metadata().is_ok() => Ok(()),
+        VaultError::HeaderMissing { .. } => {
+            refused(format!("{shown} is not a whole copy of a vault: there is no vault.toml in it"), ANOTHER.to_owned())
+        }
+        _ => refused(format!("{shown} holds no copy of a vault"), ANOTHER.to_owned()),
+    }
 }
 
 /// Returns where a folder is, from wherever one looks.
