@@ -47,6 +47,12 @@ pub(crate) fn open_to_all(path: &Path) -> Option<FileFault> {
     is_open.then(|| FileFault::TooOpen { path: path.to_owned(), mode, wanted: mode & !0o007 })
 }
 
+/// Returns the mode of a folder that is there and whose owner cannot list it, look into it, or write there.
+pub(crate) fn closed_to_owner(folder: &Path) -> Option<u32> {
+    let mode = rustix::fs::stat(folder).ok()?.st_mode & 0o777;
+    (mode & 0o700 != 0o700).then_some(mode)
+}
+
 /// Sets the mode of a file or folder of ours, and never through a link.
 pub(crate) fn set_mode(path: &Path, mode: u32) -> Result<(), FileFault> {
     let file = files::open_to_look(path).map_err(fault("open", path))?;

@@ -49,6 +49,16 @@ fn where_the_identity_file_is_lost_the_ways_of_the_slots_are_named() {
     with_identity(&world, "ci", &["get", "one"]).ok();
 }
 
+#[test]
+fn a_list_that_cannot_be_checked_is_not_shown() {
+    let world = world();
+    add_words(&world, "words", WORDS);
+    world.forget_identity_file();
+    world.run(["vault", "slot", "list"]).fails(5).says("--passphrase-fd 3 3<FILE");
+    assert!(world.run(["status"]).ok().stdout.contains("words (passphrase)"));
+    assert!(world.run(["vault", "slot", "list", "--help"]).ok().stdout.contains("tokenkeep status"));
+}
+
 /// The names of the slots.
 fn slots(world: &World) -> Vec<String> {
     let list = world.run(["vault", "slot", "list", "--json"]).ok().json();

@@ -63,6 +63,11 @@ fn revoke(Acting { ledger, by, .. }: &mut Acting, id: &str) -> Result<Revoked, F
     let is_ours = ledger.mint(id)?.is_some();
     // one that was minted elsewhere can be taken back here, but a mistyped one cannot
     if !is_ours && !is_id(id) {
+        if let Some(key) = ledger.admin_key_named(id)? {
+            let kid = key.kid;
+            return Err(Failure::new(Kind::Usage, format!("`{id}` is the name of a key, which may have had others before"))
+                .hint(format!("name the key itself: `tokenkeep admin-token revoke {kid}`, or replace it: `tokenkeep admin-token rotate {id}`")));
+        }
         return Err(Failure::new(Kind::NotFound, "there is no admin token and no admin key of this id")
             .hint("see the keys with `tokenkeep admin-token keys`, the tokens with `tokenkeep history --kind admin`"));
     }

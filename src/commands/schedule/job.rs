@@ -8,7 +8,7 @@ use crate::commands::Context;
 use crate::error::{Failure, Kind, file_failure};
 use crate::host::files;
 use crate::host::folders::Folders;
-use crate::host::{machine, program};
+use crate::host::{machine, program, survey};
 use crate::token::text;
 use crate::token::time::Lifetime;
 use crate::vault::header;
@@ -112,12 +112,17 @@ impl Job {
         })
     }
 
-    /// Makes sure that all that is written to is there: in the unit nothing beside it could be made.
+    /// Makes sure that all that is needed is there, and all that is written to: in the unit nothing beside it could be made.
     pub(super) fn prepare(&self) -> Result<(), Failure> {
         let Some((vault, others)) = self.writes.split_first() else { return Ok(()) };
+        if let Some(mode) = survey::closed_to_owner(Path::new(vault)) {
+            return Err(Failure::new(Kind::Locked, format!("the vault in {vault} cannot be used (mode {mode:03o})"))
+                .hint(format!("type `chmod 700 '{vault}'`")));
+        }
         if !header::path(Path::new(vault)).exists() {
             return Err(header::missing(Path::new(vault)).into());
         }
+        self.refuse_missing_credential()?;
         for folder in others.iter().map(Path::new).filter(|folder| !folder.exists()) {
             if files::owner(Path::new(vault)) != Some(machine::effective_user()) {
                 let user = self.user.as_deref().unwrap_or_default();
@@ -127,6 +132,18 @@ impl Job {
             files::make_folder(folder).map_err(|fault| file_failure(Kind::Failed, &fault))?;
         }
         Ok(())
+    }
+
+    /// Refuses a credential that systemd would not find: the service would never start.
+    fn refuse_missing_credential(&self) -> Result<(), Failure> {
+        let Some(Credential::Plain(path) | Credential::Encrypted(path)) = &self.credential else { return Ok(()) };
+        match Path::new(path).metadata() {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Err(Failure::new(Kind::NotFound, format!("there is no credential {path}"))
+                    .hint("name the file that holds the vault identity, or that `systemd-creds encrypt` made of it"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Tells whether something that the service needs lies where temporary files do.

@@ -32,6 +32,9 @@ enum Command {
     /// Add a way to unlock: a passphrase, an age recipient, a plugin of age, or a file
     Add(add::Args),
     /// List the ways to unlock
+    ///
+    /// Who can write into the vault's folder could write another list: only the vault's key shows that it is ours, so the
+    /// vault has to be opened for it. What `tokenkeep status` shows of a locked vault's slots is not checked.
     List,
     /// Change the passphrase of a slot
     Change(change::Args),
