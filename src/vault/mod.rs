@@ -59,7 +59,7 @@ pub(crate) enum VaultError {
         vault: PathBuf,
     },
     /// There are entries, and nothing says whose they are.
-    #[error("{} is missing, and {} of that vault {} there", header::path(vault).display(), counted(*entries), if *entries == 1 { "is" } else { "are" })]
+    #[error("{} is missing, and its vault holds {}", header::path(vault).display(), counted(*entries))]
     HeaderMissing {
         /// Where it would be.
         vault: PathBuf,

@@ -119,9 +119,11 @@ impl Job {
             return Err(Failure::new(Kind::Locked, format!("the vault in {vault} cannot be used (mode {mode:03o})"))
                 .hint(format!("type `chmod 700 '{vault}'`")));
         }
-        if !header::path(Path::new(vault)).exists() {
-            return Err(header::missing(Path::new(vault)).into());
-        }
+        let path = header::path(Path::new(vault));
+        path.symlink_metadata().map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => header::missing(Path::new(vault)).into(),
+            _ => file_failure(Kind::Locked, &files::fault("look at", &path)(error)),
+        })?;
         self.refuse_missing_credential()?;
         for folder in others.iter().map(Path::new).filter(|folder| !folder.exists()) {
             if files::owner(Path::new(vault)) != Some(machine::effective_user()) {

@@ -76,27 +76,28 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
 
 /// Refuses what is no copy of a vault, and says how to come by one; `whole` is its whole path.
 fn refuse_no_copy(typed: &Path, whole: &Path) -> Result<(), Failure> {
-    const ANOTHER: &str = "name the folder that `tokenkeep vault backup FOLDER` has made";
-    let (shown, is_archive) = (whole.display(), whole.extension().is_some_and(|extension| extension == "tar"));
-    let refused = |what: String, hint: String| Err(Failure::new(Kind::Locked, what).hint(hint));
-    if whole.symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
-        return refused(format!("there is no {shown}"), ANOTHER.to_owned());
-    }
-    if whole.is_file() && is_archive {
-        let typed = typed.display();
-        let hint = format!("unpack it with `tar -xf '{typed}'`, then check the folder `vault` that was in it");
-        return refused(format!("{shown} is a file, and no folder"), hint);
-    }
-    if whole.is_file() {
-        return refused(format!("{shown} is a file, and no folder"), ANOTHER.to_owned());
-    }
-    match header::missing(whole) {
-        _ if !whole.is_dir() || header::path(whole).symlink_metadata().is_ok() => Ok(()),
-        VaultError::HeaderMissing { .. } => {
-            refused(format!("{shown} is not a whole copy of a vault: there is no vault.toml in it"), ANOTHER.to_owned())
+    let shown = whole.display();
+    let is_missing = |path: &Path| path.metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound);
+    let message = if is_missing(whole) {
+        format!("there is no {shown}")
+    } else if whole.is_file() {
+        format!("{shown} is a file, and no folder")
+    } else if is_missing(&header::path(whole)) {
+        match header::missing(whole) {
+            VaultError::HeaderMissing { .. } => {
+                format!("{shown} is not a whole copy of a vault: vault.toml is missing")
+            }
+            _ => format!("{shown} holds no copy of a vault"),
         }
-        _ => refused(format!("{shown} holds no copy of a vault"), ANOTHER.to_owned()),
-    }
+    } else {
+        return Ok(());
+    };
+    let is_archive = whole.is_file() && whole.extension().is_some_and(|extension| extension == "tar");
+    Err(Failure::new(Kind::Locked, message).hint(if is_archive {
+        format!("unpack it with `tar -xf '{}'`, then check the folder `vault` that was in it", typed.display())
+    } else {
+        "name the folder that `tokenkeep vault backup FOLDER` has made".to_owned()
+    }))
 }
 
 /// Returns where a folder is, from wherever one looks.
