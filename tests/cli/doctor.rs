@@ -331,7 +331,8 @@ fn a_timer_is_found_and_one_whose_program_is_gone_fails() {
     finds(&doctor(&world, &[]).ok(), "info", "nothing refreshes regularly");
     let program = world.file("bin/tokenkeep");
     std::fs::create_dir(world.file("bin")).unwrap();
-    std::fs::copy(env!("CARGO_BIN_EXE_tokenkeep"), &program).unwrap();
+    // by another process: a child of another test could hold what we write, and what is written cannot be run
+    sh(&format!("cp '{}' '{}'", env!("CARGO_BIN_EXE_tokenkeep"), program.display()));
     let install = world.command(["schedule", "install", "--user"]);
     let mut command = std::process::Command::new(&program);
     command.args(install.get_args()).env_clear();
