@@ -22,6 +22,21 @@ use crate::vault::publication::EntryLock;
 const ISSUE_KEY: &str = "issue-key";
 
 /// Reads the issue key from the vault; the first time it is made.
+/// Tells whether an entry is the one that holds what derived secrets come from.
+pub(super) fn is_issue_key(name: &EntryName) -> bool {
+    name.as_str() == ISSUE_KEY
+}
+
+/// Refuses to hand out, or to write over, what is the ledger's own.
+pub(super) fn refuse_reserved(name: &EntryName) -> Result<(), Failure> {
+    if !is_issue_key(name) {
+        return Ok(());
+    }
+    Err(Failure::new(Kind::Usage, format!("the entry `{ISSUE_KEY}` is the ledger's own"))
+        .because("the secrets of job, notebook and internal tokens come from it: nobody else gets it, or puts it there")
+        .hint("take another name; the commands that issue tokens make and read it by themselves"))
+}
+
 pub(super) fn issue_key(cx: &Context) -> Result<IssueKey, Failure> {
     let vault = cx.open_vault()?;
     #[expect(clippy::expect_used, reason = "the name is a constant that is a name")]
@@ -60,7 +75,7 @@ fn key_in(entry: &Entry) -> Result<IssueKey, Failure> {
         Body::Secret(stored) => Ok(issued::key_of(&stored.secret)),
         Body::RefreshToken(_) | Body::AccessToken(_) | Body::ClientSecret(_) | Body::AdminKey(_) => {
             Err(Failure::new(Kind::Locked, format!("the entry `{ISSUE_KEY}` holds no issue key"))
-                .hint(format!("store what is there under another name, then `tokenkeep delete {ISSUE_KEY}`")))
+                .hint(format!("make room for one: `tokenkeep delete {ISSUE_KEY} --yes`")))
         }
     }
 }

@@ -33,6 +33,7 @@ mod hostile;
 mod hostile_texts;
 mod init;
 mod interrupts;
+mod issue_key;
 mod issued_history;
 mod issued_jobs;
 mod issued_settings;
