@@ -58,7 +58,7 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     };
     let created = ask.fit().and_then(|ask| acting.ledger.create(&ask, &acting.actor, &acting.by));
     let created = acting.answer(created)?;
-    issued::show_once(cx, &created)
+    issued::show_once(cx, &created, &mut acting.ledger, &acting.by)
 }
 
 /// Decides when it ends.

@@ -81,11 +81,12 @@ fn print(cx: &mut Context, tokens: &[Token]) -> Result<Outcome, Failure> {
                     name.map_or_else(|| "-".to_owned(), |name| escaped(name)),
                     token.state(now).to_owned(),
                     left(token, now),
+                    token.parent.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
                     token.scopes.to_string(),
                 ]
             })
             .collect();
-        cx.printer.table(&["ID", "KIND", "OWNER", "FOR", "STATE", "LEFT", "SCOPES"], &rows)?;
+        cx.printer.table(&["ID", "KIND", "OWNER", "FOR", "STATE", "LEFT", "PARENT", "SCOPES"], &rows)?;
     }
     Ok(Outcome::Done)
 }

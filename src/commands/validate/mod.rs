@@ -60,7 +60,7 @@ pub(crate) struct Args {
     /// Trust the certificates in this file, too
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
-    /// It must be meant for this audience; a token of ours that is no admin token has none
+    /// It must be meant for this audience; of our own tokens only an admin token has one
     #[arg(long, value_name = "AUDIENCE")]
     audience: Option<String>,
     /// It must have this scope (repeat: all of them)
