@@ -7,6 +7,7 @@
 //! | [`host`] | the outside world as one plain struct: arguments, environment, streams, clock; files, processes, the terminal |
 //! | `secret` | secrets: redacted, wiped, opened by `expose` alone |
 //! | `token` | pure: the text of tokens, claims, signatures, scopes, times |
+//! | `backend` | what entries rest in: age files, or the keyring; pure |
 //! | `profile` | how we log in at a provider; http refused except on loopback |
 //! | `settings` | `config.toml`, environment and flags, parsed once |
 //! | `idp` | everything that speaks to a provider; nothing else speaks to the network |
@@ -24,6 +25,7 @@
 //! host`; `commands -> migration -> profile, token, secret`; `profile -> token -> secret`. `idp`, `vault` and `ledger`
 //! never see each other. No room knows `error`. `now` is always an argument. `tests/architecture` holds the tree to this.
 
+mod backend;
 mod cli;
 mod commands;
 mod error;

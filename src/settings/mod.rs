@@ -17,7 +17,7 @@ use crate::profile::{ClientAuth, Endpoints, EntryName, NameFault, Profile, Secur
 use crate::token::scopes::Scopes;
 use crate::token::time::{Lifetime, MinTtl};
 
-pub(crate) use file::{Backend, Config, ProfileTable};
+pub(crate) use file::{Config, ProfileTable};
 
 /// A configuration file is text that somebody types; more than this is a mistake.
 const LARGEST_CONFIG: usize = 1 << 20;

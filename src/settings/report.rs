@@ -215,6 +215,6 @@ impl Given {
 }
 
 /// Returns the word by which the file calls one of our values.
-fn word(value: impl Serialize) -> Option<String> {
+pub(crate) fn word(value: impl Serialize) -> Option<String> {
     serde_json::to_value(value).ok()?.as_str().map(str::to_owned)
 }

@@ -30,6 +30,7 @@ use std::time::Duration;
 
 use rustix::fs::OFlags;
 
+use crate::backend::Backend;
 use crate::host::files::{self, FileFault};
 use crate::host::kernel_keyring::KeyringFault;
 use crate::host::process;
@@ -42,7 +43,7 @@ use pin::{Known, Pin};
 use plugin::PluginFault;
 use publication::EntryLock;
 use sealing::{Identity, Key, SealFault, Sealer};
-use shelf::{Backend, Shelf};
+use shelf::Shelf;
 use slots::Wrapping;
 use unlock::{Ask, Sources};
 

@@ -9,28 +9,17 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
 use super::items::Items;
 use super::keyring::DesktopFault;
 use super::publication::EntryLock;
 use super::sealing::LARGEST_FILE;
 use super::{Site, VaultError};
+use crate::backend::Backend;
 use crate::host::files::{self, Access, FileFault, fault};
 use crate::profile::EntryName;
 
 /// What the file beside the lock is called that says that an entry rests in the keyring.
 const MARK: &str = "keyring";
-
-/// What entries rest in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Backend {
-    /// Age files.
-    #[default]
-    Age,
-    /// The keyring of the desktop.
-    Keyring,
-}
 
 /// The entries of one vault.
 #[derive(Clone, Debug)]

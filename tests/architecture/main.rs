@@ -8,13 +8,14 @@ use std::path::{Path, PathBuf};
 use syn::visit::Visit;
 
 /// The rooms, and which rooms each may use.
-const MAY_USE: [(&str, &[&str]); 17] = [
+const MAY_USE: [(&str, &[&str]); 18] = [
     ("lib", &["cli", "commands", "error", "host", "keeper", "output"]),
     ("main", &[]),
     ("cli", &["commands", "error", "output", "token"]),
     (
         "commands",
         &[
+            "backend",
             "error",
             "host",
             "idp",
@@ -31,12 +32,13 @@ const MAY_USE: [(&str, &[&str]); 17] = [
     ),
     ("error", &["host", "idp", "keeper", "ledger", "output", "profile", "settings", "token", "vault"]),
     ("output", &["host", "profile", "secret", "token"]),
-    ("keeper", &["host", "idp", "profile", "secret", "token", "vault"]),
-    ("vault", &["host", "profile", "secret", "token"]),
+    ("keeper", &["backend", "host", "idp", "profile", "secret", "token", "vault"]),
+    ("vault", &["backend", "host", "profile", "secret", "token"]),
     ("idp", &["host", "profile", "secret", "token"]),
     ("ledger", &["host", "profile", "secret", "token"]),
     ("migration", &["profile", "secret", "token"]),
-    ("settings", &["host", "profile", "token"]),
+    ("settings", &["backend", "host", "profile", "token"]),
+    ("backend", &["token"]),
     ("profile", &["token"]),
     ("token", &["secret"]),
     ("host", &[]),

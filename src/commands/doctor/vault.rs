@@ -2,6 +2,7 @@
 
 use super::Scene;
 use super::finding::{Finding, Fix, Status};
+use crate::backend::Backend;
 use crate::commands::problems::{misplaced, of_entry};
 use crate::commands::survey::{self as entries_seen, Seen};
 use crate::host::files::{self, Access};
@@ -16,7 +17,7 @@ use crate::vault::header::Header;
 use crate::vault::kernel;
 use crate::vault::rotation;
 use crate::vault::sealing::digest_hex;
-use crate::vault::shelf::{Backend, Shelf};
+use crate::vault::shelf::Shelf;
 
 /// Looking at entries ends after this long: a report must come, also of a vault with a hundred thousand of them.
 const PATIENCE: Lifetime = Lifetime::seconds(10);

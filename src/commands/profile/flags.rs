@@ -12,6 +12,7 @@ use crate::commands::Context;
 use crate::error::{Failure, Kind};
 use crate::profile::{AudienceAs, ClientAuth, EntryName, Flow};
 use crate::settings::edit::Edit;
+use crate::settings::report::word;
 use crate::settings::{ProfileTable, Settings, SettingsError};
 use crate::token::scopes::Scopes;
 use crate::token::time::Lifetime;
@@ -251,12 +252,7 @@ fn list(texts: &[String]) -> Array {
     texts.iter().collect()
 }
 
-/// Returns the word by which the file calls one of our values.
-pub(super) fn word(value: impl Serialize) -> Option<String> {
-    serde_json::to_value(value).ok()?.as_str().map(str::to_owned)
-}
-
-/// Returns that word as a value of the file.
+/// Returns the word by which the file calls one of our values, as a value of the file.
 fn word_value(value: impl Serialize) -> Option<Value> {
     word(value).map(Value::from)
 }

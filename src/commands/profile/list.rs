@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::flags::word;
 use crate::commands::{Context, Outcome};
 use crate::error::Failure;
 use crate::output::Form;
 use crate::profile::EntryName;
 use crate::settings::ProfileTable;
+use crate::settings::report::word;
 use crate::vault::shelf::Shelf;
 
 /// Examples.
