@@ -18,6 +18,7 @@ use crate::vault::kernel;
 use crate::vault::rotation;
 use crate::vault::sealing::digest_hex;
 use crate::vault::shelf::Shelf;
+use crate::vault::unlock::Lent;
 
 /// Looking at entries ends after this long: a report must come, also of a vault with a hundred thousand of them.
 const PATIENCE: Lifetime = Lifetime::seconds(10);
@@ -68,7 +69,7 @@ pub(super) fn files(scene: &Scene<'_>) -> Vec<Finding> {
 /// Checks that the vault opens with nobody at the keyboard.
 pub(super) fn unlocking(scene: &Scene<'_>) -> Vec<Finding> {
     const CHECK: &str = "unlocking";
-    let lent = left_open(scene).is_ok_and(|opened| opened.is_some());
+    let lent = if matches!(left_open(scene), Ok(Some(_))) { Lent::Yes } else { Lent::No };
     let source = scene.cx.sources().ok().and_then(|sources| sources.present(lent));
     let named = source.unwrap_or_else(|| "nothing".to_owned());
     let finding = match &scene.vault {

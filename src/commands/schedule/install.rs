@@ -11,7 +11,7 @@ use crate::commands::{Context, Outcome};
 use crate::error::{Failure, Kind, file_failure};
 use crate::host::{files, machine, program};
 use crate::output::Form;
-use crate::vault::unlock::Sources;
+use crate::vault::unlock::Lent;
 
 /// Examples of the command.
 const EXAMPLES: &str = "Examples:
@@ -128,13 +128,11 @@ fn say_locked(cx: &mut Context, job: &Job) -> Result<(), Failure> {
     if job.credential.is_some() || !is_ours {
         return Ok(());
     }
-    let sources = cx.sources()?;
-    // the desktop's keyring is reached from its own session alone
-    let keyring = sources.keyring.clone().filter(|_| job.scope == Scope::User);
-    let (identity_fd, passphrase_fd) = (None, None);
-    let unattended =
-        Sources { identity_fd, passphrase_fd, credentials: None, identity_variable: None, keyring, ..sources };
-    if unattended.present(false).is_none() {
+    let reached = match job.scope {
+        Scope::User => cx.sources()?.of_another_process(),
+        Scope::System => cx.sources()?.of_another_session(),
+    };
+    if reached.present(Lent::No).is_none() {
         cx.printer.notice(
             "nothing opens the vault there without a person: give the key with --credential, or leave it open with `tokenkeep unlock`",
         );

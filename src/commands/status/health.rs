@@ -14,6 +14,7 @@ use crate::vault::kernel;
 use crate::vault::keyring::DesktopFault;
 use crate::vault::sealing::digest_hex;
 use crate::vault::shelf::Shelf;
+use crate::vault::unlock::Lent;
 use crate::vault::{Vault, VaultError};
 
 /// How everything stands.
@@ -98,7 +99,7 @@ impl Health {
             recipient: header.as_ref().map(|header| digest_hex(&header.recipient)),
             slots: header.map(|header| header.slots).unwrap_or_default(),
             pinned,
-            source: sources.present(matches!(left, Left::Open(_))),
+            source: sources.present(if matches!(left, Left::Open(_)) { Lent::Yes } else { Lent::No }),
             left,
             entries: names.len(),
             counts: if vault.is_some() { STATES.map(count).to_vec() } else { Vec::new() },

@@ -18,7 +18,7 @@ use crate::vault::header::Slot;
 use crate::vault::keyring::Keyring;
 use crate::vault::rotation::{Outside, Rotated, Rotation, Successor, wrapping_of};
 use crate::vault::slots::Wrapping;
-use crate::vault::unlock::{self, AskPassphrase, Sources};
+use crate::vault::unlock::{self, AskPassphrase, Lent, Sources};
 use crate::vault::{Vault, VaultError, kernel};
 
 /// Examples of the command.
@@ -114,7 +114,7 @@ fn plan(args: &Args, cx: &Context) -> Result<Plan, Failure> {
     let keyring = sources.keyring.clone().filter(|keyring| unlock::is_in_keyring(keyring, vault.recipient()));
     let is_kept = sources.is_named_file() || keyring.is_some() && sources.is_keyring();
     let is_elsewhere = !vault.is_opened_by_slot() && !is_kept;
-    let elsewhere = sources.present(false).filter(|_| is_elsewhere);
+    let elsewhere = sources.present(Lent::No).filter(|_| is_elsewhere);
     if let Some(source) = elsewhere.as_ref().filter(|_| files.is_empty()) {
         let message = format!("the present key came from {source}, and the new one has to go somewhere");
         return Err(Failure::new(Kind::Usage, message)
