@@ -1,6 +1,6 @@
 //! `list`: the entries of the vault, and how they stand.
 
-use super::survey::{self, Seen};
+use super::seen::{self, Seen};
 use super::{Context, Outcome};
 use crate::error::{Failure, chain};
 use crate::output::{Form, counted};
@@ -55,7 +55,7 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     for name in names.entries {
         if args.users.is_empty() || name.user().is_some_and(|user| args.users.iter().any(|wanted| wanted == user)) {
             // it may have been deleted since its name was read
-            entries.extend(survey::look(cx, vault.as_ref(), &name)?);
+            entries.extend(seen::look(cx, vault.as_ref(), &name)?);
         }
         foreign.extend(shelf.foreign_files(&name).unwrap_or_default());
     }

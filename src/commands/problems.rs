@@ -1,7 +1,7 @@
 //! What is wrong with entries and profiles, and what mends it: shared by `status` and `doctor`.
 
 use super::Context;
-use super::survey::Seen;
+use super::seen::Seen;
 use crate::error::Failure;
 use crate::keeper::standing::Standing;
 use crate::profile::EntryName;

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::host::files::FileFault;
 use crate::host::folders::NoHome;
-use crate::host::kernel_keyring::KeyringFault;
+use crate::host::kernel_keyring::KernelFault;
 use crate::idp::IdpError;
 pub(crate) use crate::keeper::chain;
 use crate::ledger::LedgerError;
@@ -327,7 +327,7 @@ impl From<VaultError> for Failure {
             E::Rotating { .. } | E::Rotated { .. } | E::Busy { .. } | E::HeaderBusy { .. } => {
                 (Kind::Later, Some("try again in a minute".to_owned()))
             }
-            E::Keyring(fault) => (Kind::Failed, Some(keyring_hint(*fault).to_owned())),
+            E::Kernel(fault) => (Kind::Failed, Some(kernel_hint(*fault).to_owned())),
             E::CaseClash { existing, .. } => {
                 (Kind::Usage, Some(format!("use `{existing}`, or a name that differs more")))
             }
@@ -354,14 +354,14 @@ impl From<VaultError> for Failure {
 }
 
 /// Says what to type where the kernel's keyring does not do what is asked of it.
-const fn keyring_hint(fault: KeyringFault) -> &'static str {
+const fn kernel_hint(fault: KernelFault) -> &'static str {
     match fault {
-        KeyringFault::Missing | KeyringFault::Forbidden => {
+        KernelFault::Missing | KernelFault::Forbidden => {
             "use a key in a file: `export TOKENKEEP_IDENTITY_FILE=/path/to/identity.txt`; see `tokenkeep help environment`"
         }
-        KeyringFault::Full => "see the quota with `cat /proc/key-users`, and what is there with `keyctl show @u`",
-        KeyringFault::Unlisted => "close one vault at a time: `tokenkeep lock`, with the TOKENKEEP_HOME of each",
-        KeyringFault::Lost | KeyringFault::Stays | KeyringFault::Other(_) => "see what is there with `keyctl show @u`",
+        KernelFault::Full => "see the quota with `cat /proc/key-users`, and what is there with `keyctl show @u`",
+        KernelFault::Unlisted => "close one vault at a time: `tokenkeep lock`, with the TOKENKEEP_HOME of each",
+        KernelFault::Lost | KernelFault::Stays | KernelFault::Other(_) => "see what is there with `keyctl show @u`",
     }
 }
 

@@ -32,7 +32,7 @@ use rustix::fs::OFlags;
 
 use crate::backend::Backend;
 use crate::host::files::{self, FileFault};
-use crate::host::kernel_keyring::KeyringFault;
+use crate::host::kernel_keyring::KernelFault;
 use crate::host::process;
 use crate::profile::EntryName;
 use crate::token::time::Timestamp;
@@ -72,7 +72,7 @@ pub(crate) enum VaultError {
         slots: Vec<SlotKind>,
         /// Why the kernel's keyring could not be asked, if that was so.
         #[source]
-        keyring: Option<KeyringFault>,
+        kernel: Option<KernelFault>,
     },
     /// The source that was chosen cannot be read.
     #[error("cannot read the vault identity from {name}")]
@@ -287,7 +287,7 @@ pub(crate) enum VaultError {
     },
     /// The kernel's keyring does not do what is asked of it.
     #[error(transparent)]
-    Keyring(#[from] KeyringFault),
+    Kernel(#[from] KernelFault),
     /// A file or folder is not as it must be.
     #[error(transparent)]
     File(#[from] FileFault),

@@ -4,9 +4,9 @@ use super::Scene;
 use super::finding::{Finding, Fix, Status};
 use crate::backend::Backend;
 use crate::commands::problems::{misplaced, of_entry};
-use crate::commands::survey::{self as entries_seen, Seen};
+use crate::commands::seen::{self, Seen};
 use crate::host::files::{self, Access};
-use crate::host::kernel_keyring::KeyringFault;
+use crate::host::kernel_keyring::KernelFault;
 use crate::host::survey;
 use crate::keeper::note::{Event, when};
 use crate::keeper::standing::{self, Standing};
@@ -75,8 +75,8 @@ pub(super) fn unlocking(scene: &Scene<'_>) -> Vec<Finding> {
     let finding = match &scene.vault {
         Ok(Ok(_)) => Finding::new(CHECK, Status::Ok, format!("{named} opens the vault, without a person")),
         Ok(Err(VaultError::Missing { .. })) => return Vec::new(),
-        Ok(Err(VaultError::Locked { slots, keyring })) => {
-            let error = VaultError::Locked { slots: slots.clone(), keyring: *keyring };
+        Ok(Err(VaultError::Locked { slots, kernel })) => {
+            let error = VaultError::Locked { slots: slots.clone(), kernel: *kernel };
             Finding::of_failure(CHECK, Status::Warn, error)
         }
         Ok(Err(error @ VaultError::Desktop { fault, .. })) => {
@@ -95,7 +95,7 @@ pub(super) fn unlocking(scene: &Scene<'_>) -> Vec<Finding> {
 }
 
 /// Looks whether `unlock` left the vault open.
-fn left_open(scene: &Scene<'_>) -> Result<Option<kernel::Opened>, KeyringFault> {
+fn left_open(scene: &Scene<'_>) -> Result<Option<kernel::Opened>, KernelFault> {
     let header = scene.folders().and_then(|folders| Header::read(&folders.data.join("vault")).ok());
     header.map_or(Ok(None), |header| kernel::find(&header.recipient))
 }
@@ -224,7 +224,7 @@ pub(super) fn entries(scene: &Scene<'_>) -> Vec<Finding> {
             findings.push(Finding::new("entries", Status::Skip, message).mend("type `tokenkeep vault verify`"));
             break;
         }
-        match entries_seen::look(scene.cx, Some(vault), name) {
+        match seen::look(scene.cx, Some(vault), name) {
             Ok(Some(seen)) => findings.push(of_seen(scene, &seen)),
             Ok(None) => {}
             Err(failure) => findings.push(Finding::of_failure(&format!("entry {name}"), Status::Fail, failure)),

@@ -159,7 +159,7 @@ impl Sources {
             (_, Some(absence)) => Err(absence),
             (_, None) => {
                 let slots = header.slots.iter().map(|slot| slot.kind).collect();
-                Err(VaultError::Locked { slots, keyring: unasked })
+                Err(VaultError::Locked { slots, kernel: unasked })
             }
         }
     }
