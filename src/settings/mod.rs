@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::host::files::{self, Access, FileFault};
-use crate::host::folders::Folders;
+use crate::host::folders::{Folders, absolute};
 use crate::host::{Environment, Host};
 use crate::profile::{ClientAuth, Endpoints, EntryName, NameFault, Profile, SecureUrl, UrlFault};
 use crate::token::scopes::Scopes;
@@ -116,7 +116,7 @@ impl Settings {
         let named = config.or_else(|| host.env.raw("TOKENKEEP_CONFIG").map(Path::new));
         let path = named.map_or_else(|| folders.config.join("config.toml"), Path::to_owned);
         // what is relative to this file must mean the same to a child, which runs in another folder
-        let path = std::path::absolute(&path).unwrap_or(path);
+        let path = absolute(&path);
         let config = match files::read(&path, Access::Readable, LARGEST_CONFIG) {
             Ok(bytes) => file::parse(&path, bytes)?,
             Err(fault) if fault.is_missing() && named.is_none() => Config::default(),

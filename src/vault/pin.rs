@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::VaultError;
 use super::sealing::digest_hex;
 use crate::host::files::{self, Access};
+use crate::host::folders::absolute;
 
 /// Where the pin of one vault is.
 #[derive(Clone, Debug)]
@@ -25,7 +26,7 @@ pub(super) enum Known {
 impl Pin {
     /// Takes the pin of a vault; two vaults on one machine have two.
     pub(crate) fn of(state: &Path, vault: &Path) -> Self {
-        let vault = std::path::absolute(vault).unwrap_or_else(|_| vault.to_owned());
+        let vault = absolute(vault);
         let digest = digest_hex(vault.as_os_str().as_encoded_bytes());
         let short: String = digest.chars().take(16).collect();
         Self { path: state.join("pins").join(short) }

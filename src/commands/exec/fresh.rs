@@ -81,7 +81,7 @@ impl FreshFiles {
         events: Sender<Event>,
     ) -> Result<Self, Failure> {
         let state = cx.settings()?.folders.state.clone();
-        let runtime = cx.host.env.raw("XDG_RUNTIME_DIR").map(PathBuf::from);
+        let runtime = cx.host.env.folder("XDG_RUNTIME_DIR");
         let failed = |fault| file_failure(Kind::Failed, &fault);
         let folder = TemporaryFolder::make(runtime.as_deref(), &state.join("exec")).map_err(failed)?;
         let mut written = Vec::with_capacity(filled.len());

@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::commands::{Context, Outcome};
 use crate::error::{Failure, Kind, file_failure};
 use crate::host::files::{self, Published};
+use crate::host::folders::absolute;
 use crate::keeper::LOCK_PATIENCE;
 use crate::output::{Form, counted};
 use crate::vault::backup::Backup;
@@ -49,7 +50,7 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
             return Err(present(target));
         }
     } else {
-        let target = std::path::absolute(target).unwrap_or_else(|_| target.clone());
+        let target = absolute(target);
         backup.write_folder(&target)?;
     }
     if cx.printer.form == Form::Json && !to_stdout {

@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::commands::{Context, Outcome};
 use crate::error::{Doing, Failure, Kind, Named, chain, keeper_failure};
 use crate::host::descriptor;
+use crate::host::folders::absolute;
 use crate::keeper::LOCK_PATIENCE;
 use crate::keeper::note::Note;
 use crate::output::Form;
@@ -151,7 +152,7 @@ fn open(cx: &Context, sources: &Sources, heard: &Heard) -> Result<Vault, Failure
 
 /// Returns the identity files that hold the vault's own key, and the one that is named for it.
 fn identity_files(args: &Args, sources: &Sources, vault: &Vault) -> Result<Vec<PathBuf>, Failure> {
-    let real = |path: &PathBuf| std::fs::canonicalize(path).or_else(|_| std::path::absolute(path));
+    let real = |path: &PathBuf| std::fs::canonicalize(path).unwrap_or_else(|_| absolute(path));
     let mut files: Vec<PathBuf> = Vec::new();
     for path in sources.named_files() {
         if vault.is_opened_by(path)? {
@@ -159,11 +160,11 @@ fn identity_files(args: &Args, sources: &Sources, vault: &Vault) -> Result<Vec<P
         }
     }
     if let Some(file) = &args.identity_file {
-        files.push(std::path::absolute(file).unwrap_or_else(|_| file.clone()));
+        files.push(absolute(file));
     }
     let mut known = Vec::new();
     files.retain(|file| {
-        let file = real(file).unwrap_or_else(|_| file.clone());
+        let file = real(file);
         let is_new = !known.contains(&file);
         known.push(file);
         is_new

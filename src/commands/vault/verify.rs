@@ -1,11 +1,12 @@
 //! `vault verify`: opens every file of the vault and checks it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::json;
 
 use super::super::{Context, Outcome};
 use crate::error::{Failure, Kind};
+use crate::host::folders::absolute;
 use crate::output::{Form, counted};
 use crate::token::text::escaped;
 use crate::vault::sealing::digest_hex;
@@ -71,11 +72,6 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
         cx.printer.line(&format!("good: {}, recipient {}", counted(count, "entry", "entries"), vault.recipient()))?;
     }
     Ok(Outcome::Done)
-}
-
-/// Returns where a folder is, from wherever one looks.
-fn absolute(folder: &Path) -> PathBuf {
-    std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned())
 }
 
 /// Opens the vault that is there, pins it, and shows both digests.
