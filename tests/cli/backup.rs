@@ -40,7 +40,7 @@ fn an_entry_that_was_never_published_is_copied_too() {
     world.keep("gone", "third");
     world.run(["delete", "gone", "--yes"]).ok();
     std::fs::rename(world.entry("prod").join("1.age"), world.entry("prod").join("next")).unwrap();
-    world.run(["vault", "backup", "copy"]).ok().says("copied 1 entries");
+    world.run(["vault", "backup", "copy"]).ok().says("copied 1 entry");
     restore(&world, &world.file("copy"));
     assert!(world.provider.is_access_live(&world.token("prod")));
 }
@@ -205,7 +205,7 @@ fn the_manual_of_recovery_does_what_it_says() {
 
     person.runs("tokenkeep vault backup", &home);
     person.runs("tokenkeep vault backup", &home);
-    assert!(person.runs("tokenkeep vault verify --backup", &home).starts_with("good: 1 entries"));
+    assert!(person.runs("tokenkeep vault verify --backup", &home).starts_with("good: 1 entry"));
     std::fs::remove_dir_all(&vault).unwrap();
     std::fs::remove_dir_all(home.join(".local/state")).unwrap();
     person.runs("mkdir", &home);

@@ -70,7 +70,7 @@ fn an_export_for_a_passphrase_goes_through_a_pipe() {
          cat all.age | \"$0\" vault import - --file-passphrase-fd 3 3<words"
     );
     let ran: Ran = world.shell(&script, ["vault", "export", "one"]).output().unwrap().into();
-    ran.ok().says("exported 1 entries").says("imported `one`").hides("first");
+    ran.ok().says("exported 1 entry").says("imported `one`").hides("first");
     assert_eq!(world.token("one"), "first");
     let wrong = world.hand(["vault", "import", "all.age", "--file-passphrase-fd", "3"], "wrong");
     wrong.fails(5).says("--file-passphrase-fd 3 does not open this export");
