@@ -6,6 +6,7 @@
 pub(crate) mod backup;
 pub(crate) mod entry;
 pub(crate) mod export;
+mod filing;
 pub(crate) mod header;
 mod identity_file;
 mod items;
