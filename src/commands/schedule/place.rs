@@ -238,6 +238,11 @@ pub(super) fn look(path: &Path, wanted: Option<&str>) -> Result<(Present, Option
     Ok((present, Some(text)))
 }
 
+/// Describes a file that is not ours, or no longer as we wrote it.
+pub(super) fn foreign(path: &Path) -> Failure {
+    Failure::new(Kind::Usage, format!("{} was not written by tokenkeep, or was changed since", path.display()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
