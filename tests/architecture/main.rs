@@ -321,3 +321,25 @@ fn every_file_opens_with_what_it_owns() {
         assert!(!text.starts_with("//! STUB"), "{}", path.display());
     }
 }
+
+#[test]
+fn no_variant_hides_the_help_of_its_arguments() {
+    let is_doc = |attr: &syn::Attribute| attr.path().is_ident("doc");
+    let derives_subcommand = |attr: &syn::Attribute| {
+        let mut found = false;
+        let parsed = attr.parse_nested_meta(|meta| {
+            found |= meta.path.segments.last().is_some_and(|last| last.ident == "Subcommand");
+            Ok(())
+        });
+        attr.path().is_ident("derive") && parsed.is_ok() && found
+    };
+    for (path, text) in sources() {
+        let file = syn::parse_file(&text).unwrap();
+        let enums =
+            file.items.iter().filter_map(|item| if let syn::Item::Enum(item) = item { Some(item) } else { None });
+        for variant in enums.filter(|item| item.attrs.iter().any(derives_subcommand)).flat_map(|item| &item.variants) {
+            let is_described = variant.attrs.iter().any(is_doc) && !variant.fields.is_empty();
+            assert!(!is_described, "{}: describe {} where its arguments are", path.display(), variant.ident);
+        }
+    }
+}

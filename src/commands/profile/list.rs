@@ -16,7 +16,7 @@ const EXAMPLES: &str = "Examples:
   tokenkeep profile list --json
 ";
 
-/// Arguments.
+/// List the profiles
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {}

@@ -26,16 +26,14 @@ pub(super) struct Args {
     command: Command,
 }
 
-/// What to do with the slots.
+/// What to do with the slots. Each is described where its arguments are: what stood here
+/// would take the place of that.
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Add a way to unlock: a passphrase, an age recipient, a plugin of age, or a file
     Add(add::Args),
     /// List the ways to unlock
     List,
-    /// Change the passphrase of a slot
     Change(change::Args),
-    /// Remove a way to unlock; it takes back no knowledge
     Remove(remove::Args),
 }
 
