@@ -18,6 +18,7 @@ pub(crate) mod history;
 pub(crate) mod import;
 pub(crate) mod init;
 mod issued;
+mod issued_list;
 pub(crate) mod job_token;
 pub(crate) mod list;
 pub(crate) mod lock;
