@@ -15,8 +15,8 @@ use crate::token::time::{Lifetime, Timestamp};
 use crate::vault::VaultError;
 use crate::vault::header::Header;
 use crate::vault::kernel;
+use crate::vault::pin::{Known, Pin};
 use crate::vault::rotation;
-use crate::vault::sealing::digest_hex;
 use crate::vault::shelf::Shelf;
 use crate::vault::unlock::Lent;
 
@@ -29,24 +29,15 @@ pub(super) fn header(scene: &Scene<'_>) -> Vec<Finding> {
     let Some(folders) = scene.folders() else { return Vec::new() };
     let folder = folders.data.join("vault");
     let finding = match Header::read(&folder) {
-        Ok(header) => {
-            let pin = crate::vault::pin::Pin::of(&folders.state, &folder);
-            match pin.read() {
-                Ok(Some(pinned)) if !pinned.lines().any(|pinned| pinned == digest_hex(&header.recipient)) => {
-                    let found = digest_hex(&header.recipient);
-                    let error = VaultError::AnotherVault { vault: folder, pinned, found };
-                    Finding::of_failure(CHECK, Status::Fail, error)
-                }
-                Ok(Some(_)) => {
-                    let message = format!("{}, the one that was used before", folder.display());
-                    Finding::new(CHECK, Status::Ok, message)
-                }
-                Ok(None) => {
-                    Finding::new(CHECK, Status::Info, format!("{}, not used on this machine yet", folder.display()))
-                }
-                Err(error) => Finding::of_failure(CHECK, Status::Fail, error),
+        Ok(header) => match Pin::of(&folders.state, &folder).check(&folder, &header.recipient) {
+            Ok(Known::Same) => {
+                Finding::new(CHECK, Status::Ok, format!("{}, the one that was used before", folder.display()))
             }
-        }
+            Ok(Known::New) => {
+                Finding::new(CHECK, Status::Info, format!("{}, not used on this machine yet", folder.display()))
+            }
+            Err(error) => Finding::of_failure(CHECK, Status::Fail, error),
+        },
         Err(error) => Finding::of_failure(CHECK, Status::Fail, error),
     };
     vec![finding]
