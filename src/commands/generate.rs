@@ -19,7 +19,7 @@ use crate::profile::{EntryName, Profile};
 use crate::token::scopes::Scopes;
 use crate::token::time::Lifetime;
 use crate::vault::entry::Born;
-use crate::vault::{Vault, header};
+use crate::vault::{Vault, VaultError, header};
 
 /// Examples of the command.
 const EXAMPLES: &str = "Examples:
@@ -106,7 +106,8 @@ fn login_profile(args: &Args, target: &Target) -> Result<Profile, Failure> {
 /// Opens the vault; where there is none and a person sits there, makes one after one question.
 fn open_or_make_vault(cx: &mut Context) -> Result<Vault, Failure> {
     let folder = cx.vault_folder()?;
-    if header::path(&folder).exists() || !cx.may_ask() {
+    let is_none = || matches!(header::missing(&folder), VaultError::Missing { .. });
+    if header::path(&folder).exists() || !cx.may_ask() || !is_none() {
         return cx.open_vault();
     }
     let home = init::default_home(cx)?;

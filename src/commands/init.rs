@@ -14,7 +14,7 @@ use crate::settings::edit::Edit;
 use crate::vault::keyring::{DesktopFault, Keyring};
 use crate::vault::sealing::Identity;
 use crate::vault::slots::Wrapping;
-use crate::vault::{Vault, VaultError, header, unlock};
+use crate::vault::{Vault, VaultError, header, refuse_remains, unlock};
 
 /// Examples of the command.
 const EXAMPLES: &str = "Examples:
@@ -109,6 +109,7 @@ pub(crate) fn make(cx: &Context, home: &Home) -> Result<Vault, Failure> {
 /// Makes a vault that the keyring of the desktop opens, and says so in the configuration.
 fn make_with_keyring(cx: &Context, keyring: &Keyring) -> Result<Vault, Failure> {
     refuse_existing(cx)?;
+    refuse_remains(&cx.site()?, None)?;
     let identity = Identity::generate();
     let recipient = identity.recipient().to_string();
     unlock::keep_in_keyring(keyring, &identity)?;
@@ -132,6 +133,12 @@ fn point_to_keyring(cx: &Context) -> Result<(), Failure> {
 fn make_with_file(cx: &Context, file: &Path) -> Result<Vault, Failure> {
     let file = placed(cx, file)?;
     refuse_existing(cx)?;
+    // before a key is written beside entries that it does not open
+    match unlock::read_identity_file(&file) {
+        Ok(identity) => refuse_remains(&cx.site()?, Some(&identity))?,
+        Err(VaultError::Source { fault, .. }) if fault.is_missing() => refuse_remains(&cx.site()?, None)?,
+        Err(error) => return Err(error.into()),
+    }
     let identity = identity_in(&file)?;
     // before there is a vault, so that no end in between leaves one that nothing names the key of
     let mut edit = Edit::open(&cx.settings()?.path)?;
@@ -155,6 +162,7 @@ fn identity_file(cx: &Context) -> Result<PathBuf, Failure> {
 /// Makes a vault that a passphrase opens.
 fn make_with_passphrase(cx: &mut Context) -> Result<Vault, Failure> {
     refuse_existing(cx)?;
+    refuse_remains(&cx.site()?, None)?;
     let passphrase = new_passphrase::take(cx, "--passphrase-fd", cx.globals.passphrase_fd)?;
     #[expect(clippy::expect_used, reason = "a constant that is a name")]
     let name: EntryName = "passphrase".parse().expect("a name");

@@ -34,6 +34,10 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let folder = cx.vault_folder()?;
     if !header::path(&folder).exists() {
+        let missing = header::missing(&folder);
+        if matches!(missing, VaultError::HeaderMissing { .. }) {
+            return Err(missing.into());
+        }
         cx.printer.notice("there is no vault yet; make one with `tokenkeep init`");
         print(cx, &[])?;
         return Ok(Outcome::Done);

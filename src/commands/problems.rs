@@ -74,6 +74,15 @@ pub(crate) fn of_entry(seen: &Seen) -> Option<Problem> {
     }
 }
 
+/// Says what is wrong with the profile that is meant where none is named; `entries` are there.
+pub(crate) fn of_default(settings: &Settings, entries: &[EntryName]) -> Option<Problem> {
+    let name = settings.default_profile().filter(|name| !entries.contains(name))?;
+    let error = settings.profile(name).err().filter(|error| matches!(error, SettingsError::UnknownProfile { .. }))?;
+    let problem = Problem::of(error.into());
+    let what = format!("the default profile is no profile: {}", problem.what);
+    Some(Problem { what, ..problem })
+}
+
 /// Says what is wrong with a profile; `entries` are there.
 pub(crate) fn of_profile(settings: &Settings, name: &EntryName, entries: &[EntryName]) -> Vec<Problem> {
     let profile = match settings.profile(name) {

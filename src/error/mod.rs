@@ -241,6 +241,14 @@ impl From<VaultError> for Failure {
         use VaultError as E;
         let (kind, hint) = match &error {
             E::Missing { .. } => (Kind::Locked, Some("make one with `tokenkeep init`".to_owned())),
+            E::HeaderMissing { .. } => (
+                Kind::Locked,
+                Some(
+                    "put vault.toml back from a backup, see `tokenkeep help recovery`; or make it anew with the identity \
+                     file that opens these entries: `tokenkeep init --identity-file FILE`"
+                        .to_owned(),
+                ),
+            ),
             E::Exists { .. } => (Kind::Usage, Some("see what it holds with `tokenkeep list`".to_owned())),
             E::Locked { slots, .. } if slots.contains(&SlotKind::Passphrase) => (
                 Kind::Locked,
@@ -254,6 +262,9 @@ impl From<VaultError> for Failure {
                 Kind::Locked,
                 Some("name the identity file: `export TOKENKEEP_IDENTITY_FILE=/path/to/identity.txt`".to_owned()),
             ),
+            E::Source { fault, slots, .. } if fault.is_missing() && !slots.is_empty() => {
+                (Kind::Locked, Some(other_ways(slots)))
+            }
             E::Source { fault, .. } | E::File(fault) => {
                 // where writing fails nothing is locked, and the disk is what must be mended
                 let kind = if fault.is_about_writing() { Kind::Failed } else { Kind::Locked };
@@ -351,6 +362,20 @@ impl From<VaultError> for Failure {
         failure.hint = hint;
         failure
     }
+}
+
+/// Says which ways into a vault are left where the file that should open it is not there.
+pub(crate) fn other_ways(slots: &[SlotKind]) -> String {
+    let of_kind = |kind: SlotKind| match kind {
+        SlotKind::Passphrase => "with its passphrase: `--passphrase-fd 3 3<FILE`",
+        SlotKind::Recipient => {
+            "with the identity file of a slot: `export TOKENKEEP_IDENTITY_FILE=/path/to/identity.txt`"
+        }
+        SlotKind::Plugin => "with the plugin's identity file: `export TOKENKEEP_IDENTITY_FILE=/path/to/identity.txt`",
+    };
+    let kinds = [SlotKind::Passphrase, SlotKind::Recipient, SlotKind::Plugin];
+    let ways: Vec<&str> = kinds.into_iter().filter(|kind| slots.contains(kind)).map(of_kind).collect();
+    format!("put the file back, or open the vault {}", ways.join(", or "))
 }
 
 /// Says what to type where the kernel's keyring does not do what is asked of it.

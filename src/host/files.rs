@@ -160,6 +160,13 @@ pub(crate) fn check_folder(path: &Path) -> Result<(), FileFault> {
     check_stat(path, &stat, Access::Private, Kind::Folder)
 }
 
+/// Checks that nobody else can write into a folder, which a link may lead to: somebody else's file could take the place of
+/// one of ours.
+pub(crate) fn check_unwritable(path: &Path) -> Result<(), FileFault> {
+    let stat = rustix::fs::stat(path).map_err(fault("look at", path))?;
+    check_stat(path, &stat, Access::Readable, Kind::Folder)
+}
+
 /// Opens a file to look at it: never through a link, and without waiting for whoever would write into a pipe.
 pub(crate) fn open_to_look(path: &Path) -> io::Result<File> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
@@ -213,7 +220,11 @@ fn check_stat(path: &Path, stat: &Stat, access: Access, kind: Kind) -> Result<()
     };
     let mode = stat.st_mode & 0o777;
     if mode & forbidden != 0 {
-        let wanted = if kind == Kind::Folder { 0o700 } else { mode & 0o700 & !forbidden };
+        let wanted = match (kind, access) {
+            (Kind::Folder, Access::Readable) => mode & !forbidden,
+            (Kind::Folder, _) => 0o700,
+            (Kind::File, _) => mode & 0o700 & !forbidden,
+        };
         return Err(FileFault::TooOpen { path: owned, mode, wanted });
     }
     Ok(())

@@ -40,6 +40,19 @@ pub(crate) fn faults_below(folder: &Path) -> Vec<FileFault> {
     faults
 }
 
+/// Returns what is wrong with a file that a group may share, if all others can use it, too.
+pub(crate) fn open_to_all(path: &Path) -> Option<FileFault> {
+    let mode = rustix::fs::lstat(path).ok()?.st_mode & 0o777;
+    let is_open = mode & 0o007 != 0;
+    is_open.then(|| FileFault::TooOpen { path: path.to_owned(), mode, wanted: mode & !0o007 })
+}
+
+/// Returns the mode of a folder that is there and whose owner cannot list it, look into it, or write there.
+pub(crate) fn closed_to_owner(folder: &Path) -> Option<u32> {
+    let mode = rustix::fs::stat(folder).ok()?.st_mode & 0o777;
+    (mode & 0o700 != 0o700).then_some(mode)
+}
+
 /// Sets the mode of a file or folder of ours, and never through a link.
 pub(crate) fn set_mode(path: &Path, mode: u32) -> Result<(), FileFault> {
     let file = files::open_to_look(path).map_err(fault("open", path))?;

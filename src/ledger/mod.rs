@@ -17,7 +17,7 @@ pub(crate) mod lease;
 pub(crate) mod list;
 pub(crate) mod maintain;
 pub(crate) mod named;
-mod open;
+pub(crate) mod open;
 #[cfg(test)]
 mod property;
 pub(crate) mod query;
@@ -59,7 +59,7 @@ pub(crate) enum LedgerError {
         path: PathBuf,
     },
     /// Anybody could write it, so anybody could issue tokens.
-    #[error("the ledger {} can be written by everybody", path.display())]
+    #[error("{} {} can be written by everybody", if path.is_dir() { "the folder of the ledger," } else { "the ledger" }, path.display())]
     OpenToAll {
         /// The file or its folder.
         path: PathBuf,

@@ -105,6 +105,14 @@ impl Ledger {
     }
 }
 
+/// Returns the files of a ledger: the database, and what SQLite keeps beside it.
+pub(crate) fn files_of(path: &Path) -> [PathBuf; 3] {
+    let path = settled(path);
+    let mut index = path.as_os_str().to_owned();
+    index.push("-shm");
+    [log_of(&path), index.into(), path]
+}
+
 /// Follows links to where the file is: there SQLite keeps its log.
 fn settled(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())

@@ -37,6 +37,10 @@ struct Tokens {
 /// Reads a file. Each stage is a login; one without a refresh token is found all the same, and says so.
 pub(crate) fn read(bytes: &[u8]) -> Result<Vec<Found>, MigrationFault> {
     let text = std::str::from_utf8(bytes).map_err(|_| wrong("it is not text"))?.trim();
+    if text.starts_with(['[', '"']) {
+        let what = if text.starts_with('[') { "it is a list" } else { "it is a text in quotes" };
+        return Err(wrong(&format!("{what}, and tokens stand in an object, `{{\"stages\": ...}}`, or alone")));
+    }
     if !text.starts_with('{') {
         return Ok(vec![token_alone(text)?]);
     }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::VaultError;
 use super::sealing::{Identity, mac_hex, mac_matches};
+use super::shelf::Shelf;
 use crate::host::files::{self, Access};
 use crate::profile::EntryName;
 
@@ -74,6 +75,13 @@ pub(crate) fn path(vault: &Path) -> PathBuf {
     vault.join("vault.toml")
 }
 
+/// Describes that there is no header; entries that are there would be lost with a new one.
+pub(crate) fn missing(vault: &Path) -> VaultError {
+    let entries = Shelf::of(vault).names().map_or(0, |names| names.entries.len());
+    let vault = vault.to_owned();
+    if entries == 0 { VaultError::Missing { vault } } else { VaultError::HeaderMissing { vault, entries } }
+}
+
 impl Header {
     /// Describes a vault and seals the description.
     pub(crate) fn new(identity: &Identity, slots: Vec<Slot>) -> Self {
@@ -88,7 +96,7 @@ impl Header {
         let path = path(vault);
         let bytes = match files::read(&path, Access::Private, LARGEST_HEADER) {
             Ok(bytes) => bytes,
-            Err(fault) if fault.is_missing() => return Err(VaultError::Missing { vault: vault.to_owned() }),
+            Err(fault) if fault.is_missing() => return Err(missing(vault)),
             Err(fault) => return Err(fault.into()),
         };
         let damaged = |reason: String| VaultError::Header { path: path.clone(), reason };

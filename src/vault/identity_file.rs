@@ -75,7 +75,7 @@ fn is_of(line: &str, identity: &Identity) -> bool {
 
 /// Reads an identity file; none if it is not there.
 fn read(path: &Path) -> Result<Option<Zeroizing<String>>, VaultError> {
-    let source = |fault| VaultError::Source { name: path.display().to_string(), fault };
+    let source = |fault| VaultError::Source { name: path.display().to_string(), fault, slots: Vec::new() };
     match files::read(path, Access::Credential, LARGEST_IDENTITY) {
         Ok(bytes) => String::from_utf8(bytes)
             .map(|text| Some(Zeroizing::new(text)))

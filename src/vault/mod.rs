@@ -60,6 +60,14 @@ pub(crate) enum VaultError {
         /// Where it would be.
         vault: PathBuf,
     },
+    /// There are entries, and nothing says whose they are.
+    #[error("{} is missing, and its vault holds {}", header::path(vault).display(), counted(*entries))]
+    HeaderMissing {
+        /// Where it would be.
+        vault: PathBuf,
+        /// How many entries are there.
+        entries: usize,
+    },
     /// There already is one.
     #[error("there already is a vault in {}", vault.display())]
     Exists {
@@ -83,6 +91,8 @@ pub(crate) enum VaultError {
         /// What is wrong with its file.
         #[source]
         fault: FileFault,
+        /// The kinds of the vault's slots, if it was the vault that was to be opened.
+        slots: Vec<SlotKind>,
     },
     /// A descriptor that was named cannot be read.
     #[error("cannot read {flag} {number}")]
@@ -358,7 +368,11 @@ impl Vault {
             return Err(VaultError::Exists { vault: folder.to_owned() });
         }
         refuse_unsuitable(folder)?;
-        refuse_remains(site, &identity, wrapping.as_ref().map(|(name, _)| name))?;
+        refuse_remains(site, Some(&identity))?;
+        if let Some((name, _)) = wrapping.as_ref().filter(|(name, _)| slots::exists(folder, name)) {
+            let reason = format!("it is missing, and its slot `{name}` is there");
+            return Err(VaultError::Header { path: header::path(folder), reason });
+        }
         let slot =
             wrapping.map(|(name, wrapping)| slots::write((folder, &name), &identity, wrapping, None)).transpose()?;
         let header = Header::new(&identity, slot.into_iter().collect());
@@ -555,18 +569,32 @@ fn refuse_unsuitable(folder: &Path) -> Result<(), VaultError> {
     }
 }
 
-/// Refuses to take over what is left of a vault that has lost its header, unless this identity opens it.
-fn refuse_remains(site: &Site, identity: &Identity, slot: Option<&EntryName>) -> Result<(), VaultError> {
+/// Refuses to take over the entries of a vault that has lost its header, unless an identity opens them all; a new one opens
+/// none.
+pub(crate) fn refuse_remains(site: &Site, identity: Option<&Identity>) -> Result<(), VaultError> {
     let folder = site.folder.as_path();
-    let (shelf, key) = (Shelf::at(site, &identity.recipient().to_string()), identity.derive("entry"));
-    let opens = |name: &EntryName| -> Result<bool, VaultError> {
-        let Some(&newest) = shelf.generations(name)?.first() else { return Ok(false) };
-        Ok(sealing::open(identity, &key, &shelf.read(name, newest)?, (name, newest)).is_ok())
+    let entries = match Shelf::of(folder).names() {
+        Ok(names) => names.entries,
+        Err(fault) if fault.is_missing() => Vec::new(),
+        Err(fault) => return Err(fault.into()),
     };
-    let taken = slot.is_some_and(|slot| slots::exists(folder, slot));
-    if !taken && shelf.names()?.entries.iter().map(opens).collect::<Result<Vec<_>, _>>()?.iter().all(|&opens| opens) {
-        return Ok(());
+    let opens_all = identity.map_or(Ok(entries.is_empty()), |identity| opens_all(site, identity, &entries))?;
+    if opens_all { Ok(()) } else { Err(VaultError::HeaderMissing { vault: folder.to_owned(), entries: entries.len() }) }
+}
+
+/// Tells whether an identity opens the newest generation of each entry.
+fn opens_all(site: &Site, identity: &Identity, entries: &[EntryName]) -> Result<bool, VaultError> {
+    let (shelf, key) = (Shelf::at(site, &identity.recipient().to_string()), identity.derive("entry"));
+    for name in entries {
+        let Some(&newest) = shelf.generations(name)?.first() else { return Ok(false) };
+        if sealing::open(identity, &key, &shelf.read(name, newest)?, (name, newest)).is_err() {
+            return Ok(false);
+        }
     }
-    let reason = "it is missing, and beside it lies what another identity opens".to_owned();
-    Err(VaultError::Header { path: header::path(folder), reason })
+    Ok(true)
+}
+
+/// Counts entries.
+fn counted(entries: usize) -> String {
+    if entries == 1 { "an entry".to_owned() } else { format!("{entries} entries") }
 }

@@ -325,6 +325,34 @@ fn a_revocation_works_where_the_ledger_is_asked_and_says_so() {
 }
 
 #[test]
+fn a_key_is_taken_back_by_its_id_and_its_name_says_so() {
+    let world = admin();
+    let token = mint(&world, &[]);
+    let kid = world.run(["admin-token", "keys", "--json"]).ok().json()[0]["kid"].as_str().unwrap().to_owned();
+    let failed = world.run(["admin-token", "revoke", "ops"]).fails(2).says("is the name of a key");
+    failed.says(&format!("tokenkeep admin-token revoke {kid}"));
+    validate(&world, &token, &[]).ok();
+}
+
+#[test]
+fn a_damaged_key_is_named_and_keeps_nobody_from_the_others() {
+    let world = admin();
+    world.run(["admin-token", "keygen", "more"]).ok();
+    let ledger = rusqlite::Connection::open(world.home().join("data/ledger.db")).unwrap();
+    ledger.execute_batch("UPDATE admin_key SET jwk = 'rubbish' WHERE name = 'more'").unwrap();
+    let said = "the admin key `more` is none";
+    let kids = |ran: &Ran| ran.json()["keys"].as_array().unwrap().len();
+    assert_eq!(kids(&world.run(["admin-token", "keys", "--jwks", "--quiet"]).ok().says(said)), 1);
+    let listed = world.run(["admin-token", "keys", "--json"]).ok().says(said).json();
+    assert_eq!((listed[0]["name"].as_str(), listed.as_array().unwrap().len()), (Some("ops"), 1));
+    let shown = world.run(["admin-token", "keys"]).ok().says(said);
+    assert!(shown.stdout.contains("more") && shown.stdout.contains("ops"));
+    // what it says can be typed
+    let start = shown.stderr.find('`').map(|_| shown.stderr.rsplit('`').nth(1).unwrap()).unwrap();
+    world.run(start.split(' ').skip(1)).ok();
+}
+
+#[test]
 fn a_revoked_key_takes_its_tokens_along() {
     let world = admin();
     let token = mint(&world, &[]);

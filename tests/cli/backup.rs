@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use provider::{Endpoint, Settings};
 
 use crate::harness::{PATIENCE, Ran, World, short_lived};
-use crate::outside::{new_identity, sh, snapshot, write};
+use crate::outside::{hinted, new_identity, sh, snapshot, write};
 use crate::signals::wait_until_blocked;
 use crate::terminal::Terminal;
 
@@ -105,6 +105,38 @@ fn what_is_there_is_not_written_over() {
     }
     assert_eq!(std::fs::read(world.file("vault.tar")).unwrap(), b"mine");
     assert_eq!(snapshot(&world.file("copy")).len(), 1);
+}
+
+#[test]
+fn the_vault_gets_no_copy_of_itself() {
+    let world = World::logged_in(Settings::default());
+    std::os::unix::fs::symlink(world.vault().join("entries"), world.file("link")).unwrap();
+    let before = snapshot(&world.home());
+    for target in
+        ["home/data/vault/copy", "home/data/vault/entries/copy.tar", "home/state/../data/vault/a/b", "link/copy"]
+    {
+        world.run(["vault", "backup", target]).fails(2).says("lies in the vault itself");
+    }
+    assert_eq!(snapshot(&world.home()), before);
+    world.run(["vault", "backup", "home/data/vault-copy"]).ok();
+}
+
+#[test]
+fn what_is_no_copy_is_named_for_what_it_is() {
+    let world = World::logged_in(Settings::default());
+    let verify = |path: &str| world.run(["vault", "verify", "--backup", path]);
+    verify("nope").fails(5).says("there is no").says("tokenkeep vault backup FOLDER");
+    world.run(["vault", "backup", "copy.tar"]).ok();
+    let ran = verify("copy.tar").fails(5).says("is a file");
+    sh(&format!("cd '{}'; {}", world.folder.path().display(), hinted(&ran)));
+    verify("vault").ok();
+    write(&world.file("words"), b"some words", 0o600);
+    verify("words").fails(5).says("is a file").says("tokenkeep vault backup FOLDER");
+    std::fs::create_dir(world.file("empty")).unwrap();
+    verify("empty").fails(5).says("holds no copy of a vault").says("tokenkeep vault backup FOLDER");
+    world.run(["vault", "backup", "part"]).ok();
+    std::fs::remove_file(world.file("part/vault.toml")).unwrap();
+    verify("part").fails(5).says("not a whole copy");
 }
 
 #[test]

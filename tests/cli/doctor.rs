@@ -162,6 +162,79 @@ fn what_killed_processes_left_is_removed_and_what_somebody_writes_is_not() {
 }
 
 #[test]
+fn what_was_left_anywhere_of_ours_is_found_and_what_may_hold_a_token_stays() {
+    let world = World::logged_in(Settings::default());
+    let removed = [".config.toml.new"].map(|name| world.home().join("config").join(name)).into_iter();
+    let removed: Vec<_> =
+        removed.chain([world.vault().join("entries/.prod.new"), world.home().join("state/.pins.new")]).collect();
+    let (beside, token) = (world.home().join("data/.ledger.db.new"), world.entry("prod").join(".next.new"));
+    for path in removed.iter().chain([&beside, &token]) {
+        write(path, b"x", 0o600);
+    }
+    let ran = doctor(&world, &[]).ok();
+    for path in removed.iter().chain([&beside]) {
+        finds(&ran, "warn", path.to_str().unwrap());
+    }
+    doctor(&world, &["--fix"]).ok();
+    assert!(removed.iter().all(|path| !path.exists()) && beside.exists() && token.exists());
+}
+
+#[test]
+fn folders_that_others_can_write_are_found_and_mended() {
+    let world = World::logged_in(Settings::default());
+    let (config, data) = (world.home().join("config"), world.home().join("data"));
+    chmod(&config, 0o777);
+    chmod(&data, 0o770);
+    let ran = failed(doctor(&world, &[]));
+    finds(&ran, "fail", &format!("{} is open to others", config.display()));
+    finds(&ran, "warn", &format!("{} is open to others", data.display()));
+    doctor(&world, &["--fix"]).ok();
+    assert_eq!((mode(&config), mode(&data)), (0o755, 0o750));
+}
+
+#[test]
+fn files_of_the_ledger_that_everybody_can_use_are_found_and_mended() {
+    let world = World::logged_in(Settings::default());
+    world.run(["job-token", "issue", "job"]).ok();
+    let [ledger, log, index] =
+        ["ledger.db", "ledger.db-wal", "ledger.db-shm"].map(|name| world.home().join("data").join(name));
+    assert!(log.exists() && index.exists());
+    chmod(&ledger, 0o640);
+    chmod(&log, 0o644);
+    chmod(&index, 0o646);
+    let ran = failed(doctor(&world, &[]));
+    finds(&ran, "warn", &format!("{} is open to others", log.display()));
+    finds(&ran, "fail", &format!("{} is open to others", index.display()));
+    doctor(&world, &["--fix"]).ok();
+    assert_eq!([&ledger, &log, &index].map(|path| mode(path)), [0o640; 3]);
+    chmod(&world.home().join("data"), 0o777);
+    world.run(["token", "list"]).fails(9).says("the folder of the ledger");
+    chmod(&world.home().join("data"), 0o700);
+    chmod(&ledger, 0o602);
+    world.run(["token", "list"]).fails(9).says("the ledger /");
+    doctor(&world, &["--fix"]).ok();
+    world.run(["token", "list"]).ok();
+}
+
+#[test]
+fn a_default_profile_that_nobody_knows_is_found() {
+    let world = World::logged_in(Settings::default());
+    world.edit_config(|text| format!("[defaults]\nprofile = \"prot\"\n{text}"));
+    finds(&doctor(&world, &[]).ok(), "warn", "did you mean `prod`?");
+    assert!(world.run(["status"]).ok().stdout.contains("the default profile is no profile"));
+    world.edit_config(|text| text.replace("prot", "prod"));
+    assert!(!doctor(&world, &[]).ok().stdout.contains("the default profile"));
+}
+
+#[test]
+fn what_we_say_of_a_key_ourselves_is_not_taken_out() {
+    let world = World::logged_in(Settings::default());
+    write(&world.identity_file(), b"my diary\n", 0o600);
+    let report = failed(doctor(&world, &["--json"]));
+    assert!(report.stdout.contains("AGE-SECRET-KEY-1... or AGE-PLUGIN-NAME-1..."), "{}", report.stdout);
+}
+
+#[test]
 fn an_answer_that_was_never_published_is() {
     let world = World::logged_in(Settings::default());
     world.token("prod");
@@ -258,7 +331,8 @@ fn a_timer_is_found_and_one_whose_program_is_gone_fails() {
     finds(&doctor(&world, &[]).ok(), "info", "nothing refreshes regularly");
     let program = world.file("bin/tokenkeep");
     std::fs::create_dir(world.file("bin")).unwrap();
-    std::fs::copy(env!("CARGO_BIN_EXE_tokenkeep"), &program).unwrap();
+    // by another process: a child of another test could hold what we write, and what is written cannot be run
+    sh(&format!("cp '{}' '{}'", env!("CARGO_BIN_EXE_tokenkeep"), program.display()));
     let install = world.command(["schedule", "install", "--user"]);
     let mut command = std::process::Command::new(&program);
     command.args(install.get_args()).env_clear();

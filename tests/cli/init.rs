@@ -256,9 +256,35 @@ fn a_vault_whose_header_was_lost_is_not_taken_over_by_another_identity() {
     let world = World::new();
     world.keep("one", "secret");
     std::fs::remove_file(world.vault().join("vault.toml")).unwrap();
-    let before = snapshot(&world.vault());
-    world.run(["init", "--identity-file", "other.txt"]).fails(5).says("vault.toml");
-    assert_eq!(snapshot(&world.vault()), before);
+    let before = snapshot(&world.home());
+    world
+        .run(["init", "--identity-file", "other.txt"])
+        .fails(5)
+        .says("vault.toml is missing, and its vault holds an entry");
+    world
+        .hand(["init", "--unlock", "passphrase", "--passphrase-fd", "3"], WORDS)
+        .fails(5)
+        .says("vault.toml is missing");
+    assert_eq!(snapshot(&world.home()), before);
+    assert!(!world.file("other.txt").exists(), "a key that opens nothing");
+}
+
+#[test]
+fn a_vault_whose_header_was_lost_is_not_called_none() {
+    let world = World::logged_in(Settings::default());
+    std::fs::remove_file(world.vault().join("vault.toml")).unwrap();
+    for command in [["get", "prod"].as_slice(), &["list"], &["refresh", "--all"]] {
+        let ran = world
+            .run(command)
+            .fails(5)
+            .says("vault.toml is missing, and its vault holds an entry")
+            .says("from a backup");
+        assert!(!ran.stderr.contains("`tokenkeep init`"), "{}", ran.stderr);
+    }
+    assert!(world.run(["doctor", "--offline"]).stdout.contains("put vault.toml back from a backup"));
+    assert!(world.run(["status"]).stdout.contains("put vault.toml back from a backup"));
+    let mut terminal = world.on_terminal(["generate", "prod"]);
+    terminal.sees("vault.toml is missing").ends().with(5);
 }
 
 #[test]

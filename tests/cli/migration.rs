@@ -420,6 +420,10 @@ fn an_offline_token_alone_needs_to_be_told_whose_it_is() {
     let token = world.provider.grant("automated-access", &["openid", "offline_access"]);
     std::fs::write(world.folder.path().join("token.txt"), &token).unwrap();
     world.run(["import", "provena", "token.txt"]).fails(2).says("--name NAME");
+    for (text, said) in [("[]", "it is a list"), ("\"x\"", "it is a text in quotes")] {
+        std::fs::write(world.folder.path().join("odd.json"), text).unwrap();
+        world.run(["import", "provena", "odd.json"]).fails(2).says(said);
+    }
     world.run(["import", "provena", "token.txt", "--name", "new"]).fails(2).says("--issuer URL --client-id ID");
     // the profile knows it
     world.run(["import", "provena", "token.txt", "--name", "prod"]).ok().hides(&token).says("from the profile");
@@ -451,7 +455,31 @@ fn kubelogin_s_cache_and_a_kubeconfig_make_a_login() {
     feed(import, &config.to_string()).ok().says("the claims of its ID token").hides(SECRET);
     assert!(!file.exists());
     lives(&world, "cluster");
-    world.run(["import", "kubelogin"]).fails(8).says("OS keyring");
+    world.run(["import", "kubelogin"]).fails(8).says("OS keyring").says(".kube/cache/oidc-login holds no tokens");
+}
+
+#[test]
+fn kubelogin_s_cache_is_where_its_variable_says() {
+    let world = world_without_profile();
+    let file = cache_file(&world);
+    let folder = world.folder.path().join("cache/oidc-login");
+    std::fs::create_dir_all(&folder).unwrap();
+    let import = |cache: &str| -> Ran {
+        let mut command = world.command(["import", "kubelogin"]);
+        command.env("KUBECACHEDIR", world.folder.path().join(cache)).output().unwrap().into()
+    };
+    import("cache").fails(8).says("cache/oidc-login holds no tokens");
+    import("nope").fails(8).says("nope/oidc-login holds no tokens");
+    std::fs::rename(&file, folder.join(file.file_name().unwrap())).unwrap();
+    import("cache").ok();
+    assert_eq!(world.generation("confidential"), 1);
+}
+
+#[test]
+fn a_password_s_variable_that_is_not_set_is_named_with_a_safe_way_to_set_it() {
+    let (world, _) = world_with_account();
+    let ran = world.run(["import", "oidc-agent", "site", "--password-env", "NOPE"]).fails(2);
+    ran.says("the variable NOPE").says("read -rs NOPE && export NOPE").says("--password-fd 3 3<FILE");
 }
 
 #[test]

@@ -123,8 +123,15 @@ fn a_slot_whose_passphrase_is_not_there_stops_the_rotation() {
     let before = snapshot(&world.home());
     let ran = world.run(ROTATE).fails(5);
     ran.says("the slot `words`").says("--slot-passphrase-fd 3").says("--drop words");
-    world.hand(["vault", "rotate", "--slot-passphrase-fd", "3"], "wrong\n").fails(5);
+    let given = |text: &str| world.hand(["vault", "rotate", "--slot-passphrase-fd", "3"], text).fails(5);
     assert_eq!(snapshot(&world.home()), before);
+    given("wrong\n").says("passphrase 1 of --slot-passphrase-fd opens no slot");
+    world.hand(["vault", "slot", "add", "more", "--new-passphrase-fd", "3"], "more words of four").ok();
+    let before_both = snapshot(&world.home());
+    let ran = given(&format!("{WORDS}\nwrong\n")).says("passphrase 2 of --slot-passphrase-fd opens no slot");
+    assert!(ran.says("the slot `more`").stderr.matches("opens no slot").count() == 1);
+    assert_eq!(snapshot(&world.home()), before_both);
+    world.run(["vault", "slot", "remove", "more"]).ok();
     world.hand(["vault", "rotate", "--slot-passphrase-fd", "3"], &format!("wrong\n{WORDS}\n")).ok();
     world.hand(["get", "one", "--passphrase-fd", "3"], WORDS).ok();
     is_tidy(&world);

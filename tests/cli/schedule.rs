@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use provider::Endpoint;
 
 use crate::harness::{PATIENCE, Ran, World, short_lived};
-use crate::outside::{NOBODY, is_root, leave_out, mode, sh, snapshot, write};
+use crate::outside::{NOBODY, chmod, hinted, is_root, leave_out, mode, sh, snapshot, write};
 
 /// The unit folder of a world's user.
 fn units(world: &World) -> PathBuf {
@@ -215,7 +215,21 @@ fn nothing_is_installed_without_a_vault_and_who_opens_it_is_asked_for() {
     world.run(["init", "--unlock", "file"]).ok();
     world.forget_identity_file();
     install(&world, &[]).ok().says("nothing opens the vault there");
+    std::fs::copy(world.identity_file(), world.file("id.txt")).unwrap();
     install(&world, &["--credential", "id.txt"]).ok().hides("nothing opens");
+}
+
+#[test]
+fn nothing_is_installed_that_could_never_run() {
+    let world = World::new();
+    for flag in ["--credential", "--credential-encrypted"] {
+        install(&world, &[flag, "nope.txt"]).fails(8).says("there is no credential").says("nope.txt");
+    }
+    chmod(&world.vault(), 0o000);
+    let failed = install(&world, &[]).fails(5).says("cannot be used (mode 000)");
+    assert!(!units(&world).exists());
+    sh(&hinted(&failed));
+    install(&world, &[]).ok();
 }
 
 #[test]
@@ -232,7 +246,7 @@ fn a_job_of_the_system_runs_as_the_owner_of_the_vault() {
     let folder = world.file("units");
     let args = ["schedule", "install", "--system", "--dir", folder.to_str().unwrap()];
     let failed = world.run(args).fails(1).says("there is no folder");
-    sh(&crate::outside::hinted(&failed));
+    sh(&hinted(&failed));
     world.run(args).ok();
 }
 
@@ -242,7 +256,7 @@ fn who_is_not_root_is_told_how_root_would_find_the_vault() {
     if !is_root() {
         return;
     }
-    crate::outside::chmod(world.folder.path(), 0o755);
+    chmod(world.folder.path(), 0o755);
     sh(&format!("chown -R {NOBODY} '{}'", world.home().display()));
     crate::manager::bring_program(&world);
     let script = format!("exec setpriv --reuid={NOBODY} --clear-groups '{}' \"$@\"", world.file("tokenkeep").display());

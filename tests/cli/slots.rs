@@ -35,6 +35,30 @@ fn with_identity(world: &World, name: &str, args: &[&str]) -> Ran {
     world.command(args).env("TOKENKEEP_IDENTITY_FILE", path).output().unwrap().into()
 }
 
+#[test]
+fn where_the_identity_file_is_lost_the_ways_of_the_slots_are_named() {
+    let world = world();
+    add_words(&world, "words", WORDS);
+    std::fs::remove_file(world.identity_file()).unwrap();
+    let ran = world.run(["get", "one"]).fails(5).says("--passphrase-fd 3 3<FILE");
+    assert!(!ran.stderr.contains("TOKENKEEP_IDENTITY_FILE"), "{}", ran.stderr);
+    let report = world.run(["doctor", "--offline"]).stdout;
+    assert!(report.contains("--passphrase-fd 3 3<FILE"), "{report}");
+    world.hand(["vault", "slot", "add", "ci", "--identity-file", "ci.txt", "--passphrase-fd", "3"], WORDS).ok();
+    world.run(["get", "one"]).fails(5).says("--passphrase-fd 3 3<FILE").says("TOKENKEEP_IDENTITY_FILE");
+    with_identity(&world, "ci", &["get", "one"]).ok();
+}
+
+#[test]
+fn a_list_that_cannot_be_checked_is_not_shown() {
+    let world = world();
+    add_words(&world, "words", WORDS);
+    world.forget_identity_file();
+    world.run(["vault", "slot", "list"]).fails(5).says("--passphrase-fd 3 3<FILE");
+    assert!(world.run(["status"]).ok().stdout.contains("words (passphrase)"));
+    assert!(world.run(["vault", "slot", "list", "--help"]).ok().stdout.contains("tokenkeep status"));
+}
+
 /// The names of the slots.
 fn slots(world: &World) -> Vec<String> {
     let list = world.run(["vault", "slot", "list", "--json"]).ok().json();

@@ -63,6 +63,23 @@ fn what_is_exported_works_in_another_vault() {
 }
 
 #[test]
+fn a_damaged_entry_is_named_and_so_is_the_way_round_it() {
+    let (world, recipient) = world();
+    world.keep("bad", "second");
+    let names: Vec<String> = std::fs::read_dir(world.vault().join("entries"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert!(names.len() > 1);
+    write(&world.entry("bad").join("1.age"), b"rubbish", 0o600);
+    let ran = world.run(["vault", "export", "--recipient", &recipient, "-o", "all.age"]).fails(5).says("bad/1.age");
+    let others = ran.stderr.split("`tokenkeep vault export ").nth(1).unwrap().split('`').next().unwrap();
+    assert!(!world.file("all.age").exists() && !others.contains("bad"));
+    let args = ["vault", "export", "--recipient", &recipient, "-o", "some.age"];
+    world.run(args.into_iter().chain(others.split(' '))).ok().says(&format!("exported {}", names.len() - 1));
+}
+
+#[test]
 fn an_export_for_a_passphrase_goes_through_a_pipe() {
     let (world, _) = world();
     let script = format!(

@@ -71,11 +71,12 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     if args.jwks {
         let now = cx.now();
         let set = keys.iter().filter(|(state, key)| is_believed(*state, key, now));
-        let set = set.map(|(_, key)| key.public()).filter(|key| key.as_ref().map_or(true, PublicKey::is_sound));
-        let set = set.map(|key| Ok(key?.jwk())).collect::<Result<Vec<_>, Failure>>()?;
+        let set = set.filter_map(|(_, key)| key.public().ok()).filter(PublicKey::is_sound);
+        let set: Vec<_> = set.map(|key| key.jwk()).collect();
         cx.printer.raw(&format!("{:#}\n", json!({ "keys": set })))?;
     } else if let (Form::Json, Some(ledger)) = (cx.printer.form, &ledger) {
-        let objects = keys.iter().map(|(state, key)| full_object(cx, ledger, *state, key));
+        let sound = keys.iter().filter_map(|(state, key)| Some((*state, key, key.public().ok()?)));
+        let objects = sound.map(|(state, key, public)| full_object(cx, ledger, (state, key, &public)));
         let objects = objects.collect::<Result<Vec<_>, Failure>>()?;
         cx.printer.objects(objects)?;
     } else if cx.printer.form == Form::Json {
@@ -83,6 +84,12 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     } else if !keys.is_empty() {
         let rows: Vec<_> = keys.iter().map(|(state, key)| row(*state, key)).collect();
         cx.printer.table(&["NAME", "KEY", "ALG", "FROM", "STATE", "SINCE"], &rows)?;
+    }
+    // one that is damaged keeps nobody from the others
+    for (key, fault) in keys.iter().filter_map(|(_, key)| Some((key, key.public().err()?))) {
+        let fault = crate::error::chain(&fault);
+        let kid = &key.kid;
+        cx.printer.say(&format!("{fault}; no token of it is believed: `tokenkeep admin-token revoke {kid}`"));
     }
     if keys.is_empty() {
         cx.printer.notice("no admin keys yet; make one: `tokenkeep admin-token keygen NAME`");
@@ -113,8 +120,12 @@ fn row(state: State, key: &AdminKey) -> Vec<String> {
 }
 
 /// Describes a key to programs.
-fn full_object(cx: &Context, ledger: &Ledger, state: State, key: &AdminKey) -> Result<Value, Failure> {
-    let mut object = object(&key.name, &key.public()?, &issuer(cx, ledger)?);
+fn full_object(
+    cx: &Context,
+    ledger: &Ledger,
+    (state, key, public): (State, &AdminKey, &PublicKey),
+) -> Result<Value, Failure> {
+    let mut object = object(&key.name, public, &issuer(cx, ledger)?);
     if let Some(fields) = object.as_object_mut() {
         fields.insert("origin".to_owned(), json!(key.origin.word()));
         fields.insert("state".to_owned(), json!(state.word()));

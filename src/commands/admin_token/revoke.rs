@@ -63,12 +63,22 @@ fn revoke(Acting { ledger, by, .. }: &mut Acting, id: &str) -> Result<Revoked, F
     let is_ours = ledger.mint(id)?.is_some();
     // one that was minted elsewhere can be taken back here, but a mistyped one cannot
     if !is_ours && !is_id(id) {
+        if let Some(key) = ledger.admin_key_named(id)? {
+            return Err(named(id, &key.kid));
+        }
         return Err(Failure::new(Kind::NotFound, "there is no admin token and no admin key of this id")
             .hint("see the keys with `tokenkeep admin-token keys`, the tokens with `tokenkeep history --kind admin`"));
     }
     let mint = ledger.revoke_admin_token(id, by)?;
     let what = if is_ours { "token" } else { "token, which was not minted here," };
     Ok(Revoked { what, ends: mint.map(|mint| mint.exp), before })
+}
+
+/// Describes that the name of a key was given: there may have been others of that name, so a key is taken back by its id.
+fn named(name: &str, kid: &str) -> Failure {
+    Failure::new(Kind::Usage, format!("`{name}` is the name of a key, and a key is taken back by its id")).hint(format!(
+        "type `tokenkeep admin-token revoke {kid}`; or replace it: `tokenkeep admin-token rotate {name} --revoke-old`"
+    ))
 }
 
 /// Tells whether a text has the form of a token's id.

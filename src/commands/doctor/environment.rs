@@ -126,6 +126,9 @@ pub(super) fn folders(scene: &Scene<'_>) -> Vec<Finding> {
             survey::faults_below(&folders.state).iter().map(|fault| Finding::of_fault(CHECK, Status::Fail, fault)),
         ),
     }
+    let shared = [&folders.config, &folders.data].map(|folder| files::check_unwritable(folder).err());
+    let shared = shared.into_iter().flatten().filter(|fault| !fault.is_missing());
+    findings.extend(shared.map(|fault| Finding::of_fault(CHECK, loose(&fault), &fault)));
     findings
         .extend(runtime(scene).map(|fault| Finding { fix: None, ..Finding::of_fault(CHECK, Status::Warn, &fault) }));
     if has_vault && machine::is_on_network(&folders.data) {
@@ -138,6 +141,14 @@ pub(super) fn folders(scene: &Scene<'_>) -> Vec<Finding> {
         findings.push(Finding::new(CHECK, Status::Ok, format!("state in {}", folders.state.display())));
     }
     findings
+}
+
+/// Tells how bad it is that others can use a file or folder: a group may be meant to, everybody is not.
+pub(super) fn loose(fault: &FileFault) -> Status {
+    match fault {
+        FileFault::TooOpen { mode, .. } if mode & 0o002 != 0 => Status::Fail,
+        _ => Status::Warn,
+    }
 }
 
 /// Returns what is wrong with the runtime folder, where token files of `exec` lie.

@@ -153,7 +153,9 @@ impl Redaction {
 
 /// Tells whether a word is a secret; what is only long and mixed may be a path.
 fn is_secret(word: &str) -> bool {
-    word.starts_with("AGE-SECRET-KEY-") || text::classify(word) == Look::Jwt || crate::token::issued::is_token(word)
+    // what we say ourselves of such a key has only dots there
+    let is_key = word.strip_prefix("AGE-SECRET-KEY-").is_some_and(|key| key != "1...");
+    is_key || text::classify(word) == Look::Jwt || crate::token::issued::is_token(word)
 }
 
 /// Cuts a text into words and what is between them.
@@ -182,5 +184,7 @@ mod tests {
         let redact = Redaction::default();
         let text = redact.text("unknown value `eyJhbGciOiJub25lIn0.e30.` for x=AGE-SECRET-KEY-1ABC, /tmp/a-b_c.d");
         assert_eq!(text, "unknown value `[redacted]` for x=[redacted], /tmp/a-b_c.d");
+        let ours = "no age identity (a line AGE-SECRET-KEY-1... or AGE-PLUGIN-NAME-1...)";
+        assert_eq!(redact.text(ours), ours);
     }
 }

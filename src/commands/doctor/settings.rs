@@ -1,9 +1,12 @@
 //! The configuration file, what goes before it, the profiles and the ledger.
 
 use super::Scene;
+use super::environment::loose;
 use super::finding::{Finding, Status};
-use crate::commands::problems::of_profile;
+use crate::commands::problems::{of_default, of_profile};
 use crate::host::files::{self, Access};
+use crate::host::survey;
+use crate::ledger::open::files_of;
 use crate::settings::report::Origin;
 use crate::vault::shelf::Shelf;
 
@@ -49,7 +52,7 @@ pub(super) fn overrides(scene: &Scene<'_>) -> Vec<Finding> {
     vec![Finding::new("config", Status::Info, format!("set outside of the file: {}", named.join(", ")))]
 }
 
-/// Checks each profile.
+/// Checks the default profile, and each one.
 pub(super) fn profiles(scene: &Scene<'_>) -> Vec<Finding> {
     let (Ok(settings), Some(folders)) = (scene.cx.settings(), scene.folders()) else { return Vec::new() };
     let entries = Shelf::of(&folders.data.join("vault")).names().unwrap_or_default().entries;
@@ -60,7 +63,9 @@ pub(super) fn profiles(scene: &Scene<'_>) -> Vec<Finding> {
         let status = if unusable { Status::Fail } else { Status::Warn };
         problems.into_iter().map(move |problem| Finding::of_problem(&check, status, problem))
     };
-    settings.config.profiles.keys().flat_map(of_one).collect()
+    let default = of_default(settings, &entries);
+    let default = default.map(|problem| Finding::of_problem("profiles", Status::Warn, problem));
+    default.into_iter().chain(settings.config.profiles.keys().flat_map(of_one)).collect()
 }
 
 /// Checks whether the ledger opens, if there is one.
@@ -76,5 +81,7 @@ pub(super) fn ledger(scene: &Scene<'_>) -> Vec<Finding> {
         Err(_) if cx.settings().is_err() => Finding::new(CHECK, Status::Skip, "the configuration cannot be read"),
         Err(failure) => Finding::of_failure(CHECK, Status::Fail, failure.while_doing("the ledger cannot be used")),
     };
-    vec![finding]
+    let files = cx.ledger_path().map(|path| files_of(&path)).into_iter().flatten();
+    let open = files.filter_map(|path| survey::open_to_all(&path));
+    std::iter::once(finding).chain(open.map(|fault| Finding::of_fault(CHECK, loose(&fault), &fault))).collect()
 }

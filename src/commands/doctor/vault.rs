@@ -1,5 +1,7 @@
 //! The vault: is it there, is it private, does it open without a person, what lies in it, and how each entry stands.
 
+use std::path::PathBuf;
+
 use super::Scene;
 use super::finding::{Finding, Fix, Status};
 use crate::backend::Backend;
@@ -65,7 +67,7 @@ pub(super) fn unlocking(scene: &Scene<'_>) -> Vec<Finding> {
     let named = source.unwrap_or_else(|| "nothing".to_owned());
     let finding = match &scene.vault {
         Ok(Ok(_)) => Finding::new(CHECK, Status::Ok, format!("{named} opens the vault, without a person")),
-        Ok(Err(VaultError::Missing { .. })) => return Vec::new(),
+        Ok(Err(VaultError::Missing { .. } | VaultError::HeaderMissing { .. })) => return Vec::new(),
         Ok(Err(VaultError::Locked { slots, kernel })) => {
             let error = VaultError::Locked { slots: slots.clone(), kernel: *kernel };
             Finding::of_failure(CHECK, Status::Warn, error)
@@ -73,6 +75,10 @@ pub(super) fn unlocking(scene: &Scene<'_>) -> Vec<Finding> {
         Ok(Err(error @ VaultError::Desktop { fault, .. })) => {
             let failure = crate::error::Failure::new(crate::error::Kind::Locked, crate::error::chain(error));
             Finding::of_failure(CHECK, Status::Fail, failure.hint(fault.mend()))
+        }
+        Ok(Err(error @ VaultError::Source { fault, slots, .. })) if fault.is_missing() && !slots.is_empty() => {
+            let failure = crate::error::Failure::new(crate::error::Kind::Locked, crate::error::chain(error));
+            Finding::of_failure(CHECK, Status::Fail, failure.hint(crate::error::other_ways(slots)))
         }
         Ok(Err(error)) => {
             let failure = crate::error::Failure::new(crate::error::Kind::Locked, crate::error::chain(error));
@@ -146,14 +152,18 @@ pub(super) fn leftovers(scene: &Scene<'_>) -> Vec<Finding> {
     let folder = folders.data.join("vault");
     let shelf = Shelf::of(&folder);
     let names = shelf.names().unwrap_or_default();
-    let ours =
-        [folders.config, folder.clone(), folder.join("slots"), folders.state.join("pins"), folders.state.join("spent")];
-    let left = survey::leftovers(&ours).into_iter().map(|path| {
+    let below = |folder: &PathBuf, names: &[&str]| names.iter().map(|name| folder.join(name)).collect::<Vec<_>>();
+    // in an entry's own folder such a file may hold a token, and who next writes there takes it over
+    let vaults = below(&folder, &["", "slots", "entries"]);
+    let ours = [vec![folders.config], vaults, below(&folders.state, &["", "pins", "spent"])].concat();
+    let of_left = |path: &PathBuf| {
         let message = format!("{} was left by a process that was killed", path.display());
-        let mend = format!("type `rm '{}'`", path.display());
-        Finding::new("leftovers", Status::Warn, message).mend(mend).fix(Fix::Remove(path))
-    });
-    let mut findings: Vec<Finding> = left.collect();
+        Finding::new("leftovers", Status::Warn, message).mend(format!("type `rm '{}'`", path.display()))
+    };
+    let left = survey::leftovers(&ours).into_iter().map(|path| of_left(&path).fix(Fix::Remove(path)));
+    // where we write no such file it may be somebody else's
+    let others = survey::leftovers(&[folders.data]);
+    let mut findings: Vec<Finding> = left.chain(others.iter().map(of_left)).collect();
     if rotation::was_begun(&folder) {
         let message =
             format!("{} is of a rotation that goes on or was interrupted", rotation::beside(&folder).display());

@@ -25,7 +25,7 @@ const EXAMPLES: &str = "Examples:
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Files of the cache, or its folder [default: ~/.kube/cache/oidc-login]
+    /// Files of the cache, or its folder [default: $KUBECACHEDIR/oidc-login, or ~/.kube/cache/oidc-login]
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
     /// A kubeconfig in JSON; `-` is standard input
@@ -63,7 +63,12 @@ fn users(args: &Args, cx: &mut Context) -> Result<Vec<KubeUser>, Failure> {
 
 /// Returns the files of the cache that are meant.
 fn paths(args: &Args, cx: &Context, users: &[KubeUser]) -> Result<Vec<PathBuf>, Failure> {
-    let named = if args.files.is_empty() { default_folder(cx)?.into_iter().collect() } else { args.files.clone() };
+    let default = default_folder(cx)?;
+    let named: Vec<PathBuf> = if args.files.is_empty() {
+        default.iter().filter(|folder| folder.is_dir()).cloned().collect()
+    } else {
+        args.files.clone()
+    };
     let mut paths = Vec::new();
     for path in &named {
         if path.is_dir() {
@@ -80,17 +85,21 @@ fn paths(args: &Args, cx: &Context, users: &[KubeUser]) -> Result<Vec<PathBuf>, 
     }
     let is_in_keyring = users.iter().any(|user| user.is_in_keyring);
     let keyring = "kubelogin keeps its tokens in the OS keyring, which is not read";
-    let why = if is_in_keyring { keyring } else { "kubelogin's cache holds no tokens" };
+    let looked = args.files.first().or(default.as_ref()).map(|folder| text::escaped(&folder.display().to_string()));
+    let why = match looked {
+        Some(folder) if !is_in_keyring => format!("kubelogin's cache in {folder} holds no tokens"),
+        Some(_) | None => keyring.to_owned(),
+    };
     Err(Failure::new(Kind::NotFound, why)
         .because("with `--token-cache-storage=keyring` its folder has nothing but locks: the OS keyring has the tokens")
         .hint("name the folder or its files, or log in anew: `tokenkeep generate PROFILE --issuer URL --client-id ID`"))
 }
 
-/// Returns the folder that kubelogin uses.
+/// Returns the folder that kubelogin uses, be it there or not.
 fn default_folder(cx: &Context) -> Result<Option<PathBuf>, Failure> {
     let named = cx.host.env.raw("KUBECACHEDIR").map(PathBuf::from);
     let home = cx.settings()?.folders.home.as_ref().map(|home| home.join(".kube/cache"));
-    Ok(named.or(home).map(|cache| cache.join("oidc-login")).filter(|folder| folder.is_dir()))
+    Ok(named.or(home).map(|cache| cache.join("oidc-login")))
 }
 
 /// Reads one file of the cache.

@@ -136,7 +136,13 @@ fn given_password(args: &Args, cx: &Context) -> Result<Option<Passphrase>, Failu
         String::from_utf8(bytes).map_err(|_| unreadable(&name, "it is not UTF-8".to_owned()))?
     } else if let Some(variable) = &args.password_env {
         let text = cx.host.env.text(variable).map(str::to_owned);
-        text.ok_or_else(|| unreadable(variable, "the variable is empty or not set".to_owned()))?
+        let name = text::shown(variable);
+        text.ok_or_else(|| {
+            unreadable(&format!("the variable {name}"), "it is empty or not set".to_owned()).hint(format!(
+                "set it where no history keeps it, `read -rs {name} && export {name}`, or hand it over: \
+                 `--password-fd 3 3<FILE`"
+            ))
+        })?
     } else {
         return Ok(None);
     };

@@ -7,10 +7,10 @@ use super::place::{Place, PlaceArgs};
 use crate::commands::Context;
 use crate::error::{Failure, Kind, file_failure};
 use crate::host::folders::{self, Folders};
-use crate::host::{files, machine, program, route};
+use crate::host::{files, machine, program, route, survey};
 use crate::token::text;
 use crate::token::time::Lifetime;
-use crate::vault::{VaultError, header};
+use crate::vault::header;
 
 /// Flags that say what runs, and when.
 #[derive(clap::Args)]
@@ -111,12 +111,19 @@ impl Job {
         })
     }
 
-    /// Makes sure that all that is written to is there: in the unit nothing beside it could be made.
+    /// Makes sure that all that is needed is there, and all that is written to: in the unit nothing beside it could be made.
     pub(super) fn prepare(&self) -> Result<(), Failure> {
         let Some((vault, others)) = self.writes.split_first() else { return Ok(()) };
-        if !header::path(Path::new(vault)).exists() {
-            return Err(VaultError::Missing { vault: vault.into() }.into());
+        if let Some(mode) = survey::closed_to_owner(Path::new(vault)) {
+            return Err(Failure::new(Kind::Locked, format!("the vault in {vault} cannot be used (mode {mode:03o})"))
+                .hint(format!("type `chmod 700 '{vault}'`")));
         }
+        let path = header::path(Path::new(vault));
+        path.symlink_metadata().map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => header::missing(Path::new(vault)).into(),
+            _ => file_failure(Kind::Locked, &files::fault("look at", &path)(error)),
+        })?;
+        self.refuse_missing_credential()?;
         for folder in others.iter().map(Path::new).filter(|folder| !folder.exists()) {
             if files::owner(Path::new(vault)) != Some(machine::effective_user()) {
                 let user = self.user.as_deref().unwrap_or_default();
@@ -126,6 +133,18 @@ impl Job {
             files::make_folder(folder).map_err(|fault| file_failure(Kind::Failed, &fault))?;
         }
         Ok(())
+    }
+
+    /// Refuses a credential that systemd would not find: the service would never start.
+    fn refuse_missing_credential(&self) -> Result<(), Failure> {
+        let Some(Credential::Plain(path) | Credential::Encrypted(path)) = &self.credential else { return Ok(()) };
+        match Path::new(path).metadata() {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Err(Failure::new(Kind::NotFound, format!("there is no credential {path}"))
+                    .hint("name the file that holds the vault identity, or that `systemd-creds encrypt` made of it"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Tells whether something that the service needs lies where temporary files do.

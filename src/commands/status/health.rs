@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::commands::Context;
-use crate::commands::problems::{Problem, misplaced, of_entry, of_profile};
+use crate::commands::problems::{Problem, misplaced, of_default, of_entry, of_profile};
 use crate::commands::seen::{self, Seen};
 use crate::error::Failure;
 use crate::host::kernel_keyring::KernelFault;
@@ -93,6 +93,7 @@ impl Health {
         problems.extend(misplaced(cx, &names)?);
         problems.extend(seen.iter().filter_map(of_entry));
         let settings = cx.settings()?;
+        problems.extend(of_default(settings, &names));
         problems.extend(settings.config.profiles.keys().flat_map(|name| of_profile(settings, name, &names)));
         let count = |state: &'static str| (state, seen.iter().filter(|one| one.state() == Some(state)).count());
         Ok(Self {

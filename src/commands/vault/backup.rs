@@ -23,7 +23,8 @@ const EXAMPLES: &str = "Examples:
 ///
 /// Into a new folder, or if the name ends in `.tar`, into an archive; the vault need not be open. The key is not in it: keep
 /// a copy of the identity file, or the passphrase, somewhere else. `tokenkeep vault verify --backup FOLDER` checks a copy;
-/// `tokenkeep help recovery` says how to put it back.
+/// `tokenkeep help recovery` says how to put it back. Entries that rest in the keyring are in no folder, and a vault with
+/// such is refused: `tokenkeep vault migrate --to age` first, and `--to keyring` after.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
@@ -41,7 +42,12 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
             .hint("name a file: `tokenkeep vault backup vault.tar`"));
     }
     refuse_present(target)?;
-    let backup = Backup::take(&cx.vault_folder()?, LOCK_PATIENCE)?;
+    let vault = cx.vault_folder()?;
+    if !to_stdout && is_inside(target, &vault) {
+        return Err(Failure::new(Kind::Usage, format!("{} lies in the vault itself", target.display()))
+            .hint("name a folder or file outside of it, best on another disk"));
+    }
+    let backup = Backup::take(&vault, LOCK_PATIENCE)?;
     if to_stdout {
         cx.printer.bytes(&backup.archive(cx.now()))?;
     } else if target.extension().is_some_and(|extension| extension == "tar") {
@@ -61,6 +67,13 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
         counted(backup.entries, "entry", "entries")
     ));
     Ok(Outcome::Done)
+}
+
+/// Tells whether a path lies in a folder, wherever links lead.
+fn is_inside(path: &Path, folder: &Path) -> bool {
+    let path = absolute(path);
+    let nearest = path.ancestors().find_map(|above| above.canonicalize().ok());
+    nearest.zip(folder.canonicalize().ok()).is_some_and(|(nearest, folder)| nearest.starts_with(folder))
 }
 
 /// Refuses a target that is there, but for an empty folder.

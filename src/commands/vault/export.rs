@@ -86,7 +86,31 @@ fn entries(args: &Args, cx: &Context, vault: &Vault) -> Result<Vec<Entry>, Failu
     }
     // one that was never published is an entry, too
     let held = vault.shelf().held().map_err(VaultError::from)?;
-    held.iter().filter_map(|name| newest(cx, vault, name).transpose()).collect()
+    let (mut entries, mut first) = (Vec::new(), None);
+    for name in &held {
+        match newest(cx, vault, name) {
+            Ok(entry) => entries.extend(entry),
+            Err(failure) if failure.kind == Kind::Locked => first = first.or(Some(failure)),
+            Err(failure) => return Err(failure),
+        }
+    }
+    match first {
+        Some(failure) => Err(without(failure, &entries)),
+        None => Ok(entries),
+    }
+}
+
+/// Says how all that can be exported is, where something cannot: a file that is not whole is not made unasked.
+fn without(failure: Failure, others: &[Entry]) -> Failure {
+    /// What a person copies.
+    const MOST: usize = 10;
+    if others.is_empty() || others.len() > MOST {
+        return failure;
+    }
+    let names: Vec<&str> = others.iter().map(|entry| entry.name.as_str()).collect();
+    let hint = failure.hint.as_ref().map(|hint| format!("{hint}; ")).unwrap_or_default();
+    let hint = format!("{hint}or export the others: `tokenkeep vault export {}`", names.join(" "));
+    failure.hint(hint)
 }
 
 /// Reads the newest generation of an entry, after any exchange that is on its way; `None` if there is no such entry.

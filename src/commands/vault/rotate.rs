@@ -35,7 +35,8 @@ const EXAMPLES: &str = "Examples:
 /// copied before stays as it was: log in again where that matters. Slots for recipients and plugins are wrapped anew, one
 /// for a passphrase only with that passphrase; identity files that tokenkeep is told of get the new key in the place of the
 /// old one. A refresh that is on its way is waited for; until all is done, and whatever interrupts it, the vault is either
-/// the old one or the new one. The same command again removes what an interrupted one left.
+/// the old one or the new one. The same command again removes what an interrupted one left. Entries that rest in the
+/// keyring are not rotated: `tokenkeep vault migrate --to age` first, and `--to keyring` after.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
@@ -50,8 +51,8 @@ pub(super) struct Args {
     slot_passphrase_fd: Option<i32>,
 }
 
-/// Passphrases that were typed or read.
-type Heard = Rc<RefCell<Vec<Passphrase>>>;
+/// Passphrases that were typed or read, the latter with the number of their line.
+type Heard = Rc<RefCell<Vec<(Passphrase, Option<usize>)>>>;
 
 /// What a rotation needs, before anything is locked.
 struct Plan {
@@ -109,7 +110,8 @@ fn plan(args: &Args, cx: &Context) -> Result<Plan, Failure> {
     let (sources, heard) = (cx.sources()?, Heard::default());
     let vault = open(cx, &sources, &heard)?;
     if let Some(number) = args.slot_passphrase_fd {
-        heard.borrow_mut().extend(unlock::read_passphrases("--slot-passphrase-fd", number)?);
+        let lines = unlock::read_passphrases("--slot-passphrase-fd", number)?;
+        heard.borrow_mut().extend(lines.into_iter().zip((1..).map(Some)));
     }
     let files = identity_files(args, &sources, &vault)?;
     let keyring = sources.keyring.clone().filter(|keyring| unlock::is_in_keyring(keyring, vault.recipient()));
@@ -135,7 +137,9 @@ fn open(cx: &Context, sources: &Sources, heard: &Heard) -> Result<Vault, Failure
     let (site, pin) = (cx.site()?, cx.pin()?);
     let listening = |answer: Box<AskPassphrase>| -> Box<AskPassphrase> {
         let heard = Rc::clone(heard);
-        Box::new(move |question| answer(question).inspect(|passphrase| heard.borrow_mut().push(passphrase.clone())))
+        Box::new(move |question| {
+            answer(question).inspect(|passphrase| heard.borrow_mut().push((passphrase.clone(), None)))
+        })
     };
     let (None, Some(number)) = (sources.identity_fd, sources.passphrase_fd) else {
         return Ok(Vault::open(&site, &pin, sources, cx.asker().map(listening).as_deref())?);
@@ -187,7 +191,7 @@ fn wrappings(args: &Args, cx: &Context, vault: &Vault, heard: &Heard) -> Result<
 
 /// Returns the passphrase of a slot: one that was heard, or one that a person types now.
 fn passphrase_of(slot: &Slot, cx: &Context, vault: &Vault, heard: &Heard) -> Result<Passphrase, Failure> {
-    for passphrase in heard.borrow().iter() {
+    for (passphrase, _) in heard.borrow().iter() {
         if vault.opens(slot, passphrase)? {
             return Ok(passphrase.clone());
         }
@@ -195,15 +199,30 @@ fn passphrase_of(slot: &Slot, cx: &Context, vault: &Vault, heard: &Heard) -> Res
     let name = &slot.name;
     let Some(ask) = cx.asker() else {
         let message = format!("the slot `{name}` cannot be wrapped anew without its passphrase");
-        return Err(Failure::new(Kind::Locked, message).hint(format!(
+        let failure = Failure::new(Kind::Locked, message).hint(format!(
             "give it on a descriptor, `--slot-passphrase-fd 3 3<FILE`, or let go of it: `--drop {name}`"
-        )));
+        ));
+        return Err(wrong_lines(vault, heard)?.into_iter().fold(failure, Failure::because));
     };
     let passphrase = ask(&format!("Passphrase of the slot `{name}`: "))?;
     if vault.opens(slot, &passphrase)? {
         return Ok(passphrase);
     }
     Err(VaultError::WrongPassphrase { source_name: format!("the slot `{name}`") }.into())
+}
+
+/// Says of each line that was read whether it opens no slot at all.
+fn wrong_lines(vault: &Vault, heard: &Heard) -> Result<Vec<String>, Failure> {
+    let mut wrong = Vec::new();
+    let slots = || vault.slots().iter().filter(|slot| wrapping_of(slot).is_none());
+    for (passphrase, line) in heard.borrow().iter() {
+        let Some(line) = line else { continue };
+        let opened = slots().map(|slot| vault.opens(slot, passphrase)).collect::<Result<Vec<bool>, _>>()?;
+        if !opened.contains(&true) {
+            wrong.push(format!("passphrase {line} of --slot-passphrase-fd opens no slot"));
+        }
+    }
+    Ok(wrong)
 }
 
 /// Takes every lock, publishes what waits to be published, and rotates.

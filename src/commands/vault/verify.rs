@@ -1,6 +1,6 @@
 //! `vault verify`: opens every file of the vault and checks it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
@@ -10,7 +10,7 @@ use crate::host::folders::absolute;
 use crate::output::{Form, counted};
 use crate::token::text::escaped;
 use crate::vault::sealing::digest_hex;
-use crate::vault::{Site, Vault, VaultError, rotation};
+use crate::vault::{Site, Vault, VaultError, header, rotation};
 
 /// Examples of the command.
 const EXAMPLES: &str = "Examples:
@@ -38,6 +38,7 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let vault = match &args.backup {
         Some(folder) => {
             let site = Site { folder: absolute(folder), ..cx.site()? };
+            refuse_no_copy(folder, &site.folder)?;
             Vault::open_unpinned(&site, &cx.sources()?, cx.asker().as_deref())?
         }
         None if args.trust => trust(cx)?,
@@ -72,6 +73,32 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
         cx.printer.line(&format!("good: {}, recipient {}", counted(count, "entry", "entries"), vault.recipient()))?;
     }
     Ok(Outcome::Done)
+}
+
+/// Refuses what is no copy of a vault, and says how to come by one; `whole` is its whole path.
+fn refuse_no_copy(typed: &Path, whole: &Path) -> Result<(), Failure> {
+    let shown = whole.display();
+    let is_missing = |path: &Path| path.metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound);
+    let message = if is_missing(whole) {
+        format!("there is no {shown}")
+    } else if whole.is_file() {
+        format!("{shown} is a file, and no folder")
+    } else if is_missing(&header::path(whole)) {
+        match header::missing(whole) {
+            VaultError::HeaderMissing { .. } => {
+                format!("{shown} is not a whole copy of a vault: vault.toml is missing")
+            }
+            _ => format!("{shown} holds no copy of a vault"),
+        }
+    } else {
+        return Ok(());
+    };
+    let is_archive = whole.is_file() && whole.extension().is_some_and(|extension| extension == "tar");
+    Err(Failure::new(Kind::Locked, message).hint(if is_archive {
+        format!("unpack it with `tar -xf '{}'`, then check the folder `vault` that was in it", typed.display())
+    } else {
+        "name the folder that `tokenkeep vault backup FOLDER` has made".to_owned()
+    }))
 }
 
 /// Opens the vault that is there, pins it, and shows both digests.

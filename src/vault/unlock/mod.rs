@@ -66,7 +66,11 @@ pub(super) struct Unlocked {
 impl Sources {
     /// Opens a vault with the first source that is present.
     pub(super) fn open(&self, vault: &Path, header: &Header, ask: Ask<'_>) -> Result<Unlocked, VaultError> {
-        let (source, given) = self.first(header, ask)?;
+        let slots = || header.slots.iter().map(|slot| slot.kind).collect();
+        let (source, given) = self.first(header, ask).map_err(|error| match error {
+            VaultError::Source { name, fault, .. } => VaultError::Source { name, fault, slots: slots() },
+            other => other,
+        })?;
         match given {
             Given::Passphrase(passphrase) => match slots::open_with_passphrase(vault, header, &passphrase)? {
                 Some(identity) => Ok(Unlocked { identity, by_slot: true }),

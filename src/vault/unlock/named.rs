@@ -71,8 +71,11 @@ impl fmt::Display for Named<'_> {
 
 /// Reads an identity file.
 fn read_file(name: &str, path: &Path) -> Result<Zeroizing<String>, VaultError> {
-    let bytes = files::read(path, Access::Credential, LARGEST_IDENTITY)
-        .map_err(|fault| VaultError::Source { name: name.to_owned(), fault })?;
+    let bytes = files::read(path, Access::Credential, LARGEST_IDENTITY).map_err(|fault| VaultError::Source {
+        name: name.to_owned(),
+        fault,
+        slots: Vec::new(),
+    })?;
     let text = String::from_utf8(bytes).map_err(|_| VaultError::NoIdentity { source_name: name.to_owned() })?;
     Ok(Zeroizing::new(text))
 }

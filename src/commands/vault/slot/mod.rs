@@ -32,6 +32,9 @@ pub(super) struct Args {
 enum Command {
     Add(add::Args),
     /// List the ways to unlock
+    ///
+    /// Who can write into the vault's folder could write another list: only the vault's key shows that it is ours, so the
+    /// vault has to be opened for it. What `tokenkeep status` shows of a locked vault's slots is not checked.
     List,
     Change(change::Args),
     Remove(remove::Args),
