@@ -64,7 +64,16 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
         foreign.extend(shelf.foreign_files(&name).unwrap_or_default());
     }
     print(cx, &entries)?;
-    for entry in &entries {
+    say_unseen(cx, &entries);
+    for path in foreign {
+        cx.printer.notice(&format!("{} does not belong into a vault", escaped(&path.display().to_string())));
+    }
+    Ok(Outcome::Done)
+}
+
+/// Says which entries could not be looked into, and why.
+fn say_unseen(cx: &mut Context, entries: &[Seen]) {
+    for entry in entries {
         if let Some(damage) = entry.damage() {
             cx.printer.notice(&format!("`{}` is damaged: {damage}; check with `tokenkeep vault verify`", entry.name));
         }
@@ -73,10 +82,6 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
         let count = counted(entries.iter().filter(|entry| entry.closed().is_some()).count(), "entry", "entries");
         cx.printer.notice(&format!("of {count} in the keyring only names are listed: {fault}; {}", fault.mend()));
     }
-    for path in foreign {
-        cx.printer.notice(&format!("{} does not belong into a vault", escaped(&path.display().to_string())));
-    }
-    Ok(Outcome::Done)
 }
 
 /// Prints the list.

@@ -239,13 +239,7 @@ impl Keeper<'_> {
             waiting: lock.waiting,
             insistence: wanted.insistence,
         };
-        let now = self.now();
-        plan::may_present(before.as_ref(), &seen, now).map_err(|obstacle| obstructed(&entry.name, obstacle, now))?;
-        let journal = spent::path(self.state, &entry.name);
-        let is_spent = self.is_spent(&entry.name, tokens)?;
-        if is_spent && wanted.insistence < Insistence::PresentSpent {
-            return Err(KeeperError::Spent { name: entry.name.clone() });
-        }
+        self.refuse_to_present(entry, &seen, before.as_ref())?;
         let ca_file = profile.and_then(|profile| profile.ca_file.clone());
         if born.token_endpoint.is_none() {
             let found = discovered_token_endpoint(&born.issuer, ca_file.as_deref());
@@ -268,8 +262,24 @@ impl Keeper<'_> {
             audience: wanted.asked.audience.clone().map(|audience| (audience_as, audience)),
             asked: wanted.asked.clone(),
             fingerprint,
-            journal,
+            journal: spent::path(self.state, &entry.name),
         })
+    }
+
+    /// Refuses to present a refresh token now, if what happened before is against it.
+    fn refuse_to_present(
+        &self,
+        entry: &Entry,
+        seen: &Circumstances<'_>,
+        before: Option<&Note>,
+    ) -> Result<(), KeeperError> {
+        let now = self.now();
+        plan::may_present(before, seen, now).map_err(|obstacle| obstructed(&entry.name, obstacle, now))?;
+        let is_spent = self.is_spent(&entry.name, seen.tokens)?;
+        if is_spent && seen.insistence < Insistence::PresentSpent {
+            return Err(KeeperError::Spent { name: entry.name.clone() });
+        }
+        Ok(())
     }
 
     /// Reads the client's secret from its own entry.
