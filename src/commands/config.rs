@@ -24,10 +24,10 @@ pub(crate) struct Args {
     command: Command,
 }
 
-/// What can be done with settings.
+/// What can be done with settings. Each is described where its arguments are: what stood here
+/// would take the place of that.
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Print one setting
     Get(Get),
 }
 

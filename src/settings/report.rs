@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::file::{Config, Defaults, ProfileTable, Unlock, VaultTable};
+use super::filling::Filling;
 use super::{Settings, SettingsError};
 use crate::host::Environment;
 use crate::profile::EntryName;
@@ -141,9 +142,10 @@ impl Settings {
         let ProfileTable { token_endpoint, device_authorization_endpoint, revocation_endpoint, .. } = table;
         let ProfileTable { introspection_endpoint, jwks_uri, .. } = table;
         let full = |key: &str| format!("profiles.{name}.{key}");
+        let filling = Filling { settings: self, name, table };
         let text = |key: &str, text: &Option<String>| Setting {
             key: full(key),
-            value: text.as_deref().map(|text| self.fill(name, table, text)).transpose(),
+            value: text.as_deref().map(|text| filling.text(text)).transpose(),
             origin: Given::of(text.as_ref()).origin(),
         };
         let plain = |key: &str, given: Option<String>, default: Option<&str>| {
@@ -215,6 +217,6 @@ impl Given {
 }
 
 /// Returns the word by which the file calls one of our values.
-fn word(value: impl Serialize) -> Option<String> {
+pub(crate) fn word(value: impl Serialize) -> Option<String> {
     serde_json::to_value(value).ok()?.as_str().map(str::to_owned)
 }

@@ -80,10 +80,10 @@ impl FreshFiles {
         variable: Option<&String>,
         events: Sender<Event>,
     ) -> Result<Self, Failure> {
-        let state = cx.settings()?.folders.state.clone();
-        let runtime = cx.host.env.raw("XDG_RUNTIME_DIR").map(PathBuf::from);
+        let runtime = cx.host.env.folder("XDG_RUNTIME_DIR");
         let failed = |fault| file_failure(Kind::Failed, &fault);
-        let folder = TemporaryFolder::make(runtime.as_deref(), &state.join("exec")).map_err(failed)?;
+        let beside = cx.settings()?.folders.state.join("exec");
+        let folder = TemporaryFolder::make(runtime.as_deref(), &beside).map_err(failed)?;
         let mut written = Vec::with_capacity(filled.len());
         let mut requests = Vec::with_capacity(filled.len());
         for Filled { variable: own, request, handout } in filled {
@@ -100,25 +100,7 @@ impl FreshFiles {
             written.push(file);
             requests.push(request);
         }
-        let (asker, asked) = mpsc::channel();
-        let (env, now, reopen) = (cx.host.env.clone(), cx.host.now, cx.reopener()?);
-        let mut vault = vault;
-        let answer = move |index: usize| {
-            let request: &Request = requests.get(index)?;
-            if vault.is_of_before() {
-                // if it does not open, what is wrong is said by what is asked next
-                if let Ok(reopened) = reopen() {
-                    vault = reopened;
-                }
-            }
-            let keeper = Keeper { vault: &vault, state: &state, env: &env, now };
-            Some(request.target.hand_out(&keeper, &request.wanted))
-        };
-        let ask = move || answer_all(answer, &asked, &events);
-        std::thread::Builder::new()
-            .spawn(ask)
-            .map_err(|error| Failure::new(Kind::Failed, "cannot keep the files fresh").because(error.to_string()))
-            .map_err(|failure| failure.hint("try again; see the limits with `ulimit -a`"))?;
+        let asker = start_asking(cx, requests, vault, events)?;
         Ok(Self { files: written, asker, _folder: folder })
     }
 
@@ -148,6 +130,34 @@ impl FreshFiles {
     pub(super) fn renew(&mut self, index: usize, outcome: Result<Handout, Failure>, now: Timestamp) -> Option<String> {
         self.files.get_mut(index)?.renew(outcome, now)
     }
+}
+
+/// Starts the thread that asks for entries, and returns where their numbers go.
+fn start_asking(
+    cx: &Context,
+    requests: Vec<Request>,
+    mut vault: Vault,
+    events: Sender<Event>,
+) -> Result<Sender<usize>, Failure> {
+    let (asker, asked) = mpsc::channel();
+    let state = cx.settings()?.folders.state.clone();
+    let (env, now, reopen) = (cx.host.env.clone(), cx.host.now, cx.reopener()?);
+    let answer = move |index: usize| {
+        let request: &Request = requests.get(index)?;
+        if vault.is_of_before() {
+            // if it does not open, what is wrong is said by what is asked next
+            if let Ok(reopened) = reopen() {
+                vault = reopened;
+            }
+        }
+        let keeper = Keeper { vault: &vault, state: &state, env: &env, now };
+        Some(request.target.hand_out(&keeper, &request.wanted))
+    };
+    let started = std::thread::Builder::new().spawn(move || answer_all(answer, &asked, &events));
+    started
+        .map(|_| asker)
+        .map_err(|error| Failure::new(Kind::Failed, "cannot keep the files fresh").because(error.to_string()))
+        .map_err(|failure| failure.hint("try again; see the limits with `ulimit -a`"))
 }
 
 impl FreshFile {
