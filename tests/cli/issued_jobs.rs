@@ -239,7 +239,7 @@ fn an_audience_is_none_of_a_job() {
     let world = World::new();
     let token = issue(&world, &["j1"]);
     let authorize = ["job-token", "authorize", "j1", "update", "--stdin", "--audience", "nobody"];
-    world.feed(authorize, &token).fails(3).says("no audience");
+    world.feed(authorize, &token).fails(3).says("no audience").says("only an admin token has an audience");
     assert!(denials(&world, "j1").iter().any(|denial| denial.contains("`nobody`")));
 }
 

@@ -312,6 +312,10 @@ fn a_token_that_nobody_has_seen_is_taken_back() {
         assert_eq!((ran.code, live().len()), (1, 0));
     }
     let token = create(&world, &["--name", "laptop", "--scope", "read"]);
+    let replaced = create(&world, &["--owner", "bob", "--replace"]);
+    let ran = into_full(&["token", "create", "--owner", "bob", "--replace"], "").fails(1).says("was revoked");
+    ran.says("do not come back");
+    validate(&world, &replaced, &[]).fails(3);
     let delegate = |kind: &str| into_full(&["token", "delegate", "--kind", kind, "--parent-stdin"], &token);
     delegate("oidc").fails(1).says("was revoked");
     assert_eq!(live(), [id(&token)]);

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::commands::admin_token::check::{self, Asked, Refused};
 use crate::commands::source::SourceArgs;
+use crate::commands::validate::NO_AUDIENCE;
 use crate::commands::{Context, Outcome};
 use crate::error::{Failure, Kind};
 use crate::ledger::admin_verdict::Accepted;
@@ -127,6 +128,7 @@ fn no(args: &Args, cx: &mut Context, refusal: &Refusal) -> Result<Failure, Failu
         Refusal::Event(crate::token::policy::EventRefusal::AdminOnly { .. }) => {
             "an administrator mints a token for it: `tokenkeep admin-token mint --audience AUDIENCE`".to_owned()
         }
+        Refusal::WrongAudience(_) => NO_AUDIENCE.to_owned(),
         _ => format!("see how the job stands: `tokenkeep job-token list --all --job {}`", args.job),
     };
     Ok(Failure::new(Kind::No, not_allowed(args)).because(refusal.to_string()).hint(hint))

@@ -17,6 +17,10 @@ use crate::token::time::Timestamp;
 /// How to come by a good one.
 const CREATE: &str = "see how tokens stand: `tokenkeep token list --all`";
 
+/// Why no token of the ledger does for an audience.
+pub(in crate::commands) const NO_AUDIENCE: &str =
+    "only an admin token has an audience; leave --audience out for the others";
+
 /// Judges a token if its text is one of ours; `None` if it is for others to judge.
 pub(super) fn judge(cx: &Context, args: &Args, token: &Secret<String>) -> Result<Option<Facts>, Flaw> {
     match issued::read(token) {
@@ -124,5 +128,6 @@ fn refused(refusal: &Refusal) -> Flaw {
         Refusal::MissingScope(_) | Refusal::NoneOfScopes(_) => (Reason::Scope, None),
         Refusal::TooShort { .. } => (Reason::MinTtl, None),
     };
-    Flaw::No(No { reason, message: refusal.to_string(), expires_at, hint: Some(CREATE.to_owned()) })
+    let hint = if reason == Reason::Audience { NO_AUDIENCE } else { CREATE };
+    Flaw::No(No { reason, message: refusal.to_string(), expires_at, hint: Some(hint.to_owned()) })
 }

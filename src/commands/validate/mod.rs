@@ -22,6 +22,7 @@ use crate::output::{Form, put_time};
 use crate::profile::{EntryName, SecureUrl};
 use crate::token::names::{Job, Owner, Service};
 use crate::token::time::{Lifetime, Timestamp};
+pub(in crate::commands) use issued::NO_AUDIENCE;
 use verdict::{CheckedBy, Facts, Flaw, No, Reason};
 
 /// Examples.
