@@ -6,9 +6,8 @@ use std::path::Path;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::issued::{IssuedTable, PolicyTable};
-use super::{SettingsError, nearest};
+use super::{SettingsError, Spelled, nearest};
 use crate::profile::{AudienceAs, ClientAuth, EntryName, Flow};
-use crate::token::time::Lifetime;
 
 /// The whole file.
 #[derive(Debug, Default, Deserialize)]
@@ -37,7 +36,7 @@ pub(crate) struct Defaults {
     pub(crate) profile: Option<EntryName>,
     /// How much life an access token must have left.
     #[serde(deserialize_with = "lifetime")]
-    pub(crate) min_ttl: Option<Lifetime>,
+    pub(crate) min_ttl: Option<Spelled>,
 }
 
 /// `[vault]`
@@ -88,9 +87,9 @@ pub(crate) struct ProfileTable {
     pub(crate) audience: Option<String>,
     pub(crate) audience_as: Option<AudienceAs>,
     #[serde(deserialize_with = "lifetime")]
-    pub(crate) offline_idle: Option<Lifetime>,
+    pub(crate) offline_idle: Option<Spelled>,
     #[serde(deserialize_with = "lifetime")]
-    pub(crate) reuse_grace: Option<Lifetime>,
+    pub(crate) reuse_grace: Option<Spelled>,
     pub(crate) client_auth: Option<ClientAuth>,
     pub(crate) client_secret: Option<String>,
     pub(crate) ca_file: Option<String>,
@@ -123,7 +122,7 @@ fn backend<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Backend>
 }
 
 /// Reads a length of time.
-pub(super) fn lifetime<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Lifetime>, D::Error> {
+pub(super) fn lifetime<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Spelled>, D::Error> {
     String::deserialize(deserializer)?.parse().map(Some).map_err(serde::de::Error::custom)
 }
 
