@@ -14,7 +14,7 @@ use crate::host::kernel_keyring::KeyringFault;
 use crate::idp::IdpError;
 pub(crate) use crate::keeper::chain;
 use crate::ledger::LedgerError;
-use crate::output::OutputError;
+use crate::output::{Form, OutputError};
 use crate::profile::EntryName;
 use crate::settings::SettingsError;
 use crate::token::issued::TokenKind;
@@ -161,6 +161,14 @@ impl Failure {
             source = cause.source();
         }
         self
+    }
+
+    /// Returns what is shown of it, and with its line end.
+    pub(crate) fn shown(&self, form: Form, heading: impl Fn(&str) -> String) -> String {
+        match form {
+            Form::Json => format!("{}\n", self.json()),
+            Form::Text => self.text(heading),
+        }
     }
 
     /// Returns what people read.
@@ -479,6 +487,8 @@ impl From<IdpError> for Failure {
             )
         } else if error.is_temporary() {
             (Kind::Later, "try again later")
+        } else if matches!(error, IdpError::CaFile { .. } | IdpError::NoCertificate { .. }) {
+            (Kind::Config, "name a file with certificates in PEM form: `--ca-file FILE`, or `ca_file` in the profile")
         } else {
             (Kind::Config, "compare the profile with what the provider says: `tokenkeep profile discover ISSUER`")
         };
