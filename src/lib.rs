@@ -7,6 +7,7 @@
 //! | [`host`] | the outside world as one plain struct: arguments, environment, streams, clock; files, processes, the terminal |
 //! | `secret` | secrets: redacted, wiped, opened by `expose` alone |
 //! | `token` | pure: the text of tokens, claims, signatures, scopes, times |
+//! | `backend` | what entries rest in: age files, or the keyring; pure |
 //! | `profile` | how we log in at a provider; http refused except on loopback |
 //! | `settings` | `config.toml`, environment and flags, parsed once |
 //! | `idp` | everything that speaks to a provider; nothing else speaks to the network |
@@ -24,6 +25,7 @@
 //! host`; `commands -> migration -> profile, token, secret`; `profile -> token -> secret`. `idp`, `vault` and `ledger`
 //! never see each other. No room knows `error`. `now` is always an argument. `tests/architecture` holds the tree to this.
 
+mod backend;
 mod cli;
 mod commands;
 mod error;
@@ -52,7 +54,7 @@ use cli::Asked;
 use commands::{Context, Globals, Outcome};
 use error::{Failure, Kind};
 use host::Host;
-use output::{Form, Notices, Printer};
+use output::{Form, Notices, Paint, Printer};
 
 /// Runs tokenkeep in a world, and returns the exit code.
 pub fn run(mut host: Host) -> u8 {
@@ -101,15 +103,16 @@ fn hidden(host: &mut Host) -> Option<u8> {
 fn configure(printer: &mut Printer, host: &Host, globals: &Globals) {
     let form = if globals.json { Form::Json } else { Form::Text };
     let notices = if globals.quiet { Notices::Silenced } else { Notices::Shown };
-    let colored = globals.color.unwrap_or_default().on(&host.env, host.terminals.stderr);
-    printer.configure(form, notices, colored);
+    let paint = globals.color.unwrap_or_default().on(&host.env, host.terminals);
+    printer.configure(form, notices, paint);
     let level = match globals.verbose {
         0 => return,
         1 => tracing::Level::INFO,
         2 => tracing::Level::DEBUG,
         _ => tracing::Level::TRACE,
     };
-    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_target(false).with_ansi(colored);
+    let lines =
+        tracing_subscriber::fmt::layer().with_writer(io::stderr).with_target(false).with_ansi(paint == Paint::Colored);
     // ours alone: what libraries trace may hold headers and bodies
     let ours = tracing_subscriber::filter::Targets::new().with_target("tokenkeep", level);
     // only a test that runs twice in one process finds one set already

@@ -24,18 +24,18 @@ pub(crate) struct Args {
     command: Command,
 }
 
-/// What can be done with settings.
+/// What can be done with settings. Each is described where its arguments are: what stood here
+/// would take the place of that.
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Print one setting
-    ///
-    /// What counts is, in this order: a flag, an environment variable, config.toml, the default; it is printed as it was
-    /// written there, with parameters filled in. A list has spaces between its words, and with `--json` is an array.
-    /// `tokenkeep status --explain` lists all settings, and where each came from.
     Get(Get),
 }
 
-/// Which setting is to be printed
+/// Print one setting
+///
+/// What counts is, in this order: a flag, an environment variable, config.toml, the default; it is printed as it was
+/// written there, with parameters filled in. A list has spaces between its words, and with `--json` is an array.
+/// `tokenkeep status --explain` lists all settings, and where each came from.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 struct Get {

@@ -14,12 +14,11 @@ use crate::ledger::{By, Ledger, LedgerError};
 use crate::output::Printer;
 use crate::profile::EntryName;
 use crate::secret::{Passphrase, Secret};
+use crate::settings::Settings;
 use crate::settings::report::Origin;
-use crate::settings::{self, Settings};
 use crate::token::time::Timestamp;
 use crate::vault::keyring::Keyring;
 use crate::vault::pin::Pin;
-use crate::vault::shelf::Backend;
 use crate::vault::unlock::{self, Sources};
 use crate::vault::{Site, Vault, VaultError};
 
@@ -68,10 +67,7 @@ impl Context {
 
     /// Returns where the vault is, and what its entries rest in.
     pub(crate) fn site(&self) -> Result<Site, Failure> {
-        let backend = match self.settings()?.config.vault.backend.unwrap_or_default() {
-            settings::Backend::Age => Backend::Age,
-            settings::Backend::Keyring => Backend::Keyring,
-        };
+        let backend = self.settings()?.config.vault.backend.unwrap_or_default();
         Ok(Site { folder: self.vault_folder()?, backend, keyring: self.keyring() })
     }
 

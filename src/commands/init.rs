@@ -7,6 +7,7 @@ use serde_json::json;
 use super::{Context, Outcome, new_passphrase};
 use crate::error::{Failure, Kind};
 use crate::host::files::{self, Published};
+use crate::host::folders::absolute;
 use crate::output::{Form, json_path};
 use crate::profile::EntryName;
 use crate::settings::edit::Edit;
@@ -150,7 +151,7 @@ fn make_with_file(cx: &Context, file: &Path) -> Result<Vault, Failure> {
 fn placed(cx: &Context, file: &Path) -> Result<PathBuf, Failure> {
     let below_home = file.strip_prefix("~").ok().zip(cx.settings()?.folders.home.as_ref());
     let file = below_home.map_or_else(|| file.to_owned(), |(below, home)| home.join(below));
-    Ok(std::path::absolute(&file).unwrap_or(file))
+    Ok(absolute(&file))
 }
 
 /// Returns where the key is kept unless somebody says otherwise: beside the configuration.

@@ -1,6 +1,6 @@
 //! `list`: the entries of the vault, and how they stand.
 
-use super::survey::{self, Seen};
+use super::seen::{self, Seen};
 use super::{Context, Outcome};
 use crate::error::{Failure, chain};
 use crate::output::{Form, counted};
@@ -59,12 +59,21 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     for name in names.entries {
         if args.users.is_empty() || name.user().is_some_and(|user| args.users.iter().any(|wanted| wanted == user)) {
             // it may have been deleted since its name was read
-            entries.extend(survey::look(cx, vault.as_ref(), &name)?);
+            entries.extend(seen::look(cx, vault.as_ref(), &name)?);
         }
         foreign.extend(shelf.foreign_files(&name).unwrap_or_default());
     }
     print(cx, &entries)?;
-    for entry in &entries {
+    say_unseen(cx, &entries);
+    for path in foreign {
+        cx.printer.notice(&format!("{} does not belong into a vault", escaped(&path.display().to_string())));
+    }
+    Ok(Outcome::Done)
+}
+
+/// Says which entries could not be looked into, and why.
+fn say_unseen(cx: &mut Context, entries: &[Seen]) {
+    for entry in entries {
         if let Some(damage) = entry.damage() {
             cx.printer.notice(&format!("`{}` is damaged: {damage}; check with `tokenkeep vault verify`", entry.name));
         }
@@ -73,10 +82,6 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
         let count = counted(entries.iter().filter(|entry| entry.closed().is_some()).count(), "entry", "entries");
         cx.printer.notice(&format!("of {count} in the keyring only names are listed: {fault}; {}", fault.mend()));
     }
-    for path in foreign {
-        cx.printer.notice(&format!("{} does not belong into a vault", escaped(&path.display().to_string())));
-    }
-    Ok(Outcome::Done)
 }
 
 /// Prints the list.

@@ -61,7 +61,7 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
 
 /// Returns where `man` finds the pages of this user.
 fn default_folder(cx: &Context) -> Result<PathBuf, Failure> {
-    let given = cx.host.env.raw("XDG_DATA_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let given = cx.host.env.folder("XDG_DATA_HOME");
     let home = || cx.settings().map(|settings| settings.folders.home.as_ref().map(|home| home.join(".local/share")));
     let data = given.map_or_else(home, |path| Ok(Some(path)))?;
     let data = data.ok_or_else(|| {

@@ -1,13 +1,13 @@
 //! What is wrong with entries and profiles, and what mends it: shared by `status` and `doctor`.
 
 use super::Context;
-use super::survey::Seen;
+use super::seen::Seen;
 use crate::error::Failure;
 use crate::keeper::standing::Standing;
 use crate::profile::EntryName;
 use crate::settings::{Settings, SettingsError};
 use crate::vault::entry::Body;
-use crate::vault::shelf::{Backend, Shelf};
+use crate::vault::shelf::Shelf;
 
 /// Something that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,10 +36,7 @@ pub(crate) fn misplaced(cx: &Context, names: &[EntryName]) -> Result<Option<Prob
     let (site, shelf) = (cx.site()?, Shelf::of(&cx.vault_folder()?));
     let is_elsewhere = |name: &&EntryName| shelf.backend(name).is_ok_and(|backend| backend != site.backend);
     let count = names.iter().filter(is_elsewhere).count();
-    let (place, to) = match site.backend {
-        Backend::Age => ("the keyring", "age"),
-        Backend::Keyring => ("age files", "keyring"),
-    };
+    let (place, to) = (site.backend.other().place(), site.backend);
     let mend = format!("move them with `tokenkeep vault migrate --to {to}`");
     let what = format!("{count} of {} entries still rest in {place}", names.len());
     Ok((count > 0).then(|| Problem::new(what, &mend)))

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::completions::entry_names;
-use super::survey::{self, Found, Opened, Seen};
+use super::seen::{self, Found, Opened, Seen};
 use super::target::Target;
 use super::{Context, Outcome};
 use crate::error::{Failure, Kind};
@@ -81,7 +81,7 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     target.must_exist(cx)?;
     let vault = cx.open_vault()?;
     let missing = || target.failure(KeeperError::NoEntry { name: target.name.clone() });
-    let seen = survey::look(cx, Some(&vault), &target.name)?.ok_or_else(missing)?;
+    let seen = seen::look(cx, Some(&vault), &target.name)?.ok_or_else(missing)?;
     let generations = vault.shelf().generations(&target.name)?;
     let secrets = secrets(args, cx, &target)?;
     match seen.found {

@@ -3,6 +3,8 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 mod keeper;
+mod ledger;
+mod vault;
 
 use std::error::Error;
 
@@ -10,20 +12,14 @@ use serde_json::json;
 
 use crate::host::files::FileFault;
 use crate::host::folders::NoHome;
-use crate::host::kernel_keyring::KeyringFault;
 use crate::idp::IdpError;
 pub(crate) use crate::keeper::chain;
-use crate::ledger::LedgerError;
 use crate::output::{Form, OutputError};
 use crate::profile::EntryName;
 use crate::settings::SettingsError;
-use crate::token::issued::TokenKind;
 use crate::token::text::{self, Look};
-use crate::vault::VaultError;
-use crate::vault::header::SlotKind;
-use crate::vault::kernel;
-use crate::vault::keyring::DesktopFault;
 pub(crate) use keeper::{Doing, Named, keeper_failure, revocation_failure};
+pub(crate) use vault::other_ways;
 
 /// Why the program ends; the number is its exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -240,226 +236,6 @@ pub(crate) fn file_failure(kind: Kind, fault: &FileFault) -> Failure {
     match fault.mend() {
         Some(command) => failure.hint(format!("type `{command}`")),
         None => failure,
-    }
-}
-
-impl From<VaultError> for Failure {
-    #[expect(clippy::too_many_lines, reason = "a table: one line for each thing that can be wrong with a vault")]
-    fn from(error: VaultError) -> Self {
-        use VaultError as E;
-        let (kind, hint) = match &error {
-            E::Missing { .. } => (Kind::Locked, Some("make one with `tokenkeep init`".to_owned())),
-            E::HeaderMissing { .. } => (
-                Kind::Locked,
-                Some(
-                    "put vault.toml back from a backup, see `tokenkeep help recovery`; or make it anew with the identity \
-                     file that opens these entries: `tokenkeep init --identity-file FILE`"
-                        .to_owned(),
-                ),
-            ),
-            E::Exists { .. } => (Kind::Usage, Some("see what it holds with `tokenkeep list`".to_owned())),
-            E::Locked { slots, .. } if slots.contains(&SlotKind::Passphrase) => (
-                Kind::Locked,
-                Some(
-                    "open it for a while with `tokenkeep unlock` on a terminal, or give the passphrase on a descriptor: \
-                     `--passphrase-fd 3 3<FILE`"
-                        .to_owned(),
-                ),
-            ),
-            E::Locked { .. } => (
-                Kind::Locked,
-                Some("name the identity file: `export TOKENKEEP_IDENTITY_FILE=/path/to/identity.txt`".to_owned()),
-            ),
-            E::Source { fault, slots, .. } if fault.is_missing() && !slots.is_empty() => {
-                (Kind::Locked, Some(other_ways(slots)))
-            }
-            E::Source { fault, .. } | E::File(fault) => {
-                // where writing fails nothing is locked, and the disk is what must be mended
-                let kind = if fault.is_about_writing() { Kind::Failed } else { Kind::Locked };
-                let hint = fault.mend().map(|command| format!("type `{command}`"));
-                (
-                    kind,
-                    hint.or_else(|| {
-                        Some("see what there is, and how it is unlocked, with `tokenkeep status`".to_owned())
-                    }),
-                )
-            }
-            E::Descriptor { flag, .. } => (Kind::Usage, Some(format!("open it for the command: `{flag} 3 3<FILE`"))),
-            E::NoIdentity { source_name } | E::NotThisVault { source_name } if source_name == kernel::SOURCE => {
-                (Kind::Locked, Some("take it out with `tokenkeep lock`, then open the vault another way".to_owned()))
-            }
-            E::NoIdentity { .. } => {
-                (Kind::Locked, Some("show what opens the vault with `tokenkeep status`".to_owned()))
-            }
-            E::NotThisVault { .. } => (
-                Kind::Locked,
-                Some("use the identity this vault was made with; `tokenkeep status` shows both".to_owned()),
-            ),
-            E::WrongPassphrase { .. } => {
-                (Kind::Locked, Some("try again, or unlock with `--identity-fd 3 3<FILE`".to_owned()))
-            }
-            E::Desktop { fault: DesktopFault::Silent, .. } => (Kind::Later, Some(DesktopFault::Silent.mend())),
-            E::Desktop { fault, .. } => (Kind::Locked, Some(fault.mend())),
-            E::NotAnswered(source) if source.kind() == std::io::ErrorKind::Interrupted => (Kind::Interrupted, None),
-            E::NotAnswered(_) => (Kind::Locked, Some("give it on a descriptor: `--passphrase-fd 3 3<FILE`".to_owned())),
-            E::Header { .. } => (Kind::Locked, Some("restore vault.toml from a backup".to_owned())),
-            E::AnotherVault { .. } => (
-                Kind::Locked,
-                Some("if you know that it is right, say so with `tokenkeep vault verify --trust`".to_owned()),
-            ),
-            E::SlotReplaced { name } => (
-                Kind::Locked,
-                Some(format!(
-                    "open the vault another way, then `tokenkeep vault slot remove {name}`, and add it again"
-                )),
-            ),
-            E::SlotExists { name } => {
-                (Kind::Usage, Some(format!("remove it first: `tokenkeep vault slot remove {name}`")))
-            }
-            E::NoSuchSlot { .. } => (Kind::NotFound, Some("see them with `tokenkeep vault slot list`".to_owned())),
-            E::NotAPassphrase { name } => {
-                (Kind::Usage, Some(format!("for another key remove it, `tokenkeep vault slot remove {name}`, and add one")))
-            }
-            E::LastSlot { .. } => {
-                (Kind::Usage, Some("add another one first: `tokenkeep vault slot add NAME`".to_owned()))
-            }
-            E::Plugin { name, fault } => (Kind::Locked, Some(fault.mend(name))),
-            E::OwnRecipient => (Kind::Usage, Some("make another key: `age-keygen -o FILE` prints its recipient".to_owned())),
-            E::NotARecipient => (Kind::Usage, Some("`age-keygen` prints one: age1...".to_owned())),
-            E::Entry { path, .. } => (
-                Kind::Locked,
-                Some(format!(
-                    "check the vault with `tokenkeep vault verify`; restore {} from a backup",
-                    path.display()
-                )),
-            ),
-            E::MayNotRest { .. } => {
-                (Kind::Failed, Some("when the disk works again, type `tokenkeep vault rotate`".to_owned()))
-            }
-            E::NoExchange { .. } => (Kind::Failed, Some("take the long way: `tokenkeep help recovery`".to_owned())),
-            E::NotAnExport(_) => (Kind::Failed, Some("write it anew with `tokenkeep vault export`".to_owned())),
-            E::ExportNotOpened { .. } => (Kind::Locked, Some("name its key, `--file-identity FILE`, or give its passphrase, `--file-passphrase-fd N`".to_owned())),
-            E::RestsInKeyring { .. } => {
-                (Kind::Config, Some("move all into files first: `tokenkeep vault migrate --to age`".to_owned()))
-            }
-            E::OtherIdentities { .. } => (Kind::Usage, Some("name a file that is not there yet".to_owned())),
-            E::Rotating { .. } | E::Rotated { .. } | E::Busy { .. } | E::HeaderBusy { .. } => {
-                (Kind::Later, Some("try again in a minute".to_owned()))
-            }
-            E::Keyring(fault) => (Kind::Failed, Some(keyring_hint(*fault).to_owned())),
-            E::CaseClash { existing, .. } => {
-                (Kind::Usage, Some(format!("use `{existing}`, or a name that differs more")))
-            }
-            E::Unsuitable { .. } => (
-                Kind::Failed,
-                Some("put the vault on a local disk: `export TOKENKEEP_HOME=/path/on/that/disk`".to_owned()),
-            ),
-            E::Wrapping(_) => (
-                Kind::Failed,
-                Some("add another way to unlock: `tokenkeep vault slot add NAME --recipient age1...`".to_owned()),
-            ),
-            E::Sealing { .. } => (
-                Kind::Failed,
-                Some("check the vault with `tokenkeep vault verify`; what it holds is as before".to_owned()),
-            ),
-        };
-        let mut failure = Self::from_error(kind, &error);
-        if let E::AnotherVault { pinned, found, .. } = &error {
-            failure = failure.because(format!("pinned {pinned}, found {found}"));
-        }
-        failure.hint = hint;
-        failure
-    }
-}
-
-/// Says which ways into a vault are left where the file that should open it is not there.
-pub(crate) fn other_ways(slots: &[SlotKind]) -> String {
-    let of_kind = |kind: SlotKind| match kind {
-        SlotKind::Passphrase => "with its passphrase: `--passphrase-fd 3 3<FILE`",
-        SlotKind::Recipient => {
-            "with the identity file of a slot: `export TOKENKEEP_IDENTITY_FILE=/path/to/identity.txt`"
-        }
-        SlotKind::Plugin => "with the plugin's identity file: `export TOKENKEEP_IDENTITY_FILE=/path/to/identity.txt`",
-    };
-    let kinds = [SlotKind::Passphrase, SlotKind::Recipient, SlotKind::Plugin];
-    let ways: Vec<&str> = kinds.into_iter().filter(|kind| slots.contains(kind)).map(of_kind).collect();
-    format!("put the file back, or open the vault {}", ways.join(", or "))
-}
-
-/// Says what to type where the kernel's keyring does not do what is asked of it.
-const fn keyring_hint(fault: KeyringFault) -> &'static str {
-    match fault {
-        KeyringFault::Missing | KeyringFault::Forbidden => {
-            "use a key in a file: `export TOKENKEEP_IDENTITY_FILE=/path/to/identity.txt`; see `tokenkeep help environment`"
-        }
-        KeyringFault::Full => "see the quota with `cat /proc/key-users`, and what is there with `keyctl show @u`",
-        KeyringFault::Unlisted => "close one vault at a time: `tokenkeep lock`, with the TOKENKEEP_HOME of each",
-        KeyringFault::Lost | KeyringFault::Stays | KeyringFault::Other(_) => "see what is there with `keyctl show @u`",
-    }
-}
-
-impl From<LedgerError> for Failure {
-    fn from(error: LedgerError) -> Self {
-        use LedgerError as E;
-        let (kind, hint) = match &error {
-            E::Missing { .. } => (Kind::NotFound, "issue a first token: `tokenkeep job-token issue JOB`".to_owned()),
-            E::OnNetwork { .. } => (Kind::Config, "name a local file: `ledger` in [issued] of config.toml".to_owned()),
-            E::OpenToAll { path } => (Kind::Config, format!("type `chmod o-w '{}'`", path.display())),
-            E::NotALedger { .. } => (Kind::Config, "name another file: `ledger` in [issued] of config.toml".to_owned()),
-            E::Newer { .. } => (Kind::Config, "use the version of tokenkeep that wrote it, or a later one".to_owned()),
-            E::Older { .. } => (Kind::Failed, "let its owner type `tokenkeep maintain`".to_owned()),
-            E::Busy => (Kind::Later, "try again in a minute".to_owned()),
-            E::ReadOnly(_) | E::Database(_) => {
-                (Kind::Failed, "see with `df -h` and `ls -l` whether there is room and you may write it".to_owned())
-            }
-            E::File(fault) => (
-                Kind::Failed,
-                fault
-                    .mend()
-                    .map_or_else(|| "mend it, then try again".to_owned(), |command| format!("type `{command}`")),
-            ),
-            E::NoRandomness(_) => (Kind::Failed, "try again".to_owned()),
-            E::Damaged(_) => {
-                (Kind::Failed, "restore the ledger from a backup, then check it with `tokenkeep audit`".to_owned())
-            }
-            E::Held { .. } => (Kind::Later, "wait for its end, or take it over with --rotate".to_owned()),
-            E::OtherScopes { .. } => (Kind::Usage, "leave --scope out, or make a new token with --rotate".to_owned()),
-            E::OtherTerms { flag, .. } => (Kind::Usage, format!("leave {flag} out, or make a new token with --rotate")),
-            E::Underivable { id, kind: TokenKind::Job } => (
-                Kind::Locked,
-                format!(
-                    "restore the entry `issue-key` of the vault, or make another in the place of {id} with --rotate"
-                ),
-            ),
-            E::Underivable { id, .. } => (
-                Kind::Locked,
-                format!("restore the entry `issue-key` of the vault, or `tokenkeep token revoke {id}` and ask again"),
-            ),
-            E::NoSuchJob { .. } => (Kind::NotFound, "see them with `tokenkeep job-token list --all`".to_owned()),
-            E::SeveralOwners { .. } => {
-                (Kind::Usage, "say whose is meant with --owner, or that all are with --all-owners".to_owned())
-            }
-            E::NotRunning { job } => (Kind::No, format!("begin it anew with `tokenkeep job-token issue {job}`")),
-            E::GraceScope(_) => (Kind::Usage, "name some of the token's own scopes with --grace-scope".to_owned()),
-            E::Denied(_) => (Kind::Denied, "let somebody do it who may, or ask for less".to_owned()),
-            E::NoSuchToken { .. } => (Kind::NotFound, "see them with `tokenkeep token list --all`".to_owned()),
-            E::NameTaken { .. } => (Kind::Usage, "take another name, or revoke that one first".to_owned()),
-            E::Unfit(unfit) => (Kind::Usage, unfit.instead().to_owned()),
-            E::TooSoon { .. } => (Kind::Usage, "give a later end: `--expires 1h`".to_owned()),
-            E::NotModifiable { .. } => (Kind::Usage, "issue another one with `tokenkeep token create`".to_owned()),
-            E::NotRotatable { kind: TokenKind::Job } => {
-                (Kind::Usage, "rotate it with `tokenkeep job-token issue JOB --rotate`".to_owned())
-            }
-            E::NotRotatable { .. } => {
-                (Kind::Usage, "revoke it, then issue another with `tokenkeep token delegate`".to_owned())
-            }
-            E::Over { .. } => (Kind::No, "issue another one with `tokenkeep token create`".to_owned()),
-            E::ParentTooShort { .. } => {
-                (Kind::No, "give a token that lives longer, or ask for less with --min-ttl".to_owned())
-            }
-            E::KeyExists(name) => (Kind::Usage, format!("take another name, or `tokenkeep admin-token rotate {name}`")),
-        };
-        Self::from_error(kind, &error).hint(hint)
     }
 }
 

@@ -25,13 +25,14 @@ pub(crate) struct NoHome;
 impl Folders {
     /// Finds the folders of a host.
     pub(crate) fn of(host: &Host) -> Result<Self, NoHome> {
-        let home = absolute(host, "HOME").or_else(host.home).filter(|home| home.is_absolute());
+        let home = host.env.folder("HOME").or_else(host.home).filter(|home| home.is_absolute());
         if let Some(root) = host.env.raw("TOKENKEEP_HOME").map(PathBuf::from) {
-            let root = std::path::absolute(&root).unwrap_or(root);
+            let root = absolute(&root);
             return Ok(Self { config: root.join("config"), data: root.join("data"), state: root.join("state"), home });
         }
         let base = |variable: &str, below_home: &str| {
-            absolute(host, variable)
+            host.env
+                .folder(variable)
                 .or_else(|| home.as_ref().map(|home| home.join(below_home)))
                 .map(|base| base.join("tokenkeep"))
                 .ok_or(NoHome)
@@ -53,7 +54,7 @@ impl Folders {
     }
 }
 
-/// Returns a variable that holds an absolute path; the XDG specification has others ignored.
-fn absolute(host: &Host, variable: &str) -> Option<PathBuf> {
-    host.env.raw(variable).map(PathBuf::from).filter(|path| path.is_absolute())
+/// Makes a path mean the same in every working folder; where there is none to start from it stays as it is.
+pub(crate) fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }

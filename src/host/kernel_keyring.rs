@@ -14,7 +14,7 @@ const LARGEST: usize = 4_096;
 
 /// Why the kernel's keyring cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum KeyringFault {
+pub(crate) enum KernelFault {
     /// There is no such thing, or who forbids it says so.
     #[error("the kernel keyring does not exist here: the kernel has none, or a container hides it")]
     Missing,
@@ -46,9 +46,9 @@ pub(crate) use linux::{find, put, remove, remove_all, try_out};
 mod linux {
     use linux_keyutils::{Key, KeyError, KeyPermissionsBuilder, KeyRing, KeyRingIdentifier, KeySerialId, Permission};
 
-    use super::{Duration, KeyringFault, LARGEST, Zeroizing};
+    use super::{Duration, KernelFault, LARGEST, Zeroizing};
 
-    impl From<KeyError> for KeyringFault {
+    impl From<KeyError> for KernelFault {
         fn from(error: KeyError) -> Self {
             /// `ENOSYS` of most machines; the crate has no name for it.
             const NO_SUCH_CALL: i32 = 38;
@@ -69,24 +69,24 @@ mod linux {
     }
 
     /// Finds a text; `None` if there is none, or its time has come.
-    pub(crate) fn find(name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, KeyringFault> {
+    pub(crate) fn find(name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, KernelFault> {
         let Some(key) = search(name)? else { return Ok(None) };
         let mut bytes = Zeroizing::new(vec![0; LARGEST]);
         let Some(length) = unless_gone(key.read(&mut *bytes))? else { return Ok(None) };
         if length > bytes.len() {
-            return Err(KeyringFault::Lost);
+            return Err(KernelFault::Lost);
         }
         bytes.truncate(length);
         Ok(Some(bytes))
     }
 
     /// Finds the key of a name.
-    fn search(name: &str) -> Result<Option<Key>, KeyringFault> {
+    fn search(name: &str) -> Result<Option<Key>, KernelFault> {
         unless_gone(of_user().and_then(|ring| ring.search(name)))
     }
 
     /// Tells what is not there, or not any more, from what does not work.
-    fn unless_gone<T>(outcome: Result<T, KeyError>) -> Result<Option<T>, KeyringFault> {
+    fn unless_gone<T>(outcome: Result<T, KeyError>) -> Result<Option<T>, KernelFault> {
         match outcome {
             Ok(found) => Ok(Some(found)),
             Err(KeyError::KeyDoesNotExist | KeyError::KeyExpired | KeyError::KeyRevoked) => Ok(None),
@@ -98,11 +98,11 @@ mod linux {
     ///
     /// It gets its rights and its time in the keyring of this very process, and only then appears in the user's: who kills
     /// us in between leaves nothing that nobody would ever take out. What appears is read back before it is believed.
-    pub(crate) fn put(name: &str, text: &[u8], time: Duration) -> Result<(), KeyringFault> {
+    pub(crate) fn put(name: &str, text: &[u8], time: Duration) -> Result<(), KernelFault> {
         let before = search(name)?;
         let key = KeyRing::from_special_id(KeyRingIdentifier::Process, true)?.add_key(name, text)?;
         let is_there = || find(name).map(|found| found.is_some_and(|found| found.as_slice() == text));
-        let outcome = hand_over(key, time).map_err(KeyringFault::from).and_then(|()| is_there());
+        let outcome = hand_over(key, time).map_err(KernelFault::from).and_then(|()| is_there());
         if outcome == Ok(true) {
             // it has no name any more, and would go by itself a little later
             before.and_then(|key| key.invalidate().ok());
@@ -110,7 +110,7 @@ mod linux {
         }
         // whatever failed: it may be in the user's keyring all the same
         key.invalidate().ok();
-        if is_there() == Ok(true) { Err(KeyringFault::Stays) } else { Err(outcome.err().unwrap_or(KeyringFault::Lost)) }
+        if is_there() == Ok(true) { Err(KernelFault::Stays) } else { Err(outcome.err().unwrap_or(KernelFault::Lost)) }
     }
 
     /// Gives a key of this process its rights and its time, and then to the user's keyring.
@@ -122,27 +122,27 @@ mod linux {
     }
 
     /// Tries whether something could be put there, and leaves nothing: some containers forbid no more than that.
-    pub(crate) fn try_out() -> Result<(), KeyringFault> {
+    pub(crate) fn try_out() -> Result<(), KernelFault> {
         of_user()?;
         let key = KeyRing::from_special_id(KeyRingIdentifier::Process, true)?.add_key("tokenkeep:trial", b"-")?;
         Ok(key.invalidate()?)
     }
 
     /// Takes a text out, and tells whether there was one.
-    pub(crate) fn remove(name: &str) -> Result<bool, KeyringFault> {
+    pub(crate) fn remove(name: &str) -> Result<bool, KernelFault> {
         let Some(key) = search(name)? else { return Ok(false) };
         unless_gone(key.invalidate())?;
-        if search(name)?.is_some() { Err(KeyringFault::Stays) } else { Ok(true) }
+        if search(name)?.is_some() { Err(KernelFault::Stays) } else { Ok(true) }
     }
 
     /// Takes out all texts whose names begin like this, and returns how many there were.
-    pub(crate) fn remove_all(beginning: &str) -> Result<usize, KeyringFault> {
+    pub(crate) fn remove_all(beginning: &str) -> Result<usize, KernelFault> {
         of_user()?;
         // the crate's own list stops at a name that is longer than it thinks
         let all = std::fs::read_to_string("/proc/keys").unwrap_or_default();
         let own = format!("_uid.{}: ", crate::host::process::user_number());
         if !all.lines().any(|line| line.contains(&own)) {
-            return Err(KeyringFault::Unlisted);
+            return Err(KernelFault::Unlisted);
         }
         let mut count = 0;
         for key in all.lines().filter_map(|line| listed(line, beginning)) {
@@ -190,30 +190,30 @@ pub(crate) use elsewhere::{find, put, remove, remove_all, try_out};
 /// What other systems have: nothing of the kind.
 #[cfg(not(target_os = "linux"))]
 mod elsewhere {
-    use super::{Duration, KeyringFault, Zeroizing};
+    use super::{Duration, KernelFault, Zeroizing};
 
     /// Finds nothing.
-    pub(crate) const fn find(_: &str) -> Result<Option<Zeroizing<Vec<u8>>>, KeyringFault> {
-        Err(KeyringFault::Missing)
+    pub(crate) const fn find(_: &str) -> Result<Option<Zeroizing<Vec<u8>>>, KernelFault> {
+        Err(KernelFault::Missing)
     }
 
     /// Puts nothing there.
-    pub(crate) const fn put(_: &str, _: &[u8], _: Duration) -> Result<(), KeyringFault> {
-        Err(KeyringFault::Missing)
+    pub(crate) const fn put(_: &str, _: &[u8], _: Duration) -> Result<(), KernelFault> {
+        Err(KernelFault::Missing)
     }
 
     /// Says that nothing could be put there.
-    pub(crate) const fn try_out() -> Result<(), KeyringFault> {
-        Err(KeyringFault::Missing)
+    pub(crate) const fn try_out() -> Result<(), KernelFault> {
+        Err(KernelFault::Missing)
     }
 
     /// Takes nothing out.
-    pub(crate) const fn remove(_: &str) -> Result<bool, KeyringFault> {
-        Err(KeyringFault::Missing)
+    pub(crate) const fn remove(_: &str) -> Result<bool, KernelFault> {
+        Err(KernelFault::Missing)
     }
 
     /// Takes nothing out.
-    pub(crate) const fn remove_all(_: &str) -> Result<usize, KeyringFault> {
-        Err(KeyringFault::Missing)
+    pub(crate) const fn remove_all(_: &str) -> Result<usize, KernelFault> {
+        Err(KernelFault::Missing)
     }
 }

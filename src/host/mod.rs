@@ -13,6 +13,7 @@ pub(crate) mod kernel_keyring;
 pub(crate) mod machine;
 pub(crate) mod process;
 pub(crate) mod program;
+pub(crate) mod route;
 pub(crate) mod shred;
 pub(crate) mod survey;
 pub(crate) mod temporary;
@@ -20,6 +21,7 @@ pub(crate) mod terminal;
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal as _, Read, Write};
+use std::path::PathBuf;
 use std::time::SystemTime;
 
 use zeroize::Zeroize as _;
@@ -43,7 +45,7 @@ pub struct Host {
     /// Fills a buffer with random bytes that nobody can guess.
     pub random: fn(&mut [u8]) -> io::Result<()>,
     /// Where the operating system says the home of this user is, if HOME does not.
-    pub home: fn() -> Option<std::path::PathBuf>,
+    pub home: fn() -> Option<PathBuf>,
 }
 
 /// Which streams lead to a terminal.
@@ -98,6 +100,11 @@ impl Environment {
         // some ten of them are looked up in a run: sorting them first would cost more
         let found = self.0.iter().find(|(other, _)| other == name);
         found.map(|(_, value)| value.as_os_str()).filter(|value| !value.is_empty())
+    }
+
+    /// Returns a variable that holds an absolute path; the XDG specification has others ignored.
+    pub(crate) fn folder(&self, name: &str) -> Option<PathBuf> {
+        self.raw(name).map(PathBuf::from).filter(|path| path.is_absolute())
     }
 
     /// Takes a variable out and wipes its text.

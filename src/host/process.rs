@@ -15,27 +15,14 @@ use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM};
 use signal_hook::iterator::{Handle, Signals};
 use zeroize::Zeroizing;
 
-use super::Environment;
 use super::descriptor::{Inherit, set_inheritable};
+use super::{Environment, route};
 
 /// The name by which the program calls itself to carry out an exchange; not for people.
 pub(crate) const EXCHANGE_COMMAND: &str = "__exchange";
 
-/// What the detached child may know of our environment: how to reach the provider, and nothing else.
-const CHILD_ENVIRONMENT: [&str; 12] = [
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "ALL_PROXY",
-    "NO_PROXY",
-    "http_proxy",
-    "https_proxy",
-    "all_proxy",
-    "no_proxy",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "DBUS_SESSION_BUS_ADDRESS",
-    "XDG_RUNTIME_DIR",
-];
+/// What the detached child may know of our environment beside how to reach the provider: how to reach the keyring.
+const SESSION: [&str; 2] = ["DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR"];
 
 /// The limit on core files that was in force when the program started.
 static CORE_LIMIT: OnceLock<Rlimit> = OnceLock::new();
@@ -135,7 +122,7 @@ pub(crate) fn run_detached(request: &[u8], lock: &File, env: &Environment) -> io
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let mut command = Command::new(this_executable()?);
     command.arg0("tokenkeep").args([EXCHANGE_COMMAND, &lock.as_raw_fd().to_string()]).current_dir("/").env_clear();
-    command.envs(CHILD_ENVIRONMENT.iter().filter_map(|&name| Some((name, env.raw(name)?))));
+    command.envs(route::variables().chain(SESSION).filter_map(|name| Some((name, env.raw(name)?))));
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = {
         let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);

@@ -10,6 +10,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal};
 
 use super::child::IDENTITY;
+use super::folders::absolute;
 use super::{Environment, process};
 
 /// How a program ended.
@@ -58,7 +59,7 @@ pub(crate) fn own_path(name: Option<&OsStr>, env: &Environment) -> io::Result<Pa
     let is_own = |path: &PathBuf| path.canonicalize().is_ok_and(|found| found == real);
     let Some(name) = name.map(Path::new) else { return Ok(real) };
     let called = if name.components().count() > 1 {
-        std::path::absolute(name).ok()
+        Some(absolute(name))
     } else {
         let folders = env.raw("PATH").map(|path| std::env::split_paths(path).collect::<Vec<_>>()).unwrap_or_default();
         folders.into_iter().filter(|folder| folder.is_absolute()).map(|folder| folder.join(name)).find(is_own)

@@ -34,7 +34,7 @@ impl TemporaryFolder {
     /// Makes a folder in `runtime` (`XDG_RUNTIME_DIR`), if that is private, else in `fallback`.
     pub(crate) fn make(runtime: Option<&Path>, fallback: &Path) -> Result<Self, FileFault> {
         sweep(fallback);
-        if let Some(runtime) = runtime.filter(|runtime| runtime.is_absolute() && files::check_folder(runtime).is_ok())
+        if let Some(runtime) = runtime.filter(|runtime| files::check_folder(runtime).is_ok())
             && let Ok(made) = Self::make_in(runtime)
         {
             return Ok(made);

@@ -138,6 +138,35 @@ pub(crate) enum KeeperError {
     Provider(#[from] IdpError),
 }
 
+impl KeeperError {
+    /// Tells whether the same may work later, with nothing changed.
+    pub(super) fn is_passing(&self) -> bool {
+        match self {
+            Self::Unavailable { .. }
+            | Self::AnswerLost { .. }
+            | Self::Vault(VaultError::Busy { .. } | VaultError::Rotating { .. }) => true,
+            Self::Provider(error) => error.is_temporary(),
+            Self::Vault(_)
+            | Self::NoEntry { .. }
+            | Self::NotATokenSet { .. }
+            | Self::NothingCached { .. }
+            | Self::Moved { .. }
+            | Self::NoClientSecret { .. }
+            | Self::Spent { .. }
+            | Self::UnusableRefreshToken { .. }
+            | Self::Refused { .. }
+            | Self::ClientRefused { .. }
+            | Self::AskedTooMuch { .. }
+            | Self::Unexpected { .. }
+            | Self::NotSent { .. }
+            | Self::NotKept { .. }
+            | Self::NoRefreshToken
+            | Self::Detached(_)
+            | Self::Unusable => false,
+        }
+    }
+}
+
 /// Puts the article in front of a kind.
 fn article(kind: &str) -> String {
     let article = if kind.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };

@@ -89,7 +89,7 @@ fn prepare<'a>(
         Ok(()) => Ok((wire, endpoint, reserved)),
         Err(error) => {
             reserved.release();
-            Err(fault("write", &lock.folder().join("lock"))(error).into())
+            Err(fault("write", &lock.path())(error).into())
         }
     }
 }

@@ -4,7 +4,7 @@
 use super::exchange::{usable_token, words_of};
 use super::request::{Answer, Presented, Request};
 use super::{Adopted, Keeper, KeeperError, LOCK_PATIENCE, plain_request, spent};
-use crate::idp::RefusalKind;
+use crate::idp::{Refusal, RefusalKind};
 use crate::profile::{EntryName, Profile};
 use crate::secret::{ClientSecret, DeviceCode};
 use crate::token::scopes::Scopes;
@@ -101,21 +101,24 @@ impl Keeper<'_> {
             Answer::NotSent(reason) => Err(KeeperError::NotSent(reason)),
             Answer::NotKept { why, mend } => Err(KeeperError::NotKept { why, mend }),
             Answer::NoRefreshToken => Err(KeeperError::NoRefreshToken),
-            Answer::Refused(refusal) => {
-                let words = words_of(&refusal);
-                match refusal.kind {
-                    RefusalKind::Pending => Ok(Poll::Pending),
-                    RefusalKind::SlowDown => Ok(Poll::SlowDown),
-                    RefusalKind::ExpiredCode => Ok(Poll::Expired),
-                    RefusalKind::Client => Err(KeeperError::ClientRefused { words }),
-                    RefusalKind::Scope => Err(KeeperError::AskedTooMuch { words }),
-                    RefusalKind::DeadToken
-                    | RefusalKind::BadRequest
-                    | RefusalKind::AccessDenied
-                    | RefusalKind::Interaction
-                    | RefusalKind::Other => Ok(Poll::Denied { words }),
-                }
-            }
+            Answer::Refused(refusal) => refused(&refusal),
         }
+    }
+}
+
+/// Says what a refusal means to who waits for a person's approval.
+fn refused(refusal: &Refusal) -> Result<Poll, KeeperError> {
+    let words = words_of(refusal);
+    match refusal.kind {
+        RefusalKind::Pending => Ok(Poll::Pending),
+        RefusalKind::SlowDown => Ok(Poll::SlowDown),
+        RefusalKind::ExpiredCode => Ok(Poll::Expired),
+        RefusalKind::Client => Err(KeeperError::ClientRefused { words }),
+        RefusalKind::Scope => Err(KeeperError::AskedTooMuch { words }),
+        RefusalKind::DeadToken
+        | RefusalKind::BadRequest
+        | RefusalKind::AccessDenied
+        | RefusalKind::Interaction
+        | RefusalKind::Other => Ok(Poll::Denied { words }),
     }
 }

@@ -6,9 +6,11 @@
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
+mod adoption;
 mod error;
 mod exact_path;
 pub(crate) mod exchange;
+mod handed;
 pub(crate) mod login;
 pub(crate) mod note;
 pub(crate) mod plan;
@@ -31,10 +33,13 @@ use crate::secret::ClientSecret;
 use crate::token::scopes::Scopes;
 use crate::token::text::is_usable;
 use crate::token::time::{Lifetime, MinTtl, Timestamp};
-use crate::vault::entry::{Body, Born, CachedToken, Entry, TokenSet};
+use crate::vault::entry::{Body, Born, Entry, TokenSet};
 use crate::vault::publication::EntryLock;
 use crate::vault::{Vault, VaultError};
+pub(crate) use adoption::Adopted;
 pub(crate) use error::{KeeperError, chain};
+use handed::usable;
+pub(crate) use handed::{Handed, How};
 use note::{Note, Refused};
 use plan::{Circumstances, Fetch, Insistence, Obstacle, Wanted};
 use request::{Answer, Presented, Request};
@@ -42,61 +47,6 @@ use request::{Answer, Presented, Request};
 /// How long a command waits for somebody else's exchange: half of what that exchange may take at most, and longer than
 /// any provider that is not broken needs.
 pub(crate) const LOCK_PATIENCE: Duration = Duration::from_secs(30);
-
-/// How an access token came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum How {
-    /// It was in the newest generation.
-    Cached,
-    /// Somebody else brought it while we waited.
-    Adopted,
-    /// Our own exchange brought it.
-    Exchanged,
-    /// It has less life left than wanted, and nothing better can be had now.
-    Leftover,
-}
-
-/// An access token that is handed out.
-#[derive(Debug)]
-pub(crate) struct Handed {
-    /// The token.
-    pub(crate) token: CachedToken,
-    /// How it came.
-    pub(crate) how: How,
-    /// What the person should know.
-    pub(crate) notice: Option<String>,
-}
-
-impl Handed {
-    /// Hands a token out.
-    fn new(token: &CachedToken, how: How) -> Self {
-        Self { token: token.clone(), how, notice: None }
-    }
-
-    /// Says so if the token lives shorter than was wanted: nobody gives a longer one.
-    fn with_notice_below(self, min_ttl: MinTtl, now: Timestamp) -> Self {
-        if self.notice.is_some() || self.token.is_good(min_ttl, now) {
-            return self;
-        }
-        let (left, least) = (self.token.left(now), min_ttl.for_token_of(self.token.lifetime()));
-        let notice = if left > Lifetime::default() {
-            format!("the token is new, and lives only {left}, not {least}")
-        } else {
-            "the token is new, and used up by our clock; compare the clock with the provider's".to_owned()
-        };
-        Self { notice: Some(notice), ..self }
-    }
-}
-
-/// What a dead holder of the lock had left behind.
-pub(crate) enum Adopted {
-    /// Nothing that follows the newest generation.
-    Nothing,
-    /// The tokens of a login.
-    Login(Box<TokenSet>),
-    /// The tokens of a refresh, or what was being stored.
-    Other,
-}
 
 /// What the keeper works with.
 pub(crate) struct Keeper<'a> {
@@ -138,19 +88,6 @@ impl Keeper<'_> {
         self.refresh(&entry, profile, wanted).or_else(|error| self.leftover(name, wanted, error))
     }
 
-    /// Publishes a first login whose answer could not be published, if there is one.
-    fn first_login(&self, name: &EntryName) -> Result<Option<Entry>, KeeperError> {
-        // a lock would make the folder of an entry that nobody has logged in to
-        let shelf = self.vault.shelf();
-        // a copy that was put back has no locks
-        if !shelf.lock_path(name).exists() && !shelf.awaits_publication(name) {
-            return Ok(None);
-        }
-        let lock = self.vault.lock(name, LOCK_PATIENCE)?;
-        self.adopt_unpublished(name, &lock)?;
-        Ok(self.vault.newest(name)?)
-    }
-
     /// Tells whether the refresh token of an entry was exchanged before, so that only a new login helps.
     pub(crate) fn is_spent(&self, name: &EntryName, tokens: &TokenSet) -> Result<bool, KeeperError> {
         Ok(spent::contains(self.state, name, &tokens.refresh_token).map_err(VaultError::from)?)
@@ -178,45 +115,6 @@ impl Keeper<'_> {
         Ok(handed.with_notice_below(wanted.min_ttl, self.now()))
     }
 
-    /// Publishes an answer that a dead holder of the lock left behind, if it follows the newest generation.
-    pub(crate) fn adopt_unpublished(&self, name: &EntryName, lock: &EntryLock) -> Result<Adopted, KeeperError> {
-        let Some(file) = lock.unpublished().map_err(VaultError::from)? else { return Ok(Adopted::Nothing) };
-        let newest = self.vault.shelf().generations(name)?.first().copied();
-        // one that was published by who died before it could say so is adopted all the same
-        let published = if lock.is_newest(&file)? { newest } else { None };
-        let next = published.unwrap_or_else(|| newest.map_or(1, |newest| newest.saturating_add(1)));
-        let Ok(answer) = self.vault.unseal(name, next, &file) else {
-            lock.put_aside(self.now().epoch()).map_err(VaultError::from)?;
-            return Ok(Adopted::Nothing);
-        };
-        // one that does not open is followed all the same: the answer is the better one
-        let before = match published {
-            Some(published) => self.vault.generation_before(name, published),
-            None => self.vault.newest(name).ok().flatten(),
-        };
-        if let Err(fault) = lock.publish_left(next)
-            && lock.awaits_publication()
-        {
-            return Err(fault.into());
-        }
-        let before = before.as_ref().and_then(|entry| entry.body.tokens());
-        let is_login = |after: &TokenSet| before.is_none_or(|before| before.login_at != after.login_at);
-        if let (Some(before), Some(after)) = (before, answer.body.tokens()) {
-            spent::note_exchange(&spent::path(self.state, name), before, after);
-        }
-        // the note is void for the new generation; a backup that is restored must not find it
-        drop(Note::write(None, &lock.file));
-        lock.prune(next);
-        Ok(match answer.body {
-            Body::RefreshToken(tokens) if is_login(&tokens) => Adopted::Login(Box::new(tokens)),
-            Body::RefreshToken(_)
-            | Body::AccessToken(_)
-            | Body::ClientSecret(_)
-            | Body::AdminKey(_)
-            | Body::Secret(_) => Adopted::Other,
-        })
-    }
-
     /// Decides whether the refresh token may be presented, and writes the request.
     fn prepare(
         &self,
@@ -240,13 +138,7 @@ impl Keeper<'_> {
             waiting: lock.waiting,
             insistence: wanted.insistence,
         };
-        let now = self.now();
-        plan::may_present(before.as_ref(), &seen, now).map_err(|obstacle| obstructed(&entry.name, obstacle, now))?;
-        let journal = spent::path(self.state, &entry.name);
-        let is_spent = self.is_spent(&entry.name, tokens)?;
-        if is_spent && wanted.insistence < Insistence::PresentSpent {
-            return Err(KeeperError::Spent { name: entry.name.clone() });
-        }
+        self.refuse_to_present(entry, &seen, before.as_ref())?;
         let ca_file = profile.and_then(|profile| profile.ca_file.clone());
         if born.token_endpoint.is_none() {
             let found = discovered_token_endpoint(&born.issuer, ca_file.as_deref());
@@ -269,8 +161,24 @@ impl Keeper<'_> {
             audience: wanted.asked.audience.clone().map(|audience| (audience_as, audience)),
             asked: wanted.asked.clone(),
             fingerprint,
-            journal: journal.into(),
+            journal: spent::path(self.state, &entry.name).into(),
         })
+    }
+
+    /// Refuses to present a refresh token now, if what happened before is against it.
+    fn refuse_to_present(
+        &self,
+        entry: &Entry,
+        seen: &Circumstances<'_>,
+        before: Option<&Note>,
+    ) -> Result<(), KeeperError> {
+        let now = self.now();
+        plan::may_present(before, seen, now).map_err(|obstacle| obstructed(&entry.name, obstacle, now))?;
+        let is_spent = self.is_spent(&entry.name, seen.tokens)?;
+        if is_spent && seen.insistence < Insistence::PresentSpent {
+            return Err(KeeperError::Spent { name: entry.name.clone() });
+        }
+        Ok(())
     }
 
     /// Reads the client's secret from its own entry.
@@ -361,31 +269,8 @@ impl Keeper<'_> {
 
     /// Where the same refresh may work later, hands out what life the cached token has left, unless that was ruled out.
     fn leftover(&self, name: &EntryName, wanted: &Wanted, error: KeeperError) -> Result<Handed, KeeperError> {
-        let passing = match &error {
-            KeeperError::Unavailable { .. }
-            | KeeperError::AnswerLost { .. }
-            | KeeperError::Vault(VaultError::Busy { .. } | VaultError::Rotating { .. }) => true,
-            KeeperError::Provider(error) => error.is_temporary(),
-            KeeperError::Vault(_)
-            | KeeperError::NoEntry { .. }
-            | KeeperError::NotATokenSet { .. }
-            | KeeperError::NothingCached { .. }
-            | KeeperError::Moved { .. }
-            | KeeperError::NoClientSecret { .. }
-            | KeeperError::Spent { .. }
-            | KeeperError::UnusableRefreshToken { .. }
-            | KeeperError::Refused { .. }
-            | KeeperError::ClientRefused { .. }
-            | KeeperError::AskedTooMuch { .. }
-            | KeeperError::Unexpected { .. }
-            | KeeperError::NotSent { .. }
-            | KeeperError::NotKept { .. }
-            | KeeperError::NoRefreshToken
-            | KeeperError::Detached(_)
-            | KeeperError::Unusable => false,
-        };
         let default = matches!(wanted.min_ttl, MinTtl::Default(_)) && wanted.fetch == Fetch::IfDue;
-        if !passing || !default {
+        if !error.is_passing() || !default {
             return Err(error);
         }
         // what is wrong with the vault now is not why the refresh failed
@@ -406,11 +291,6 @@ impl Keeper<'_> {
 pub(crate) fn token_set(entry: &Entry) -> Result<&TokenSet, KeeperError> {
     let other = || KeeperError::NotATokenSet { name: entry.name.clone(), kind: entry.body.kind() };
     entry.body.tokens().ok_or_else(other)
-}
-
-/// Refuses to hand out a token that no header can carry.
-fn usable(handed: Handed) -> Result<Handed, KeeperError> {
-    if is_usable(handed.token.token.secret()) { Ok(handed) } else { Err(KeeperError::Unusable) }
 }
 
 /// Refuses a profile that says otherwise about where a token came from: it is not sent, nor handed out, elsewhere.

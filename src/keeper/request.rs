@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use super::error::chain;
 use super::exact_path::ExactPath;
 use super::note::Note;
+use crate::backend::Backend;
 use crate::host::files::FileFault;
 use crate::idp::{IdpError, Refusal};
 use crate::profile::{AudienceAs, EntryName};
@@ -12,7 +13,6 @@ use crate::secret::{ClientSecret, DeviceCode};
 use crate::token::scopes::Scopes;
 use crate::vault::entry::{Asked, Born, CachedToken, TokenSet};
 use crate::vault::sealing::Sealer;
-use crate::vault::shelf::Backend;
 
 /// Everything that one exchange needs. The vault identity is not among it.
 #[derive(Serialize, Deserialize)]

@@ -244,27 +244,15 @@ fn of_mint(mint: &Mint) -> Event {
 
 #[cfg(test)]
 mod tests {
-    use super::super::scratch::{NOW, by, ledger};
+    use super::super::scratch::{NOW, admin_key, by, ledger};
     use super::*;
-
-    fn key(name: &str, kid: &str) -> AdminKey {
-        AdminKey {
-            name: name.into(),
-            kid: kid.into(),
-            alg: "EdDSA".into(),
-            jwk: "{}".into(),
-            origin: Origin::Own,
-            created: Timestamp::from_epoch(NOW),
-            retired: None,
-        }
-    }
 
     #[test]
     fn a_name_has_one_key_that_mints_and_the_one_before_is_still_found() {
         let (_folder, mut ledger) = ledger();
-        ledger.put_admin_key(&key("ops", "k1"), &by(NOW)).unwrap();
-        assert!(matches!(ledger.put_admin_key(&key("ops", "k2"), &by(NOW)), Err(LedgerError::KeyExists(_))));
-        ledger.replace_admin_key(&key("ops", "k2"), OldKey::Retire, &by(NOW + 1)).unwrap();
+        ledger.put_admin_key(&admin_key("ops", "k1"), &by(NOW)).unwrap();
+        assert!(matches!(ledger.put_admin_key(&admin_key("ops", "k2"), &by(NOW)), Err(LedgerError::KeyExists(_))));
+        ledger.replace_admin_key(&admin_key("ops", "k2"), OldKey::Retire, &by(NOW + 1)).unwrap();
         assert_eq!(ledger.admin_key_named("ops").unwrap().unwrap().kid, "k2");
         assert_eq!(ledger.admin_key("k1").unwrap().unwrap().retired, Some(Timestamp::from_epoch(NOW + 1)));
         assert_eq!(ledger.admin_keys().unwrap().len(), 2);
@@ -273,12 +261,12 @@ mod tests {
     #[test]
     fn a_key_is_replaced_and_taken_back_at_once_or_not_at_all() {
         let (_folder, mut ledger) = ledger();
-        ledger.put_admin_key(&key("ops", "k1"), &by(NOW)).unwrap();
-        let same = ledger.replace_admin_key(&key("ops", "k1"), OldKey::Revoke, &by(NOW));
+        ledger.put_admin_key(&admin_key("ops", "k1"), &by(NOW)).unwrap();
+        let same = ledger.replace_admin_key(&admin_key("ops", "k1"), OldKey::Revoke, &by(NOW));
         assert!(matches!(same, Err(LedgerError::KeyExists(_))));
         assert_eq!(ledger.revoked_since("k1").unwrap(), None);
         assert_eq!(ledger.admin_key("k1").unwrap().unwrap().retired, None);
-        ledger.replace_admin_key(&key("ops", "k2"), OldKey::Revoke, &by(NOW)).unwrap();
+        ledger.replace_admin_key(&admin_key("ops", "k2"), OldKey::Revoke, &by(NOW)).unwrap();
         assert_eq!(ledger.revoked_since("k1").unwrap(), Some(Timestamp::from_epoch(NOW)));
         assert_eq!(ledger.revoked_since("k2").unwrap(), None);
     }

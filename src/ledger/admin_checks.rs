@@ -93,26 +93,14 @@ fn last(db: &Connection, token: &str, action: Action) -> Result<Option<Timestamp
 
 #[cfg(test)]
 mod tests {
-    use super::super::admin::{Mint, Origin};
-    use super::super::scratch::{NOW, by, ledger};
+    use super::super::admin::Mint;
+    use super::super::scratch::{NOW, admin_key, by, ledger};
     use super::*;
-
-    fn key() -> AdminKey {
-        AdminKey {
-            name: "ops".into(),
-            kid: "k1".into(),
-            alg: "EdDSA".into(),
-            jwk: "{}".into(),
-            origin: Origin::Own,
-            created: Timestamp::from_epoch(NOW),
-            retired: None,
-        }
-    }
 
     #[test]
     fn a_revoked_key_is_retired_and_taken_back_once() {
         let (_folder, mut ledger) = ledger();
-        ledger.put_admin_key(&key(), &by(NOW)).unwrap();
+        ledger.put_admin_key(&admin_key("ops", "k1"), &by(NOW)).unwrap();
         assert!(ledger.revoke_admin_key("other", &by(NOW)).unwrap().is_none());
         let first = ledger.revoke_admin_key("k1", &by(NOW + 1)).unwrap().unwrap();
         assert_eq!(first.retired, Some(Timestamp::from_epoch(NOW + 1)));
@@ -124,7 +112,7 @@ mod tests {
     #[test]
     fn each_event_that_a_token_was_used_for_is_written_down_once() {
         let (_folder, mut ledger) = ledger();
-        let key = key();
+        let key = admin_key("ops", "k1");
         let seen = |job, event| Seen { jti: "j1", key: &key, exp: None, job, event };
         for second in 0..3 {
             for (job, event) in [(None, None), (Some("a"), Some("reset")), (Some("b"), Some("reset"))] {

@@ -150,11 +150,10 @@ pub(crate) fn hex(hash: &Hash) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::admin::{AdminKey, Origin};
     use super::super::audit::Fix;
     use super::super::job::{JobAsk, Limit, Present};
     use super::super::rights::Actor;
-    use super::super::scratch::{NOW, by, ledger};
+    use super::super::scratch::{NOW, admin_key, by, ledger};
     use super::*;
     use crate::secret::Secret;
 
@@ -195,16 +194,7 @@ mod tests {
     #[test]
     fn what_was_taken_back_stays_so_however_little_is_kept() {
         let (_folder, mut ledger) = ledger();
-        let key = AdminKey {
-            name: "ops".into(),
-            kid: "k1".into(),
-            alg: "EdDSA".into(),
-            jwk: "{}".into(),
-            origin: Origin::Own,
-            created: Timestamp::from_epoch(NOW),
-            retired: None,
-        };
-        ledger.put_admin_key(&key, &by(NOW)).unwrap();
+        ledger.put_admin_key(&admin_key("ops", "k1"), &by(NOW)).unwrap();
         ledger.revoke_admin_key("k1", &by(NOW)).unwrap();
         ledger.revoke_admin_token("j1", &by(NOW)).unwrap();
         let lives = i64::try_from(AdminLifetime::LONGEST.as_seconds()).unwrap();

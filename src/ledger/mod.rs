@@ -313,6 +313,7 @@ pub(crate) mod scratch {
 
     use tempfile::TempDir;
 
+    use super::admin::{AdminKey, Origin};
     use super::{By, Ledger};
     use crate::token::time::Timestamp;
 
@@ -329,6 +330,19 @@ pub(crate) mod scratch {
     /// Who acts in tests, at some second.
     pub(crate) fn by(second: i64) -> By {
         By { actor: "os:ada".into(), host: "here".into(), address: None, at: Timestamp::from_epoch(second) }
+    }
+
+    /// A key of our own that mints.
+    pub(crate) fn admin_key(name: &str, kid: &str) -> AdminKey {
+        AdminKey {
+            name: name.into(),
+            kid: kid.into(),
+            alg: "EdDSA".into(),
+            jwk: "{}".into(),
+            origin: Origin::Own,
+            created: Timestamp::from_epoch(NOW),
+            retired: None,
+        }
     }
 
     /// The system's randomness.

@@ -11,7 +11,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use crate::host::Environment;
+use crate::host::{Environment, Terminals};
 use crate::secret::Secret;
 use crate::token::time::Timestamp;
 
@@ -51,16 +51,32 @@ pub(crate) enum Color {
 }
 
 impl Color {
-    /// Decides for one stream (<https://no-color.org>, `CLICOLOR`, `CLICOLOR_FORCE`, `TERM=dumb`).
-    pub(crate) fn on(self, env: &Environment, terminal: bool) -> bool {
+    /// Decides for standard error (<https://no-color.org>, `CLICOLOR`, `CLICOLOR_FORCE`, `TERM=dumb`).
+    pub(crate) fn on(self, env: &Environment, terminals: Terminals) -> Paint {
+        let suits = || terminals.stderr && env.text("TERM") != Some("dumb") && env.text("CLICOLOR") != Some("0");
         match self {
-            Self::Always => true,
-            Self::Never => false,
-            Self::Auto if env.text("NO_COLOR").is_some() => false,
-            Self::Auto if env.text("CLICOLOR_FORCE").is_some_and(|force| force != "0") => true,
-            Self::Auto => terminal && env.text("TERM") != Some("dumb") && env.text("CLICOLOR") != Some("0"),
+            Self::Always => Paint::Colored,
+            Self::Never => Paint::Plain,
+            Self::Auto if env.text("NO_COLOR").is_some() => Paint::Plain,
+            Self::Auto if env.text("CLICOLOR_FORCE").is_some_and(|force| force != "0") => Paint::Colored,
+            Self::Auto => {
+                if suits() {
+                    Paint::Colored
+                } else {
+                    Paint::Plain
+                }
+            }
         }
     }
+}
+
+/// How standard error is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Paint {
+    /// With colours.
+    Colored,
+    /// Without.
+    Plain,
 }
 
 /// How loud notices are.
@@ -82,19 +98,19 @@ pub(crate) struct Printer {
     pub(crate) form: Form,
     /// Whether notices are shown.
     notices: Notices,
-    /// Whether standard error is coloured.
-    colored: bool,
+    /// How standard error is written.
+    paint: Paint,
 }
 
 impl Printer {
     /// Takes the streams.
     pub(crate) fn new(stdout: Box<dyn Write>, stderr: Box<dyn Write>) -> Self {
-        Self { stdout, stderr, form: Form::Text, notices: Notices::Shown, colored: false }
+        Self { stdout, stderr, form: Form::Text, notices: Notices::Shown, paint: Paint::Plain }
     }
 
     /// Sets how things are shown, once the command line is known.
-    pub(crate) fn configure(&mut self, form: Form, notices: Notices, colored: bool) {
-        (self.form, self.notices, self.colored) = (form, notices, colored);
+    pub(crate) fn configure(&mut self, form: Form, notices: Notices, paint: Paint) {
+        (self.form, self.notices, self.paint) = (form, notices, paint);
     }
 
     /// Writes a line of data.
@@ -228,10 +244,10 @@ impl Printer {
 
     /// Colours a heading.
     pub(crate) fn heading(&self, heading: &str) -> String {
-        match (self.colored, heading) {
-            (false, _) => heading.to_owned(),
-            (true, "error:") => format!("\u{1b}[1;31m{heading}\u{1b}[0m"),
-            (true, _) => format!("\u{1b}[1m{heading}\u{1b}[0m"),
+        match (self.paint, heading) {
+            (Paint::Plain, _) => heading.to_owned(),
+            (Paint::Colored, "error:") => format!("\u{1b}[1;31m{heading}\u{1b}[0m"),
+            (Paint::Colored, _) => format!("\u{1b}[1m{heading}\u{1b}[0m"),
         }
     }
 

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer};
 
 use super::issued::{IssuedTable, PolicyTable};
 use super::{SettingsError, Spelled, nearest};
+use crate::backend::Backend;
 use crate::profile::{AudienceAs, ClientAuth, EntryName, Flow};
 
 /// The whole file.
@@ -44,19 +45,7 @@ pub(crate) struct Defaults {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct VaultTable {
     /// What entries rest in.
-    #[serde(deserialize_with = "backend")]
     pub(crate) backend: Option<Backend>,
-}
-
-/// What entries rest in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Backend {
-    /// One age file for each generation.
-    #[default]
-    Age,
-    /// The keyring of the desktop.
-    Keyring,
 }
 
 /// `[unlock]`
@@ -110,15 +99,6 @@ fn profiles<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<Entry
         name.clone().without_user().map_err(serde::de::Error::custom)?;
     }
     Ok(profiles)
-}
-
-/// Reads what entries rest in; nothing is used silently in the place of what is not known.
-fn backend<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Backend>, D::Error> {
-    match String::deserialize(deserializer)?.as_str() {
-        "age" => Ok(Some(Backend::Age)),
-        "keyring" => Ok(Some(Backend::Keyring)),
-        _ => Err(serde::de::Error::custom("not a backend: there are \"age\" and \"keyring\"")),
-    }
 }
 
 /// Reads a length of time.

@@ -1,7 +1,7 @@
 //! `[issued]` and `[policy]`: the tokens of our own, as the settings have them.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer};
 
@@ -9,6 +9,7 @@ use super::file::lifetime;
 use super::report::{Given, Origin, Setting, Value};
 use super::{Settings, SettingsError, Spelled, variable};
 use crate::host::Environment;
+use crate::host::folders::absolute;
 use crate::token::issuer::Issuer;
 use crate::token::policy::{Policy, PolicyFault};
 use crate::token::scopes::Scopes;
@@ -88,10 +89,10 @@ impl IssuedVariables {
             }
             other => Ok(other),
         };
-        let ledger = env.raw(LEDGER).map(PathBuf::from);
+        let ledger = env.raw(LEDGER).map(Path::new);
         Ok(Self {
             issuer: variable(env, ISSUER)?,
-            ledger: ledger.map(|path| std::path::absolute(&path).unwrap_or(path)),
+            ledger: ledger.map(absolute),
             job_ttl: lifetime(JOB_TTL)?,
             user_ttl: lifetime(USER_TTL)?,
         })

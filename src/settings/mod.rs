@@ -2,6 +2,7 @@
 
 pub(crate) mod edit;
 mod file;
+mod filling;
 #[cfg(any(fuzzing, test))]
 pub(crate) mod fuzzing;
 mod issued;
@@ -13,13 +14,13 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use crate::host::files::{self, Access, FileFault};
-use crate::host::folders::Folders;
+use crate::host::folders::{Folders, absolute};
 use crate::host::{Environment, Host};
-use crate::profile::{ClientAuth, Endpoints, EntryName, NameFault, Profile, SecureUrl, UrlFault};
-use crate::token::scopes::Scopes;
+use crate::profile::{EntryName, Profile};
 use crate::token::time::{Lifetime, MinTtl};
 
-pub(crate) use file::{Backend, Config, ProfileTable};
+pub(crate) use file::{Config, ProfileTable};
+use filling::Filling;
 pub(crate) use spelled::Spelled;
 
 /// A configuration file is text that somebody types; more than this is a mistake.
@@ -119,7 +120,7 @@ impl Settings {
         let named = config.or_else(|| host.env.raw("TOKENKEEP_CONFIG").map(Path::new));
         let path = named.map_or_else(|| folders.config.join("config.toml"), Path::to_owned);
         // what is relative to this file must mean the same to a child, which runs in another folder
-        let path = std::path::absolute(&path).unwrap_or(path);
+        let path = absolute(&path);
         let config = match files::read(&path, Access::Readable, LARGEST_CONFIG) {
             Ok(bytes) => file::parse(&path, bytes)?,
             Err(fault) if fault.is_missing() && named.is_none() => Config::default(),
@@ -176,86 +177,8 @@ impl Settings {
 
     /// Builds a profile from a table, one of the file's or one that flags describe.
     pub(crate) fn build(&self, name: &EntryName, table: &ProfileTable) -> Result<Profile, SettingsError> {
-        let fill = |text: &str| self.fill(name, table, text);
-        let fill_optional = |text: &Option<String>| text.as_deref().map(fill).transpose();
-        let wrong = |key: &'static str, reason: String| SettingsError::Profile { profile: name.clone(), key, reason };
-        let url = |key: &'static str, text: &Option<String>| -> Result<Option<SecureUrl>, SettingsError> {
-            let Some(text) = fill_optional(text)? else { return Ok(None) };
-            text.parse().map(Some).map_err(|fault: UrlFault| wrong(key, fault.to_string()))
-        };
-        let issuer = url("issuer", &table.issuer)?.ok_or_else(|| wrong("issuer", "is missing".to_owned()))?;
-        let client_id = fill_optional(&table.client_id)?.ok_or_else(|| wrong("client_id", "is missing".to_owned()))?;
-        let scopes = |texts: &[String]| -> Result<Scopes, SettingsError> {
-            let filled = texts.iter().map(|text| fill(text)).collect::<Result<Vec<_>, _>>()?;
-            Scopes::parse(&filled).map_err(|fault| wrong("scopes", fault.to_string()))
-        };
-        let mut groups = BTreeMap::new();
-        for (group, texts) in &table.groups {
-            groups.insert(group.clone(), scopes(texts)?);
-        }
-        let client_secret =
-            secret_entry(table.client_secret.as_deref()).map_err(|reason| wrong("client_secret", reason))?;
-        let implied = if client_secret.is_some() { ClientAuth::Basic } else { ClientAuth::None };
-        let client_auth = table.client_auth.unwrap_or(implied);
-        match (client_auth, &client_secret) {
-            (ClientAuth::Basic | ClientAuth::Post, None) => {
-                return Err(wrong("client_secret", "is missing: client_auth needs one, as \"entry:NAME\"".to_owned()));
-            }
-            (ClientAuth::None, Some(_)) => {
-                return Err(wrong("client_auth", "is \"none\", so the client_secret would never be used".to_owned()));
-            }
-            (ClientAuth::None, None) | (ClientAuth::Basic | ClientAuth::Post, Some(_)) => {}
-        }
-        Ok(Profile {
-            name: name.clone(),
-            issuer,
-            client_id,
-            flow: table.flow.unwrap_or_default(),
-            scopes: scopes(&table.scopes)?,
-            audience: fill_optional(&table.audience)?,
-            audience_as: table.audience_as.unwrap_or_default(),
-            offline_idle: table.offline_idle.as_ref().map(|spelled| spelled.lifetime),
-            reuse_grace: table.reuse_grace.as_ref().map(|spelled| spelled.lifetime).unwrap_or_default(),
-            client_auth,
-            client_secret,
-            ca_file: fill_optional(&table.ca_file)?.map(|path| self.resolve(&path)),
-            var: table.var.clone(),
-            endpoints: Endpoints {
-                token: url("token_endpoint", &table.token_endpoint)?,
-                device_authorization: url("device_authorization_endpoint", &table.device_authorization_endpoint)?,
-                revocation: url("revocation_endpoint", &table.revocation_endpoint)?,
-                introspection: url("introspection_endpoint", &table.introspection_endpoint)?,
-                jwks: url("jwks_uri", &table.jwks_uri)?,
-            },
-            groups,
-        })
+        Filling { settings: self, name, table }.profile()
     }
-
-    /// Puts values in the place of `{name}`: a flag's, the environment's, or the default of the profile.
-    fn fill(&self, profile: &EntryName, table: &ProfileTable, text: &str) -> Result<String, SettingsError> {
-        let mut filled = String::with_capacity(text.len());
-        let mut rest = text;
-        while let Some((before, after)) = rest.split_once('{') {
-            let Some((parameter, after)) = after.split_once('}') else { break };
-            let value = self.parameters.get(parameter);
-            let value = value.or_else(|| self.environment.get(&parameter.to_ascii_uppercase().replace('-', "_")));
-            let value = value.or_else(|| table.params.get(parameter)).ok_or_else(|| {
-                SettingsError::MissingParameter { profile: profile.clone(), parameter: parameter.to_owned() }
-            })?;
-            filled.push_str(before);
-            filled.push_str(value);
-            rest = after;
-        }
-        filled.push_str(rest);
-        Ok(filled)
-    }
-}
-
-/// Reads `entry:NAME`, the only form a client secret may have in the configuration.
-fn secret_entry(text: Option<&str>) -> Result<Option<EntryName>, String> {
-    let Some(text) = text else { return Ok(None) };
-    let name = text.strip_prefix("entry:").ok_or("must be \"entry:NAME\"; the secret itself belongs into the vault")?;
-    name.parse().map(Some).map_err(|fault: NameFault| fault.to_string())
 }
 
 /// Collects `TOKENKEEP_PARAM_NAME` as NAME.

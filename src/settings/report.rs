@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::file::{Config, Defaults, ProfileTable, Unlock, VaultTable};
+use super::filling::Filling;
 use super::{Settings, SettingsError, Spelled};
 use crate::host::Environment;
 use crate::profile::EntryName;
@@ -164,9 +165,10 @@ impl Settings {
         let ProfileTable { token_endpoint, device_authorization_endpoint, revocation_endpoint, .. } = table;
         let ProfileTable { introspection_endpoint, jwks_uri, .. } = table;
         let full = |key: &str| format!("profiles.{name}.{key}");
+        let filling = Filling { settings: self, name, table };
         let text = |key: &str, text: &Option<String>| Setting {
             key: full(key),
-            value: text.as_deref().map(|text| self.fill(name, table, text).map(Value::Text)).transpose(),
+            value: text.as_deref().map(|text| filling.text(text).map(Value::Text)).transpose(),
             origin: Given::of(text.as_ref()).origin(),
         };
         let plain = |key: &str, given: Option<String>, default: Option<&str>| {
@@ -177,7 +179,7 @@ impl Settings {
         let list = |key: &str, texts: &[String]| {
             let texts = Some(texts).filter(|texts| !texts.is_empty());
             let filled = |texts: &[String]| -> Result<Vec<String>, SettingsError> {
-                texts.iter().map(|text| self.fill(name, table, text)).collect()
+                texts.iter().map(|text| filling.text(text)).collect()
             };
             Setting {
                 key: full(key),
@@ -248,6 +250,6 @@ impl Given {
 }
 
 /// Returns the word by which the file calls one of our values.
-fn word(value: impl Serialize) -> Option<String> {
+pub(crate) fn word(value: impl Serialize) -> Option<String> {
     serde_json::to_value(value).ok()?.as_str().map(str::to_owned)
 }

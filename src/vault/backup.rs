@@ -5,8 +5,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::filing::is_ours;
 use super::header::{self, Header};
-use super::shelf::{self, Shelf};
+use super::shelf::Shelf;
 use super::{VaultError, lock_header, rotation, slots};
 use crate::host::files::{self, Access};
 use crate::token::time::Timestamp;
@@ -33,8 +34,8 @@ impl Backup {
             let lock = shelf.lock(&name, patience)?;
             rotation::refuse_in_keyring(&shelf, &name)?;
             let (below, before) = (Path::new("entries").join(name.as_str()), files.len());
-            for file in files::list(lock.folder())? {
-                if file.to_str().is_some_and(|file| shelf::is_ours(file) && file != shelf::NEXT_NEXT) {
+            for file in files::list(&lock.folder())? {
+                if file.to_str().is_some_and(is_ours) {
                     files.push(read(vault, below.join(file))?);
                 }
             }

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::header::Header;
 use super::{Vault, VaultError};
-use crate::host::kernel_keyring::{self, KeyringFault};
+use crate::host::kernel_keyring::{self, KernelFault};
 use crate::token::time::{Lifetime, Timestamp};
 
 /// How errors and `status` call it.
@@ -35,7 +35,7 @@ fn name(recipient: &str) -> String {
 }
 
 /// Looks whether the vault of a recipient was left open.
-pub(crate) fn find(recipient: &str) -> Result<Option<Opened>, KeyringFault> {
+pub(crate) fn find(recipient: &str) -> Result<Option<Opened>, KernelFault> {
     let Some(bytes) = kernel_keyring::find(&name(recipient))? else { return Ok(None) };
     // what is no text holds no identity, and is refused as such
     let text = Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned());
@@ -50,7 +50,7 @@ pub(crate) fn close(vault: &Path) -> Result<bool, VaultError> {
 }
 
 /// Closes the vault of a recipient that no vault has any more, and tells until when it was left open.
-pub(crate) fn close_former(recipient: &str) -> Result<Option<Timestamp>, KeyringFault> {
+pub(crate) fn close_former(recipient: &str) -> Result<Option<Timestamp>, KernelFault> {
     let until = find(recipient)?.and_then(|opened| opened.until);
     kernel_keyring::remove(&name(recipient)).map(|was_open| until.filter(|_| was_open))
 }

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use super::items::Item;
 use super::keyring::DesktopFault;
 use super::publication::EntryLock;
-use super::shelf::Backend;
 use super::{Vault, VaultError};
+use crate::backend::Backend;
 use crate::host::files::{self, Published, fault};
 use crate::profile::EntryName;
 

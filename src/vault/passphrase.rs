@@ -15,10 +15,6 @@ pub(crate) enum Weakness {
     OneWord,
 }
 
-/// The fewest characters, the fewest different ones, the fewest digits and the fewest letters that pass without a word. Of
-/// random small letters 12 are worth 56 bits: at a second a guess that is two thousand million years of one core.
-const FEWEST: (usize, usize, usize, usize) = (12, 6, 18, 16);
-
 impl Weakness {
     /// Finds what is weak in a passphrase; `None` does not mean that it is good.
     pub(crate) fn of(passphrase: &Passphrase) -> Option<Self> {
@@ -27,17 +23,16 @@ impl Weakness {
 
     /// Finds what is weak in a text; nothing of it is copied.
     fn of_text(text: &str) -> Option<Self> {
-        let (fewest, fewest_different, fewest_digits, fewest_letters) = FEWEST;
         let count = text.chars().count();
         let is_new = |(at, character): &(usize, char)| !text.chars().take(*at).any(|before| before == *character);
-        let different = text.chars().enumerate().filter(is_new).take(fewest_different).count();
-        if count < fewest {
+        let different = text.chars().enumerate().filter(is_new).take(FEWEST_DIFFERENT).count();
+        if count < FEWEST {
             Some(Self::Short)
-        } else if different < fewest_different {
+        } else if different < FEWEST_DIFFERENT {
             Some(Self::Monotonous)
-        } else if count < fewest_digits && text.chars().all(|character| character.is_ascii_digit()) {
+        } else if count < FEWEST_DIGITS && text.chars().all(|character| character.is_ascii_digit()) {
             Some(Self::Digits)
-        } else if count < fewest_letters && text.chars().all(char::is_alphabetic) {
+        } else if count < FEWEST_LETTERS && text.chars().all(char::is_alphabetic) {
             Some(Self::OneWord)
         } else {
             None
@@ -54,6 +49,19 @@ impl Weakness {
         }
     }
 }
+
+/// The fewest characters: of random small letters 12 are worth 56 bits; at a second a guess that is two thousand million
+/// years of one core.
+const FEWEST: usize = 12;
+
+/// The fewest different characters: what repeats itself has fewer.
+const FEWEST_DIFFERENT: usize = 6;
+
+/// The fewest digits, where there is nothing else: 18 are worth 60 bits, and no date or telephone number is as long.
+const FEWEST_DIGITS: usize = 18;
+
+/// The fewest letters, where there is nothing else: most words of a dictionary are shorter.
+const FEWEST_LETTERS: usize = 16;
 
 #[cfg(test)]
 mod tests {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::VaultError;
 use super::sealing::digest_hex;
 use crate::host::files::{self, Access};
+use crate::host::folders::absolute;
 
 /// Where the pin of one vault is.
 #[derive(Clone, Debug)]
@@ -15,7 +16,7 @@ pub(crate) struct Pin {
 
 /// Whether a vault was used before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Known {
+pub(crate) enum Known {
     /// It is the one that is pinned.
     Same,
     /// Nothing is pinned yet.
@@ -25,7 +26,7 @@ pub(super) enum Known {
 impl Pin {
     /// Takes the pin of a vault; two vaults on one machine have two.
     pub(crate) fn of(state: &Path, vault: &Path) -> Self {
-        let vault = std::path::absolute(vault).unwrap_or_else(|_| vault.to_owned());
+        let vault = absolute(vault);
         let digest = digest_hex(vault.as_os_str().as_encoded_bytes());
         let short: String = digest.chars().take(16).collect();
         Self { path: state.join("pins").join(short) }
@@ -47,11 +48,10 @@ impl Pin {
     }
 
     /// Compares a recipient with the pin.
-    pub(super) fn check(&self, vault: &Path, recipient: &str) -> Result<Known, VaultError> {
+    pub(crate) fn check(&self, vault: &Path, recipient: &str) -> Result<Known, VaultError> {
         let found = digest_hex(recipient);
         match self.read()? {
-            // two while the vault's key is being changed
-            Some(pinned) if pinned.lines().any(|pinned| pinned == found) => Ok(Known::Same),
+            Some(pinned) if names(&pinned, &found) => Ok(Known::Same),
             Some(pinned) => Err(VaultError::AnotherVault { vault: vault.to_owned(), pinned, found }),
             None => Ok(Known::New),
         }
@@ -78,7 +78,7 @@ impl Pin {
     /// Tells whether a recipient is pinned.
     pub(super) fn knows(&self, recipient: &str) -> Result<bool, VaultError> {
         let digest = digest_hex(recipient);
-        Ok(self.read()?.is_some_and(|pinned| pinned.lines().any(|line| line == digest)))
+        Ok(self.read()?.is_some_and(|pinned| names(&pinned, &digest)))
     }
 
     /// Writes the digests of recipients.
@@ -89,4 +89,9 @@ impl Pin {
         let text: String = recipients.iter().map(|recipient| digest_hex(recipient) + "\n").collect();
         Ok(files::replace(&self.path, text.as_bytes(), 0o600)?)
     }
+}
+
+/// Tells whether a digest is among those that are pinned: two while the vault's key is being changed.
+fn names(pinned: &str, digest: &str) -> bool {
+    pinned.lines().any(|line| line == digest)
 }

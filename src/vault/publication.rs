@@ -3,15 +3,17 @@
 
 use std::fs::File;
 use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rustix::fs::{FallocateFlags, OFlags};
 
 use super::VaultError;
+use super::filing::{NEXT, generation_of, of_aside};
 use super::items::Item;
 use super::sealing::LARGEST_FILE;
-use super::shelf::{Backend, NEXT, NEXT_NEXT, Shelf, generation_of};
+use super::shelf::Shelf;
+use crate::backend::Backend;
 use crate::host::files::{self, Access, FileFault, Published, fault};
 use crate::host::process::{self, Waiting};
 use crate::profile::EntryName;
@@ -26,8 +28,6 @@ pub(crate) struct EntryLock {
     pub(crate) file: File,
     /// The entry.
     name: EntryName,
-    /// The entry's folder.
-    folder: PathBuf,
     /// Where it, and all others, rest.
     shelf: Shelf,
     /// Whether somebody else held it when we came.
@@ -60,7 +60,7 @@ impl Shelf {
         match process::lock_within(file, patience).map_err(fault("lock", &path))? {
             Some(locked) => {
                 let (name, shelf) = (name.clone(), self.clone());
-                Ok(EntryLock { file: locked.file, name, folder, shelf, waiting: locked.waiting })
+                Ok(EntryLock { file: locked.file, name, shelf, waiting: locked.waiting })
             }
             None => Err(VaultError::Busy { name: name.clone(), waited: patience }),
         }
@@ -79,18 +79,22 @@ impl Shelf {
 impl EntryLock {
     /// Takes over a lock that the front of an exchange holds.
     pub(crate) fn adopt(file: File, name: EntryName, shelf: Shelf) -> Self {
-        let folder = shelf.entry_folder(&name);
-        Self { file, name, folder, shelf, waiting: Waiting::None }
+        Self { file, name, shelf, waiting: Waiting::None }
     }
 
     /// Returns the entry's folder.
-    pub(crate) fn folder(&self) -> &Path {
-        &self.folder
+    pub(crate) fn folder(&self) -> PathBuf {
+        self.shelf.entry_folder(&self.name)
+    }
+
+    /// Returns where the lock's file is.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.shelf.lock_path(&self.name)
     }
 
     /// Returns where an answer waits until it is published.
     fn next(&self) -> PathBuf {
-        self.folder.join(NEXT)
+        self.shelf.next_path(&self.name)
     }
 
     /// Claims that what is about to be written could be published, too.
@@ -109,7 +113,7 @@ impl EntryLock {
             return Err(fault("write over", &path)(io::Error::from(io::ErrorKind::AlreadyExists)));
         }
         // who died in a second try left this; what counts of it stands in `next`, and was taken over before
-        drop(std::fs::remove_file(self.folder.join(NEXT_NEXT)));
+        drop(std::fs::remove_file(self.folder().join(files::successor(NEXT.as_ref()))));
         let file = files::open_private(&path, OFlags::TRUNC)?;
         if process::largest_file().is_some_and(|limit| limit < LARGEST_FILE as u64) {
             // the reservation does not hit this limit, but the write after the exchange would
@@ -145,7 +149,7 @@ impl EntryLock {
 
     /// Tells whether something still waits to be published: if not, what failed after the rename was the last flush.
     pub(crate) fn awaits_publication(&self) -> bool {
-        self.next().symlink_metadata().is_ok()
+        self.shelf.awaits_publication(&self.name)
     }
 
     /// Tells whether a file is the newest generation already: whoever gave it to the keyring died before `next` went.
@@ -172,9 +176,9 @@ impl EntryLock {
 
     /// Renames `next` to its number, and waits until the name rests on the disk, too.
     fn publish_file(&self, generation: u64) -> Result<(), FileFault> {
-        let to = self.folder.join(format!("{generation}.age"));
+        let to = self.shelf.path(&self.name, generation);
         match files::publish(&self.next(), &to)? {
-            Published::Yes => files::sync_folder(&self.folder),
+            Published::Yes => files::sync_folder(&self.folder()),
             Published::NameTaken => Err(fault("publish", &to)(io::Error::from(io::ErrorKind::AlreadyExists))),
         }
     }
@@ -190,28 +194,27 @@ impl EntryLock {
         }
         items.publish(&self.name, &Item { generation, file })?;
         self.shelf.remove_file(&self.name, NEXT.as_ref())?;
-        Ok(files::sync_folder(&self.folder)?)
+        Ok(files::sync_folder(&self.folder())?)
     }
 
     /// Moves an unpublished answer that follows nothing to where it bothers nobody; `delete` removes it.
     pub(crate) fn put_aside(&self, now: i64) -> Result<(), FileFault> {
-        let mut aside = self.folder.join(format!("aside-{now}.age"));
         let mut count = 1;
-        while files::publish(&self.next(), &aside)? == Published::NameTaken {
+        while files::publish(&self.next(), &self.folder().join(of_aside(now, count)))? == Published::NameTaken {
             count += 1;
-            aside = self.folder.join(format!("aside-{now}-{count}.age"));
         }
         Ok(())
     }
 
     /// Removes all but the newest generations.
     pub(crate) fn prune(&self, newest: u64) {
-        let Ok(files) = files::list(&self.folder) else { return };
+        let folder = self.folder();
+        let Ok(files) = files::list(&folder) else { return };
         for file in files {
             let old = file.to_str().and_then(generation_of);
             if old.is_some_and(|generation| generation + KEPT_GENERATIONS as u64 <= newest) {
                 // what could not be removed now is removed after the next put
-                drop(std::fs::remove_file(self.folder.join(file)));
+                drop(std::fs::remove_file(folder.join(file)));
             }
         }
     }
@@ -256,7 +259,7 @@ mod tests {
     fn a_second_try_that_fails_leaves_what_the_first_wrote() {
         let (_vault, _, _, lock) = entry();
         lock.reserve().unwrap().fill(b"first").unwrap();
-        let in_the_way = lock.folder().join(NEXT_NEXT);
+        let in_the_way = lock.folder().join(files::successor(NEXT.as_ref()));
         std::fs::create_dir(in_the_way).unwrap();
         lock.rewrite(b"second").unwrap_err();
         assert_eq!(lock.unpublished().unwrap().unwrap(), b"first");

@@ -14,12 +14,13 @@ use std::time::Duration;
 
 use rustix::fs::OFlags;
 
+use super::filing::{self, LOCK};
 use super::header::{self, Header, Slot, SlotKind};
 use super::keyring::Keyring;
 use super::pin::Pin;
 use super::publication::EntryLock;
 use super::sealing::{Identity, Sealer};
-use super::shelf::{self, Shelf};
+use super::shelf::Shelf;
 use super::slots::{self, Wrapped, Wrapping};
 use super::unlock::Ask;
 use super::{Vault, VaultError, identity_file, lock_header, unlock};
@@ -252,10 +253,10 @@ impl Rotation<'_> {
     fn reseal(&self, (name, lock): (&EntryName, &EntryLock), to: &Path, sealer: &Sealer) -> Result<(), VaultError> {
         let sealing = |fault| VaultError::Sealing { name: name.clone(), fault };
         files::make_folder(to)?;
-        link(&lock.folder().join("lock"), &to.join("lock"))?;
+        link(&lock.path(), &to.join(LOCK))?;
         if let Some(newest) = self.vault.newest(name)? {
             let file = sealer.seal(&newest).map_err(sealing)?;
-            files::replace(&to.join(format!("{}.age", newest.generation)), &file, 0o600)?;
+            files::replace(&to.join(filing::of_generation(newest.generation)), &file, 0o600)?;
         }
         for aside in self.vault.shelf().aside(name)? {
             let file = files::read(&aside, files::Access::Private, super::sealing::LARGEST_FILE)?;
@@ -314,7 +315,7 @@ fn empty(lost: &Path, stands: &Path, header: Option<&Header>) -> Result<(), File
         let is_entry =
             lost.join(&below).is_dir() && name.to_str().is_some_and(|name| name.parse::<EntryName>().is_ok());
         if is_entry {
-            clear((lost, stands), &below, |file| file == "lock" || shelf::is_ours(file))?;
+            clear((lost, stands), &below, |file| file == LOCK || filing::is_ours(file))?;
         } else {
             keep(&lost.join(&below), &stands.join(&below))?;
         }

@@ -9,28 +9,15 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
+use super::filing::{self, LOCK, MARK, NEXT, generation_of, is_aside, is_marked, of_generation};
 use super::items::Items;
 use super::keyring::DesktopFault;
 use super::publication::EntryLock;
 use super::sealing::LARGEST_FILE;
 use super::{Site, VaultError};
+use crate::backend::Backend;
 use crate::host::files::{self, Access, FileFault, fault};
 use crate::profile::EntryName;
-
-/// What the file beside the lock is called that says that an entry rests in the keyring.
-const MARK: &str = "keyring";
-
-/// What entries rest in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Backend {
-    /// Age files.
-    #[default]
-    Age,
-    /// The keyring of the desktop.
-    Keyring,
-}
 
 /// The entries of one vault.
 #[derive(Clone, Debug)]
@@ -94,12 +81,17 @@ impl Shelf {
 
     /// Returns the path of one generation.
     pub(crate) fn path(&self, name: &EntryName, generation: u64) -> PathBuf {
-        self.entry_folder(name).join(format!("{generation}.age"))
+        self.entry_folder(name).join(of_generation(generation))
+    }
+
+    /// Returns where an answer waits until it is published.
+    pub(super) fn next_path(&self, name: &EntryName) -> PathBuf {
+        self.entry_folder(name).join(NEXT)
     }
 
     /// Returns the path of an entry's lock, whose file holds the keeper's note.
     pub(crate) fn lock_path(&self, name: &EntryName) -> PathBuf {
-        self.entry_folder(name).join("lock")
+        self.entry_folder(name).join(LOCK)
     }
 
     /// Lists the entries; nothing is opened.
@@ -145,7 +137,7 @@ impl Shelf {
     /// Tells whether there is such an entry, wherever it rests; nothing is opened.
     pub(crate) fn lists(&self, name: &EntryName) -> Result<bool, FileFault> {
         let files = self.files(name)?;
-        Ok(is_marked(&files) || !numbers(&files).is_empty())
+        Ok(is_marked(&files) || !filing::generations(&files).is_empty())
     }
 
     /// Says what an entry rests in, or would.
@@ -153,7 +145,7 @@ impl Shelf {
         let files = self.files(name)?;
         Ok(if is_marked(&files) {
             Backend::Keyring
-        } else if numbers(&files).is_empty() {
+        } else if filing::generations(&files).is_empty() {
             self.backend
         } else {
             Backend::Age
@@ -167,8 +159,8 @@ impl Shelf {
 
     /// Removes the files of an entry's generations, the newest last.
     pub(super) fn remove_files(&self, name: &EntryName) -> Result<(), FileFault> {
-        let numbers = numbers(&self.files(name)?);
-        numbers.iter().rev().try_for_each(|number| self.remove_file(name, format!("{number}.age").as_ref()))?;
+        let numbers = filing::generations(&self.files(name)?);
+        numbers.iter().rev().try_for_each(|number| self.remove_file(name, of_generation(*number).as_ref()))?;
         files::sync_folder(&self.entry_folder(name))
     }
 
@@ -178,7 +170,7 @@ impl Shelf {
         if is_marked(&files) {
             return Ok(self.items()?.both(name)?.iter().map(|item| item.generation).collect());
         }
-        Ok(numbers(&files))
+        Ok(filing::generations(&files))
     }
 
     /// Returns the number that the next generation of an entry gets.
@@ -197,7 +189,7 @@ impl Shelf {
             if is_marked(&files) {
                 return self.newest_item(name);
             }
-            let Some(&generation) = numbers(&files).first() else { return Ok(None) };
+            let Some(&generation) = filing::generations(&files).first() else { return Ok(None) };
             match files::read(&self.path(name, generation), Access::Private, LARGEST_FILE) {
                 Ok(file) => return Ok(Some((generation, file))),
                 // pruned or moved between the listing and the opening
@@ -242,16 +234,12 @@ impl Shelf {
 
     /// Returns the number of the newest generation of an entry among files, wherever it rests.
     pub(super) fn newest_file(&self, name: &EntryName) -> Result<Option<u64>, FileFault> {
-        Ok(numbers(&self.files(name)?).first().copied())
+        Ok(filing::generations(&self.files(name)?).first().copied())
     }
 
     /// Lists what lies in an entry's folder and has no place there.
     pub(crate) fn foreign_files(&self, name: &EntryName) -> Result<Vec<PathBuf>, FileFault> {
-        let known = |file: &str| {
-            // what a move that was killed left is a generation, too
-            file == "lock" || file == MARK || is_ours(files::succeeded(file).unwrap_or(file))
-        };
-        let foreign = self.files(name)?.into_iter().filter(|file| !file.to_str().is_some_and(known));
+        let foreign = self.files(name)?.into_iter().filter(|file| !filing::has_its_place(file));
         Ok(foreign.map(|file| self.entry_folder(name).join(file)).collect())
     }
 
@@ -286,7 +274,7 @@ impl Shelf {
 
     /// Tells whether an answer waits to be published: what reserved its room and brought nothing is empty.
     pub(crate) fn awaits_publication(&self, name: &EntryName) -> bool {
-        std::fs::symlink_metadata(self.entry_folder(name).join(NEXT)).is_ok_and(|next| next.len() > 0)
+        std::fs::symlink_metadata(self.next_path(name)).is_ok_and(|next| next.len() > 0)
     }
 
     /// Counts the answers that were put aside.
@@ -304,7 +292,7 @@ impl Shelf {
     /// Tells whether an entry holds anything at all. An answer that was never published is no generation yet, and holds
     /// a refresh token: `delete` removes it, and `revoke` adopts it first.
     pub(crate) fn holds_anything(&self, name: &EntryName) -> Result<bool, FileFault> {
-        Ok(self.files(name)?.iter().any(|file| file != "lock"))
+        Ok(self.files(name)?.iter().any(|file| file != LOCK))
     }
 
     /// Removes all that an entry holds, under its lock; the lock's file stays for ever.
@@ -315,7 +303,7 @@ impl Shelf {
             // before anything goes, that a keyring that is locked leaves all as it is
             self.items()?.check()?;
         }
-        files.retain(|file| file != "lock" && file != MARK);
+        files.retain(|file| file != LOCK && file != MARK);
         // what never was the newest goes first, the newest last: whatever interrupts this, no older one takes its place
         files.sort_by_key(|file| file.to_str().and_then(generation_of));
         let newest = files.pop();
@@ -339,7 +327,7 @@ impl Shelf {
 
     /// Says from now on that an entry rests in the keyring.
     pub(super) fn mark(&self, name: &EntryName) -> Result<(), FileFault> {
-        files::replace(&self.entry_folder(name).join(MARK), b"", 0o600)
+        files::replace(&self.mark_path(name), b"", 0o600)
     }
 
     /// Says from now on that an entry rests in files.
@@ -347,42 +335,6 @@ impl Shelf {
         self.remove_file(name, MARK.as_ref())?;
         files::sync_folder(&self.entry_folder(name))
     }
-}
-
-/// Tells whether a file in an entry's folder holds something of ours.
-pub(super) fn is_ours(file: &str) -> bool {
-    file == NEXT || file == NEXT_NEXT || is_aside(file) || generation_of(file).is_some()
-}
-
-/// What the file is called in which an answer waits until it is published.
-pub(super) const NEXT: &str = "next";
-
-/// What the file is called that takes the place of that one in a second try.
-pub(super) const NEXT_NEXT: &str = ".next.new";
-
-/// Tells whether the files in an entry's folder say that it rests in the keyring.
-fn is_marked(files: &[OsString]) -> bool {
-    files.iter().any(|file| file == MARK)
-}
-
-/// Returns the generations among the files in an entry's folder, the newest first.
-fn numbers(files: &[OsString]) -> Vec<u64> {
-    let mut numbers: Vec<u64> = files.iter().filter_map(|file| generation_of(file.to_str()?)).collect();
-    numbers.sort_unstable_by(|one, other| other.cmp(one));
-    numbers
-}
-
-/// Tells whether a file's name is that of an answer that was put aside.
-fn is_aside(file: &str) -> bool {
-    let when = file.strip_prefix("aside-").and_then(|file| file.strip_suffix(".age"));
-    when.is_some_and(|when| when.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-'))
-}
-
-/// Reads the generation out of a file's name.
-pub(super) fn generation_of(file: &str) -> Option<u64> {
-    let digits = file.strip_suffix(".age")?;
-    let canonical = digits.bytes().all(|byte| byte.is_ascii_digit()) && !digits.starts_with('0');
-    if canonical { digits.parse().ok() } else { None }
 }
 
 #[cfg(test)]

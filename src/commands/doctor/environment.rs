@@ -7,7 +7,7 @@ use super::finding::{Finding, Fix, Status};
 use crate::error::chain;
 use crate::host::files::{self, FileFault};
 use crate::host::folders::NoHome;
-use crate::host::{machine, process, program, survey, terminal};
+use crate::host::{machine, process, program, route, survey, terminal};
 use crate::profile::variable_of;
 use crate::settings::nearest;
 use crate::token::time::Timestamp;
@@ -77,8 +77,7 @@ pub(super) fn variables(scene: &Scene<'_>) -> Vec<Finding> {
         findings.push(Finding::new("environment", Status::Warn, format!("nothing reads {name}")).mend(mend));
     }
     findings.extend(shadowing(scene));
-    let proxies = ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "https_proxy", "http_proxy", "all_proxy"];
-    let proxies: Vec<&str> = proxies.into_iter().filter(|name| env.raw(name).is_some()).collect();
+    let proxies: Vec<&str> = route::PROXIES.into_iter().filter(|name| env.raw(name).is_some()).collect();
     if !proxies.is_empty() {
         let message = format!("providers are reached through a proxy: {}", proxies.join(", "));
         findings.push(Finding::new("environment", Status::Info, message));

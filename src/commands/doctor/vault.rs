@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use super::Scene;
 use super::finding::{Finding, Fix, Status};
+use crate::backend::Backend;
 use crate::commands::exec::fresh;
 use crate::commands::problems::{misplaced, of_entry};
-use crate::commands::survey::{self as entries_seen, Seen};
+use crate::commands::seen::{self, Seen};
 use crate::host::files::{self, Access};
-use crate::host::kernel_keyring::KeyringFault;
+use crate::host::kernel_keyring::KernelFault;
 use crate::host::survey;
 use crate::host::temporary;
 use crate::keeper::note::{Event, when};
@@ -18,9 +19,10 @@ use crate::token::time::{Lifetime, Timestamp};
 use crate::vault::VaultError;
 use crate::vault::header::Header;
 use crate::vault::kernel;
+use crate::vault::pin::{Known, Pin};
 use crate::vault::rotation;
-use crate::vault::sealing::digest_hex;
-use crate::vault::shelf::{Backend, Shelf};
+use crate::vault::shelf::Shelf;
+use crate::vault::unlock::Lent;
 
 /// Looking at entries ends after this long: a report must come, also of a vault with a hundred thousand of them.
 const PATIENCE: Lifetime = Lifetime::seconds(10);
@@ -31,24 +33,15 @@ pub(super) fn header(scene: &Scene<'_>) -> Vec<Finding> {
     let Some(folders) = scene.folders() else { return Vec::new() };
     let folder = folders.data.join("vault");
     let finding = match Header::read(&folder) {
-        Ok(header) => {
-            let pin = crate::vault::pin::Pin::of(&folders.state, &folder);
-            match pin.read() {
-                Ok(Some(pinned)) if !pinned.lines().any(|pinned| pinned == digest_hex(&header.recipient)) => {
-                    let found = digest_hex(&header.recipient);
-                    let error = VaultError::AnotherVault { vault: folder, pinned, found };
-                    Finding::of_failure(CHECK, Status::Fail, error)
-                }
-                Ok(Some(_)) => {
-                    let message = format!("{}, the one that was used before", folder.display());
-                    Finding::new(CHECK, Status::Ok, message)
-                }
-                Ok(None) => {
-                    Finding::new(CHECK, Status::Info, format!("{}, not used on this machine yet", folder.display()))
-                }
-                Err(error) => Finding::of_failure(CHECK, Status::Fail, error),
+        Ok(header) => match Pin::of(&folders.state, &folder).check(&folder, &header.recipient) {
+            Ok(Known::Same) => {
+                Finding::new(CHECK, Status::Ok, format!("{}, the one that was used before", folder.display()))
             }
-        }
+            Ok(Known::New) => {
+                Finding::new(CHECK, Status::Info, format!("{}, not used on this machine yet", folder.display()))
+            }
+            Err(error) => Finding::of_failure(CHECK, Status::Fail, error),
+        },
         Err(error) => Finding::of_failure(CHECK, Status::Fail, error),
     };
     vec![finding]
@@ -71,14 +64,14 @@ pub(super) fn files(scene: &Scene<'_>) -> Vec<Finding> {
 /// Checks that the vault opens with nobody at the keyboard.
 pub(super) fn unlocking(scene: &Scene<'_>) -> Vec<Finding> {
     const CHECK: &str = "unlocking";
-    let lent = left_open(scene).is_ok_and(|opened| opened.is_some());
+    let lent = if matches!(left_open(scene), Ok(Some(_))) { Lent::Yes } else { Lent::No };
     let source = scene.cx.sources().ok().and_then(|sources| sources.present(lent));
     let named = source.unwrap_or_else(|| "nothing".to_owned());
     let finding = match &scene.vault {
         Ok(Ok(_)) => Finding::new(CHECK, Status::Ok, format!("{named} opens the vault, without a person")),
         Ok(Err(VaultError::Missing { .. } | VaultError::HeaderMissing { .. })) => return Vec::new(),
-        Ok(Err(VaultError::Locked { slots, keyring })) => {
-            let error = VaultError::Locked { slots: slots.clone(), keyring: *keyring };
+        Ok(Err(VaultError::Locked { slots, kernel })) => {
+            let error = VaultError::Locked { slots: slots.clone(), kernel: *kernel };
             Finding::of_failure(CHECK, Status::Warn, error)
         }
         Ok(Err(error @ VaultError::Desktop { fault, .. })) => {
@@ -101,7 +94,7 @@ pub(super) fn unlocking(scene: &Scene<'_>) -> Vec<Finding> {
 }
 
 /// Looks whether `unlock` left the vault open.
-fn left_open(scene: &Scene<'_>) -> Result<Option<kernel::Opened>, KeyringFault> {
+fn left_open(scene: &Scene<'_>) -> Result<Option<kernel::Opened>, KernelFault> {
     let header = scene.folders().and_then(|folders| Header::read(&folders.data.join("vault")).ok());
     header.map_or(Ok(None), |header| kernel::find(&header.recipient))
 }
@@ -240,7 +233,7 @@ pub(super) fn entries(scene: &Scene<'_>) -> Vec<Finding> {
             findings.push(Finding::new("entries", Status::Skip, message).mend("type `tokenkeep vault verify`"));
             break;
         }
-        match entries_seen::look(scene.cx, Some(vault), name) {
+        match seen::look(scene.cx, Some(vault), name) {
             Ok(Some(seen)) => findings.push(of_seen(scene, &seen)),
             Ok(None) => {}
             Err(failure) => findings.push(Finding::of_failure(&format!("entry {name}"), Status::Fail, failure)),

@@ -82,7 +82,7 @@ impl FreshFiles {
     ) -> Result<Self, Failure> {
         let state = cx.settings()?.folders.state.clone();
         let failed = |fault| file_failure(Kind::Failed, &fault);
-        let folder = TemporaryFolder::make(runtime(cx), &fallback(&state)).map_err(failed)?;
+        let folder = TemporaryFolder::make(runtime(cx).as_deref(), &fallback(&state)).map_err(failed)?;
         let mut written = Vec::with_capacity(filled.len());
         let mut requests = Vec::with_capacity(filled.len());
         for Filled { variable: own, request, handout } in filled {
@@ -99,25 +99,7 @@ impl FreshFiles {
             written.push(file);
             requests.push(request);
         }
-        let (asker, asked) = mpsc::channel();
-        let (env, now, reopen) = (cx.host.env.clone(), cx.host.now, cx.reopener()?);
-        let mut vault = vault;
-        let answer = move |index: usize| {
-            let request: &Request = requests.get(index)?;
-            if vault.is_of_before() {
-                // if it does not open, what is wrong is said by what is asked next
-                if let Ok(reopened) = reopen() {
-                    vault = reopened;
-                }
-            }
-            let keeper = Keeper { vault: &vault, state: &state, env: &env, now };
-            Some(request.target.hand_out(&keeper, &request.wanted))
-        };
-        let ask = move || answer_all(answer, &asked, &events);
-        std::thread::Builder::new()
-            .spawn(ask)
-            .map_err(|error| Failure::new(Kind::Failed, "cannot keep the files fresh").because(error.to_string()))
-            .map_err(|failure| failure.hint("try again; see the limits with `ulimit -a`"))?;
+        let asker = start_asking(cx, requests, vault, events)?;
         Ok(Self { files: written, asker, _folder: folder })
     }
 
@@ -147,6 +129,34 @@ impl FreshFiles {
     pub(super) fn renew(&mut self, index: usize, outcome: Result<Handout, Failure>, now: Timestamp) -> Option<String> {
         self.files.get_mut(index)?.renew(outcome, now)
     }
+}
+
+/// Starts the thread that asks for entries, and returns where their numbers go.
+fn start_asking(
+    cx: &Context,
+    requests: Vec<Request>,
+    mut vault: Vault,
+    events: Sender<Event>,
+) -> Result<Sender<usize>, Failure> {
+    let (asker, asked) = mpsc::channel();
+    let state = cx.settings()?.folders.state.clone();
+    let (env, now, reopen) = (cx.host.env.clone(), cx.host.now, cx.reopener()?);
+    let answer = move |index: usize| {
+        let request: &Request = requests.get(index)?;
+        if vault.is_of_before() {
+            // if it does not open, what is wrong is said by what is asked next
+            if let Ok(reopened) = reopen() {
+                vault = reopened;
+            }
+        }
+        let keeper = Keeper { vault: &vault, state: &state, env: &env, now };
+        Some(request.target.hand_out(&keeper, &request.wanted))
+    };
+    let started = std::thread::Builder::new().spawn(move || answer_all(answer, &asked, &events));
+    started
+        .map(|_| asker)
+        .map_err(|error| Failure::new(Kind::Failed, "cannot keep the files fresh").because(error.to_string()))
+        .map_err(|failure| failure.hint("try again; see the limits with `ulimit -a`"))
 }
 
 impl FreshFile {
@@ -181,7 +191,7 @@ impl FreshFile {
 
 /// Returns the folders in which there may be such files.
 pub(crate) fn places(cx: &Context, state: &Path) -> Vec<PathBuf> {
-    runtime(cx).map(Path::to_owned).into_iter().chain([fallback(state)]).collect()
+    runtime(cx).into_iter().chain([fallback(state)]).collect()
 }
 
 /// Removes what commands that were killed have left: tokens, in clear.
@@ -194,8 +204,8 @@ pub(crate) fn sweep(cx: &Context) {
 }
 
 /// Returns the folder of this login, which is in memory.
-fn runtime(cx: &Context) -> Option<&Path> {
-    cx.host.env.raw("XDG_RUNTIME_DIR").map(Path::new).filter(|runtime| runtime.is_absolute())
+fn runtime(cx: &Context) -> Option<PathBuf> {
+    cx.host.env.folder("XDG_RUNTIME_DIR")
 }
 
 /// Returns the folder that is used where this login has none.

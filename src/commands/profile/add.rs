@@ -19,7 +19,7 @@ const EXAMPLES: &str = "Examples:
       --client-secret entry:api-client --audience https://api.example.org
 ";
 
-/// Arguments.
+/// Write a profile into config.toml
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {

@@ -16,7 +16,7 @@ const EXAMPLES: &str = "Examples:
   tokenkeep profile discover prod --json
 ";
 
-/// Arguments.
+/// Ask a provider what it offers
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {

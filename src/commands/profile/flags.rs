@@ -1,6 +1,7 @@
 //! A flag for every key of a profile, and how a profile gets into `config.toml`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::Serialize;
@@ -10,8 +11,10 @@ use toml_edit::{Array, InlineTable, Value};
 
 use crate::commands::Context;
 use crate::error::{Failure, Kind};
+use crate::host::folders::absolute;
 use crate::profile::{AudienceAs, ClientAuth, EntryName, Flow};
 use crate::settings::edit::Edit;
+use crate::settings::report::word;
 use crate::settings::{ProfileTable, Settings, SettingsError, Spelled};
 use crate::token::scopes::Scopes;
 use crate::token::time::Lifetime;
@@ -251,12 +254,7 @@ fn list(texts: &[String]) -> Array {
     texts.iter().collect()
 }
 
-/// Returns the word by which the file calls one of our values.
-pub(super) fn word(value: impl Serialize) -> Option<String> {
-    serde_json::to_value(value).ok()?.as_str().map(str::to_owned)
-}
-
-/// Returns that word as a value of the file.
+/// Returns the word by which the file calls one of our values, as a value of the file.
 fn word_value(value: impl Serialize) -> Option<Value> {
     word(value).map(Value::from)
 }
@@ -264,8 +262,8 @@ fn word_value(value: impl Serialize) -> Option<Value> {
 /// Makes a path that was typed independent of the working folder: in the file it would be relative to the file's own.
 fn from_here(path: &str) -> String {
     let kept = path.starts_with("~/") || path.starts_with('{');
-    let absolute = std::path::absolute(path).ok().filter(|_| !kept);
-    absolute.and_then(|path| path.into_os_string().into_string().ok()).unwrap_or_else(|| path.to_owned())
+    let whole = || absolute(Path::new(path)).into_os_string().into_string().ok();
+    (!kept).then(whole).flatten().unwrap_or_else(|| path.to_owned())
 }
 
 /// Reads one of the words that the configuration file knows.

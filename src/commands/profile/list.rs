@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::flags::word;
 use crate::commands::{Context, Outcome};
 use crate::error::Failure;
 use crate::output::Form;
 use crate::profile::EntryName;
 use crate::settings::ProfileTable;
+use crate::settings::report::word;
 use crate::vault::shelf::Shelf;
 
 /// Examples.
@@ -16,7 +16,7 @@ const EXAMPLES: &str = "Examples:
   tokenkeep profile list --json
 ";
 
-/// Arguments.
+/// List the profiles
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {}

@@ -27,18 +27,14 @@ pub(crate) struct Args {
     command: Command,
 }
 
-/// What can be done with profiles.
+/// What can be done with profiles. Each is described where its arguments are: what stood here
+/// would take the place of that.
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Write a profile into config.toml
     Add(Box<add::Args>),
-    /// List the profiles
     List(list::Args),
-    /// Show a profile as it is in force
     Show(show::Args),
-    /// Remove a profile from config.toml
     Remove(remove::Args),
-    /// Ask a provider what it offers
     Discover(discover::Args),
 }
 

@@ -17,7 +17,7 @@ const EXAMPLES: &str = "Examples:
   tokenkeep profile remove stage
 ";
 
-/// Arguments.
+/// Remove a profile from config.toml
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {

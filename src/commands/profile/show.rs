@@ -19,7 +19,7 @@ const EXAMPLES: &str = "Examples:
   tokenkeep profile show stage --param realm=dev --json
 ";
 
-/// Arguments.
+/// Show a profile as it is in force
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {

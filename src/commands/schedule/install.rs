@@ -6,12 +6,12 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::job::{Job, JobArgs, Scope};
-use super::place::{Part, Place, Present, look};
+use super::place::{Part, Place, Present, foreign, look};
 use crate::commands::{Context, Outcome};
 use crate::error::{Failure, Kind, file_failure};
 use crate::host::{files, machine, program};
 use crate::output::{Form, json_path};
-use crate::vault::unlock::Sources;
+use crate::vault::unlock::Lent;
 
 /// Examples of the command.
 const EXAMPLES: &str = "Examples:
@@ -38,6 +38,16 @@ pub(super) struct Args {
     force: bool,
 }
 
+/// What was done.
+struct Done {
+    /// The files.
+    parts: Vec<Part>,
+    /// Whether any of them is another one now.
+    changed: bool,
+    /// Whether the timer was started, too.
+    started: bool,
+}
+
 /// Runs the command.
 pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let place = Place::of(&args.job.place, cx)?;
@@ -46,7 +56,10 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
         return Err(Failure::new(Kind::Usage, "cron looks at its files by itself").hint("leave out --now"));
     }
     let parts = place.parts(&job)?;
-    let before = look_at_all(&parts, args.force)?;
+    let before = parts.iter().map(|part| look(&part.path, Some(&part.text))).collect::<Result<Vec<_>, _>>()?;
+    if !args.force {
+        refuse_foreign(&parts, &before)?;
+    }
     job.prepare()?;
     write_all(&parts, &before).map_err(|failure| as_root(failure, &job))?;
     let changed = before.iter().any(|(present, _)| *present != Present::Same);
@@ -55,21 +68,17 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     if args.now {
         start(&place, cx)?;
     }
-    report(cx, &place, (&parts, changed, args.now))
+    report(cx, &place, &Done { parts, changed, started: args.now })
 }
 
-/// Looks at what is there, and refuses to replace what is not ours.
-fn look_at_all(parts: &[Part], force: bool) -> Result<Vec<(Present, Option<String>)>, Failure> {
-    let look_at = |part: &Part| {
-        let (present, text) = look(&part.path, Some(&part.text))?;
-        if present == Present::Foreign && !force {
-            let message = format!("{} was not written by tokenkeep, or was changed since", part.path.display());
-            return Err(Failure::new(Kind::Usage, message)
-                .hint("replace it with --force, or choose another name with `--name NAME`"));
+/// Refuses to replace what is not ours.
+fn refuse_foreign(parts: &[Part], before: &[(Present, Option<String>)]) -> Result<(), Failure> {
+    match parts.iter().zip(before).find(|(_, (present, _))| *present == Present::Foreign) {
+        Some((part, _)) => {
+            Err(foreign(&part.path).hint("replace it with --force, or choose another name with `--name NAME`"))
         }
-        Ok((present, text))
-    };
-    parts.iter().map(look_at).collect()
+        None => Ok(()),
+    }
 }
 
 /// Writes all files, or none: if one cannot be written, those before it are put back as they were.
@@ -128,13 +137,11 @@ fn say_locked(cx: &mut Context, job: &Job) -> Result<(), Failure> {
     if job.credential.is_some() || !is_ours {
         return Ok(());
     }
-    let sources = cx.sources()?;
-    // the desktop's keyring is reached from its own session alone
-    let keyring = sources.keyring.clone().filter(|_| job.scope == Scope::User);
-    let (identity_fd, passphrase_fd) = (None, None);
-    let unattended =
-        Sources { identity_fd, passphrase_fd, credentials: None, identity_variable: None, keyring, ..sources };
-    if unattended.present(false).is_none() {
+    let reached = match job.scope {
+        Scope::User => cx.sources()?.of_another_process(),
+        Scope::System => cx.sources()?.of_another_session(),
+    };
+    if reached.present(Lent::No).is_none() {
         cx.printer.notice(
             "nothing opens the vault there without a person: give the key with --credential, or leave it open with `tokenkeep unlock`",
         );
@@ -180,9 +187,9 @@ pub(super) fn typed(commands: &[Vec<String>]) -> String {
 }
 
 /// Says what was done, and what is to be typed next.
-fn report(cx: &mut Context, place: &Place, done: (&[Part], bool, bool)) -> Result<Outcome, Failure> {
-    let (parts, changed, started) = done;
-    let next = if started { Vec::new() } else { place.starting() };
+fn report(cx: &mut Context, place: &Place, done: &Done) -> Result<Outcome, Failure> {
+    let Done { parts, changed, started } = done;
+    let next = if *started { Vec::new() } else { place.starting() };
     if cx.printer.form == Form::Json {
         let paths: Vec<Value> = parts.iter().map(|part| json_path(&part.path)).collect();
         let next: Vec<String> = next.iter().map(|command| typed(std::slice::from_ref(command))).collect();
@@ -193,10 +200,10 @@ fn report(cx: &mut Context, place: &Place, done: (&[Part], bool, bool)) -> Resul
         cx.printer.notice(&format!(
             "{} is {}",
             part.path.display(),
-            if changed { "written" } else { "as it should be" }
+            if *changed { "written" } else { "as it should be" }
         ));
     }
-    if !next.is_empty() && (changed || !place.is_enabled()) {
+    if !next.is_empty() && (*changed || !place.is_enabled()) {
         if !place.has_manager(cx) {
             cx.printer.notice("systemd does not run here: the timer waits until it does");
         }

@@ -6,9 +6,8 @@ use super::every::Every;
 use super::place::{Place, PlaceArgs};
 use crate::commands::Context;
 use crate::error::{Failure, Kind, file_failure};
-use crate::host::files;
-use crate::host::folders::Folders;
-use crate::host::{machine, program, survey};
+use crate::host::folders::{self, Folders};
+use crate::host::{files, machine, program, route, survey};
 use crate::token::text;
 use crate::token::time::Lifetime;
 use crate::vault::header;
@@ -234,8 +233,7 @@ fn folder_variables(cx: &Context, folders: &Folders, scope: Scope) -> Result<Vec
     let bases =
         [("XDG_CONFIG_HOME", &folders.config), ("XDG_DATA_HOME", &folders.data), ("XDG_STATE_HOME", &folders.state)];
     // a job of the system is not told the home of whoever sets it up
-    let wanted =
-        |name: &str| scope == Scope::System || cx.host.env.raw(name).is_some_and(|base| Path::new(base).is_absolute());
+    let wanted = |name: &str| scope == Scope::System || cx.host.env.folder(name).is_some();
     let bases = bases.into_iter().filter(|(name, _)| wanted(name));
     bases.map(|(name, folder)| Ok((name.to_owned(), text_of(folder.parent().unwrap_or(folder))?))).collect()
 }
@@ -250,19 +248,16 @@ fn unlocking(cx: &Context, credential: Option<&Credential>) -> Result<Option<(St
 /// Returns how providers are reached and what fills in profiles, and the names of what holds a password: units and
 /// crontabs can be read by everybody.
 fn network(cx: &Context) -> (Vec<(String, String)>, Vec<String>) {
-    const PROXIES: [&str; 7] =
-        ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy", "NO_PROXY"];
-    const OTHERS: [&str; 3] = ["no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR"];
-    let is_taken =
-        |name: &str| PROXIES.contains(&name) || OTHERS.contains(&name) || name.starts_with("TOKENKEEP_PARAM_");
+    let is_taken = |name: &str| route::variables().any(|known| known == name) || name.starts_with("TOKENKEEP_PARAM_");
     let pairs = cx.host.env.iter().filter_map(|(name, value)| Some((name.to_str()?, value.to_str()?)));
     let mut taken: Vec<(String, String)> = pairs
         .filter(|(name, value)| is_taken(name) && !value.is_empty())
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
     taken.sort();
+    let is_proxy = |name: &str| route::PROXIES.into_iter().chain(route::DIRECT).any(|known| known == name);
     let (secret, plain): (Vec<_>, Vec<_>) =
-        taken.into_iter().partition(|(name, value)| PROXIES.contains(&name.as_str()) && value.contains('@'));
+        taken.into_iter().partition(|(name, value)| is_proxy(name) && value.contains('@'));
     (plain, secret.into_iter().map(|(name, _)| name).collect())
 }
 
@@ -280,7 +275,7 @@ fn below_runtime(folder: &str, place: &Place, cx: &Context) -> Option<String> {
 
 /// Makes a path absolute, as a text.
 fn absolute(path: &Path) -> Result<String, Failure> {
-    text_of(&std::path::absolute(path).unwrap_or_else(|_| path.to_owned()))
+    text_of(&folders::absolute(path))
 }
 
 /// Writes a path as a text that a unit and a crontab can hold.

@@ -30,14 +30,12 @@ pub(crate) struct Args {
     command: Command,
 }
 
-/// What can be done with schedules.
+/// What can be done with schedules. Each is described where its arguments are: what stood here
+/// would take the place of that.
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Print the units or the cron line, and change nothing
     Show(show::Args),
-    /// Write the units, and start the timer with --now
     Install(install::Args),
-    /// Stop the timer and remove the units
     Remove(remove::Args),
 }
 

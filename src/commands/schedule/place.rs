@@ -7,7 +7,7 @@ use super::{cron, units};
 use crate::commands::Context;
 use crate::error::{Failure, Kind, file_failure};
 use crate::host::files::{self, Access};
-use crate::host::folders::Folders;
+use crate::host::folders::{Folders, absolute};
 use crate::host::machine;
 use crate::vault::sealing::digest_hex;
 
@@ -99,7 +99,7 @@ impl Place {
         let is_roots_timer = machine::effective_user() == 0 && args.kind == Means::Systemd;
         let scope = if args.system || (is_roots_timer && !args.user) { Scope::System } else { Scope::User };
         let folder = match (&args.dir, args.kind, scope) {
-            (Some(folder), _, _) => Some(std::path::absolute(folder).unwrap_or_else(|_| folder.clone())),
+            (Some(folder), _, _) => Some(absolute(folder)),
             (None, Means::Systemd, Scope::System) => Some(PathBuf::from("/etc/systemd/system")),
             (None, Means::Systemd, Scope::User) => Some(units_of_user(cx)?),
             (None, Means::Cron, Scope::System) => Some(PathBuf::from("/etc/cron.d")),
@@ -195,7 +195,7 @@ impl Place {
 
 /// Returns where the units of this user are.
 pub(in crate::commands) fn units_of_user(cx: &Context) -> Result<PathBuf, Failure> {
-    let given = cx.host.env.raw("XDG_CONFIG_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let given = cx.host.env.folder("XDG_CONFIG_HOME");
     let home = || Ok::<_, Failure>(Folders::of(&cx.host)?.home.map(|home| home.join(".config")));
     let base = given.map_or_else(home, |path| Ok(Some(path)))?;
     base.map(|base| base.join("systemd/user")).ok_or_else(|| {
@@ -236,6 +236,11 @@ pub(super) fn look(path: &Path, wanted: Option<&str>) -> Result<(Present, Option
         _ => Present::Foreign,
     };
     Ok((present, Some(text)))
+}
+
+/// Describes a file that is not ours, or no longer as we wrote it.
+pub(super) fn foreign(path: &Path) -> Failure {
+    Failure::new(Kind::Usage, format!("{} was not written by tokenkeep, or was changed since", path.display()))
 }
 
 #[cfg(test)]

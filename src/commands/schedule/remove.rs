@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::install::systemctl;
-use super::place::{Place, PlaceArgs, Present, look};
+use super::place::{Place, PlaceArgs, Present, foreign, look};
 use crate::commands::{Context, Outcome};
 use crate::error::{Failure, Kind, file_failure};
 use crate::host::files;
@@ -33,7 +33,23 @@ pub(super) struct Args {
 /// Runs the command.
 pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let place = Place::of(&args.place, cx)?;
-    let paths = present(&place, args.force)?;
+    let found = present(&place)?;
+    if let Some((path, _)) = found.iter().find(|(_, present)| *present == Present::Foreign && !args.force) {
+        return Err(foreign(path).hint("remove it all the same with --force"));
+    }
+    let paths: Vec<PathBuf> = found.into_iter().map(|(path, _)| path).collect();
+    remove(&place, &paths, cx)?;
+    if cx.printer.form == Form::Json {
+        cx.printer.object(json!({"removed": paths.iter().map(|path| json_path(path)).collect::<Vec<_>>()}))?;
+    }
+    for path in paths {
+        cx.printer.notice(&format!("{} is removed", path.display()));
+    }
+    Ok(Outcome::Done)
+}
+
+/// Stops the timer, and removes the files.
+fn remove(place: &Place, paths: &[PathBuf], cx: &Context) -> Result<(), Failure> {
     let speaks = place.is_usual && !place.is_cron() && place.has_manager(cx);
     if speaks {
         systemctl(&place.stopping(), cx)?;
@@ -51,26 +67,16 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     if speaks {
         systemctl(&place.forgetting(), cx)?;
     }
-    if cx.printer.form == Form::Json {
-        cx.printer.object(json!({"removed": paths.iter().map(|path| json_path(path)).collect::<Vec<_>>()}))?;
-    }
-    for path in paths {
-        cx.printer.notice(&format!("{} is removed", path.display()));
-    }
-    Ok(Outcome::Done)
+    Ok(())
 }
 
-/// Returns the files that are there, and refuses to remove what is not ours.
-fn present(place: &Place, force: bool) -> Result<Vec<PathBuf>, Failure> {
+/// Returns the files that are there.
+fn present(place: &Place) -> Result<Vec<(PathBuf, Present)>, Failure> {
     let mut found = Vec::new();
     for path in place.paths()? {
-        match look(&path, None)? {
-            (Present::Nothing, _) => {}
-            (Present::Foreign, _) if !force => {
-                let message = format!("{} was not written by tokenkeep, or was changed since", path.display());
-                return Err(Failure::new(Kind::Usage, message).hint("remove it all the same with --force"));
-            }
-            (Present::Same | Present::Ours | Present::Foreign, _) => found.push(path),
+        let (present, _) = look(&path, None)?;
+        if present != Present::Nothing {
+            found.push((path, present));
         }
     }
     if found.is_empty() {

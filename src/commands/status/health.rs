@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use crate::commands::Context;
 use crate::commands::problems::{Problem, misplaced, of_default, of_entry, of_profile};
-use crate::commands::survey::{self, Seen};
+use crate::commands::seen::{self, Seen};
 use crate::error::Failure;
-use crate::host::kernel_keyring::KeyringFault;
+use crate::host::kernel_keyring::KernelFault;
 use crate::profile::EntryName;
 use crate::token::time::Timestamp;
 use crate::vault::header::{Header, Slot};
@@ -14,6 +14,7 @@ use crate::vault::kernel;
 use crate::vault::keyring::DesktopFault;
 use crate::vault::sealing::digest_hex;
 use crate::vault::shelf::Shelf;
+use crate::vault::unlock::Lent;
 use crate::vault::{Vault, VaultError};
 
 /// How everything stands.
@@ -61,7 +62,7 @@ pub(super) enum Left {
     /// It is not.
     Closed,
     /// It cannot be.
-    Unusable(KeyringFault),
+    Unusable(KernelFault),
 }
 
 /// Every state that is counted, also if no entry is in it.
@@ -99,7 +100,7 @@ impl Health {
             recipient: header.as_ref().map(|header| digest_hex(&header.recipient)),
             slots: header.map(|header| header.slots).unwrap_or_default(),
             pinned,
-            source: sources.present(matches!(left, Left::Open(_))),
+            source: sources.present(if matches!(left, Left::Open(_)) { Lent::Yes } else { Lent::No }),
             left,
             entries: names.len(),
             counts: if vault.is_some() { STATES.map(count).to_vec() } else { Vec::new() },
@@ -121,7 +122,7 @@ fn left(recipient: &str) -> Left {
 
 /// Looks at every entry.
 fn look_at_all(cx: &Context, vault: Option<&Vault>, names: &[EntryName]) -> Result<Vec<Seen>, Failure> {
-    names.iter().filter_map(|name| survey::look(cx, vault, name).transpose()).collect()
+    names.iter().filter_map(|name| seen::look(cx, vault, name).transpose()).collect()
 }
 
 /// Says what is wrong with the vault. A locked one is as it should be where a person types a passphrase.
@@ -135,7 +136,7 @@ fn of_vault(cx: &Context, opens: &Lookup) -> Result<Vec<Problem>, Failure> {
         Lookup::Locked(None) if cx.asker().is_some() => Vec::new(),
         Lookup::Locked(None) => {
             // what keeps the kernel's keyring from being asked is told apart
-            let locked = VaultError::Locked { slots: slot_kinds(cx)?, keyring: None };
+            let locked = VaultError::Locked { slots: slot_kinds(cx)?, kernel: None };
             vec![Problem::of(locked.into())]
         }
         Lookup::Locked(Some(problem)) | Lookup::Failed(problem) => vec![problem.clone()],

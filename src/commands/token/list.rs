@@ -1,15 +1,16 @@
 //! `token list`: tokens of all kinds, the newest first.
 
 use crate::commands::actor::AsArgs;
-use crate::commands::issued::{left, object, say_unreadable};
+use crate::commands::issued::left;
+use crate::commands::issued_list::{Columns, PartArgs, show};
 use crate::commands::{Context, Outcome};
 use crate::error::Failure;
-use crate::ledger::list::Filter;
+use crate::ledger::list::{Filter, Listed};
 use crate::ledger::token::Token;
-use crate::output::Form;
 use crate::token::issued::{PublicId, TokenKind};
 use crate::token::names::Owner;
 use crate::token::text::escaped;
+use crate::token::time::Timestamp;
 
 /// Examples of the command.
 const EXAMPLES: &str = "Examples:
@@ -33,19 +34,15 @@ pub(super) struct Args {
     /// Those that are good no more, too
     #[arg(long)]
     all: bool,
-    /// No more than so many
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    limit: Option<u32>,
-    /// Go on behind the line with this `cursor` (in --json)
-    #[arg(long, value_name = "CURSOR")]
-    cursor: Option<i64>,
+    #[command(flatten)]
+    part: PartArgs,
     #[command(flatten)]
     acting: AsArgs,
 }
 
 /// Runs the command.
 pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
-    let Some(mut acting) = args.acting.look(cx)? else { return print(cx, &[]) };
+    let Some(mut acting) = args.acting.look(cx)? else { return show(cx, &Listed::default(), &COLUMNS) };
     let owner = acting.visible_owner(args.owner.as_ref().map(ToString::to_string), "list the tokens of others")?;
     let now = acting.by.at;
     let filter = Filter {
@@ -54,38 +51,29 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
         job: None,
         parent: args.parent.clone(),
         live_at: if args.all { None } else { Some(now) },
-        limit: args.limit,
-        before: args.cursor,
+        limit: args.part.limit,
+        before: args.part.cursor,
     };
-    let listed = acting.ledger.tokens(&filter)?;
-    say_unreadable(cx, listed.unreadable);
-    print(cx, &listed.tokens)
+    show(cx, &acting.ledger.tokens(&filter)?, &COLUMNS)
 }
 
-/// Shows them.
-fn print(cx: &mut Context, tokens: &[Token]) -> Result<Outcome, Failure> {
-    let now = cx.now();
-    if cx.printer.form == Form::Json {
-        cx.printer.objects(tokens.iter().map(|token| object(token, now)).collect())?;
-    } else if tokens.is_empty() {
-        cx.printer.notice("no tokens; issue one with `tokenkeep token create --name NAME`");
-    } else {
-        let rows: Vec<_> = tokens
-            .iter()
-            .map(|token| {
-                let name = token.name.as_ref().or(token.service.as_ref()).or(token.job.as_ref());
-                vec![
-                    token.id.to_string(),
-                    token.kind.to_string(),
-                    escaped(&token.owner),
-                    name.map_or_else(|| "-".to_owned(), |name| escaped(name)),
-                    token.state(now).to_owned(),
-                    left(token, now),
-                    token.scopes.to_string(),
-                ]
-            })
-            .collect();
-        cx.printer.table(&["ID", "KIND", "OWNER", "FOR", "STATE", "LEFT", "SCOPES"], &rows)?;
-    }
-    Ok(Outcome::Done)
+/// Shows a token to people.
+fn row(token: &Token, now: Timestamp) -> [String; 7] {
+    let name = token.name.as_ref().or(token.service.as_ref()).or(token.job.as_ref());
+    [
+        token.id.to_string(),
+        token.kind.to_string(),
+        escaped(&token.owner),
+        name.map_or_else(|| "-".to_owned(), |name| escaped(name)),
+        token.state(now).to_owned(),
+        left(token, now),
+        token.scopes.to_string(),
+    ]
 }
+
+/// How tokens are shown to people.
+const COLUMNS: Columns = Columns {
+    nothing: "no tokens; issue one with `tokenkeep token create --name NAME`",
+    heads: ["ID", "KIND", "OWNER", "FOR", "STATE", "LEFT", "SCOPES"],
+    row,
+};

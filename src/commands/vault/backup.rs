@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::commands::{Context, Outcome};
 use crate::error::{Failure, Kind, file_failure};
 use crate::host::files::{self, Published};
+use crate::host::folders::absolute;
 use crate::keeper::LOCK_PATIENCE;
 use crate::output::{Form, counted, json_path};
 use crate::vault::backup::Backup;
@@ -55,7 +56,7 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
             return Err(present(target));
         }
     } else {
-        let target = std::path::absolute(target).unwrap_or_else(|_| target.clone());
+        let target = absolute(target);
         backup.write_folder(&target)?;
     }
     if cx.printer.form == Form::Json && !to_stdout {
@@ -70,7 +71,7 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
 
 /// Tells whether a path lies in a folder, wherever links lead.
 fn is_inside(path: &Path, folder: &Path) -> bool {
-    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let path = absolute(path);
     let nearest = path.ancestors().find_map(|above| above.canonicalize().ok());
     nearest.zip(folder.canonicalize().ok()).is_some_and(|(nearest, folder)| nearest.starts_with(folder))
 }

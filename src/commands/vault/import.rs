@@ -11,6 +11,7 @@ use super::unsigned;
 use crate::commands::{Context, Outcome, delete};
 use crate::error::{Doing, Failure, Kind, Named, keeper_failure};
 use crate::host::descriptor;
+use crate::host::folders::absolute;
 use crate::keeper::{Keeper, KeeperError, LOCK_PATIENCE};
 use crate::output::Form;
 use crate::profile::{EntryName, SecureUrl};
@@ -148,7 +149,7 @@ fn read(args: &Args, cx: &mut Context, vault: &Vault) -> Result<Vec<Entry>, Fail
     read.map_err(unreadable)?;
     let (name, opener) = match (&args.file_identity, args.file_passphrase_fd) {
         (Some(path), _) => {
-            let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+            let path = absolute(path);
             let text = unlock::read_identities("--file-identity", &path)?;
             (format!("--file-identity {}", path.display()), Opener::Identities(text))
         }

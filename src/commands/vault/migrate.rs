@@ -1,7 +1,9 @@
 //! `vault migrate`: moves all entries to what they shall rest in from now on.
 
+use clap::builder::PossibleValue;
 use serde_json::json;
 
+use crate::backend::Backend;
 use crate::commands::issued::adopt;
 use crate::commands::{Context, Outcome};
 use crate::error::Failure;
@@ -10,7 +12,6 @@ use crate::output::{Form, counted};
 use crate::profile::EntryName;
 use crate::settings::edit::Edit;
 use crate::vault::migrate::{Moved, Stray};
-use crate::vault::shelf::Backend;
 use crate::vault::{Vault, VaultError};
 
 /// Examples of the command.
@@ -29,33 +30,20 @@ const EXAMPLES: &str = "Examples:
 pub(super) struct Args {
     /// What entries shall rest in
     #[arg(long, value_enum, value_name = "BACKEND")]
-    to: To,
+    to: Backend,
 }
 
-/// What entries can rest in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum To {
-    /// Age files
-    Age,
-    /// The keyring of the desktop
-    Keyring,
-}
-
-impl To {
-    /// Returns the word that stands in the configuration.
-    const fn word(self) -> &'static str {
-        match self {
-            Self::Age => "age",
-            Self::Keyring => "keyring",
-        }
+impl clap::ValueEnum for Backend {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Age, Self::Keyring]
     }
 
-    /// Returns what the vault calls it.
-    const fn backend(self) -> Backend {
-        match self {
-            Self::Age => Backend::Age,
-            Self::Keyring => Backend::Keyring,
-        }
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let about = match self {
+            Self::Age => "Age files",
+            Self::Keyring => "The keyring of the desktop",
+        };
+        Some(PossibleValue::new(self.word()).help(about))
     }
 }
 
@@ -63,13 +51,13 @@ impl To {
 pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let vault = cx.open_vault()?;
     let _alone = vault.hold()?;
-    let to = args.to.backend();
+    let to = args.to;
     if to == Backend::Keyring || !vault.elsewhere(to)?.is_empty() {
         vault.check_keyring()?;
     }
     // first, so that what is made meanwhile is made in the right place
     let mut edit = Edit::open(&cx.settings()?.path)?;
-    edit.set(&["vault"], "backend", args.to.word())?;
+    edit.set(&["vault"], "backend", to.word())?;
     edit.save()?;
     let vault = vault.resting_in(to);
     let moved = move_all(cx, &vault, to)?;
@@ -80,7 +68,7 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
         }
         removed => {
             let strays = removed.map_err(|error| {
-                let what = format!("all entries rest in {}; what they were copied from is still there", place(to));
+                let what = format!("all entries rest in {}; what they were copied from is still there", to.place());
                 Failure::from(error).while_doing(what)
             })?;
             for stray in &strays {
@@ -90,18 +78,10 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     }
     let count = vault.shelf().names().map_err(VaultError::from)?.entries.len();
     if cx.printer.form == Form::Json {
-        cx.printer.object(json!({"backend": args.to.word(), "moved": moved, "entries": count}))?;
+        cx.printer.object(json!({"backend": to.word(), "moved": moved, "entries": count}))?;
     }
-    cx.printer.notice(&format!("moved {moved} of {}; all rest in {}", counted(count, "entry", "entries"), place(to)));
+    cx.printer.notice(&format!("moved {moved} of {}; all rest in {}", counted(count, "entry", "entries"), to.place()));
     Ok(Outcome::Done)
-}
-
-/// Says where entries rest.
-const fn place(backend: Backend) -> &'static str {
-    match backend {
-        Backend::Age => "age files",
-        Backend::Keyring => "the keyring",
-    }
 }
 
 /// Moves every entry, and opens each where it is then. One that cannot be moved keeps no other from it.
@@ -123,8 +103,7 @@ fn move_all(cx: &Context, vault: &Vault, to: Backend) -> Result<usize, Failure> 
         None => Ok(moved),
         Some(failure) => {
             let hint = failure.hint.clone().map(|hint| format!("{hint}; then ")).unwrap_or_default();
-            let command =
-                format!("`tokenkeep vault migrate --to {}`", if to == Backend::Age { "age" } else { "keyring" });
+            let command = format!("`tokenkeep vault migrate --to {to}`");
             Err(failure.hint(format!("{hint}the same again does the rest, and nothing was removed: {command}")))
         }
     }

@@ -32,22 +32,16 @@ pub(crate) struct Args {
     command: Command,
 }
 
-/// What to do with the vault.
+/// What to do with the vault. Each is described where its arguments are: what stood here
+/// would take the place of that.
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Add, list, change and remove ways to unlock
     Slot(slot::Args),
-    /// Give the vault a new key, and seal everything in it anew
     Rotate(rotate::Args),
-    /// Write entries into one file, for a key or a passphrase
     Export(export::Args),
-    /// Put the entries of an export into the vault
     Import(import::Args),
-    /// Copy the vault's folder as it is at one moment
     Backup(backup::Args),
-    /// Open every file and check it
     Verify(verify::Args),
-    /// Move all entries to age files, or to the keyring
     Migrate(migrate::Args),
 }
 

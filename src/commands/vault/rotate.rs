@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::commands::{Context, Outcome};
 use crate::error::{Doing, Failure, Kind, Named, chain, keeper_failure};
 use crate::host::descriptor;
+use crate::host::folders::absolute;
 use crate::keeper::LOCK_PATIENCE;
 use crate::keeper::note::Note;
 use crate::output::{Form, json_path};
@@ -18,7 +19,7 @@ use crate::vault::header::Slot;
 use crate::vault::keyring::Keyring;
 use crate::vault::rotation::{Outside, Rotated, Rotation, Successor, wrapping_of};
 use crate::vault::slots::Wrapping;
-use crate::vault::unlock::{self, AskPassphrase, Sources};
+use crate::vault::unlock::{self, AskPassphrase, Lent, Sources};
 use crate::vault::{Vault, VaultError, kernel};
 
 /// Examples of the command.
@@ -116,7 +117,7 @@ fn plan(args: &Args, cx: &Context) -> Result<Plan, Failure> {
     let keyring = sources.keyring.clone().filter(|keyring| unlock::is_in_keyring(keyring, vault.recipient()));
     let is_kept = sources.is_named_file() || keyring.is_some() && sources.is_keyring();
     let is_elsewhere = !vault.is_opened_by_slot() && !is_kept;
-    let elsewhere = sources.present(false).filter(|_| is_elsewhere);
+    let elsewhere = sources.present(Lent::No).filter(|_| is_elsewhere);
     if let Some(source) = elsewhere.as_ref().filter(|_| files.is_empty()) {
         let message = format!("the present key came from {source}, and the new one has to go somewhere");
         return Err(Failure::new(Kind::Usage, message)
@@ -155,7 +156,7 @@ fn open(cx: &Context, sources: &Sources, heard: &Heard) -> Result<Vault, Failure
 
 /// Returns the identity files that hold the vault's own key, and the one that is named for it.
 fn identity_files(args: &Args, sources: &Sources, vault: &Vault) -> Result<Vec<PathBuf>, Failure> {
-    let real = |path: &PathBuf| std::fs::canonicalize(path).or_else(|_| std::path::absolute(path));
+    let real = |path: &PathBuf| std::fs::canonicalize(path).unwrap_or_else(|_| absolute(path));
     let mut files: Vec<PathBuf> = Vec::new();
     for path in sources.named_files() {
         if vault.is_opened_by(path)? {
@@ -163,11 +164,11 @@ fn identity_files(args: &Args, sources: &Sources, vault: &Vault) -> Result<Vec<P
         }
     }
     if let Some(file) = &args.identity_file {
-        files.push(std::path::absolute(file).unwrap_or_else(|_| file.clone()));
+        files.push(absolute(file));
     }
     let mut known = Vec::new();
     files.retain(|file| {
-        let file = real(file).unwrap_or_else(|_| file.clone());
+        let file = real(file);
         let is_new = !known.contains(&file);
         known.push(file);
         is_new

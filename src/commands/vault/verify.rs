@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::super::{Context, Outcome};
 use crate::error::{Failure, Kind};
+use crate::host::folders::absolute;
 use crate::output::{Form, counted};
 use crate::token::text::escaped;
 use crate::vault::sealing::digest_hex;
@@ -98,11 +99,6 @@ fn refuse_no_copy(typed: &Path, whole: &Path) -> Result<(), Failure> {
     } else {
         "name the folder that `tokenkeep vault backup FOLDER` has made".to_owned()
     }))
-}
-
-/// Returns where a folder is, from wherever one looks.
-fn absolute(folder: &Path) -> PathBuf {
-    std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned())
 }
 
 /// Opens the vault that is there, pins it, and shows both digests.

@@ -1,12 +1,13 @@
 //! `vault slot add`: wraps the vault identity for one more way to unlock.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::list;
 use crate::commands::init::identity_in;
 use crate::commands::{Context, Outcome, new_passphrase};
 use crate::error::Failure;
 use crate::host::descriptor;
+use crate::host::folders::absolute;
 use crate::profile::EntryName;
 use crate::vault::slots::Wrapping;
 
@@ -51,9 +52,4 @@ fn wrapping(args: &Args, cx: &mut Context) -> Result<Wrapping, Failure> {
         (None, Some(file)) => Wrapping::Recipient(identity_in(&absolute(file))?.recipient().to_string()),
         (None, None) => Wrapping::Passphrase(new_passphrase::take(cx, "--new-passphrase-fd", args.new_passphrase_fd)?),
     })
-}
-
-/// Returns where a file is, from wherever one looks.
-fn absolute(file: &Path) -> PathBuf {
-    std::path::absolute(file).unwrap_or_else(|_| file.to_owned())
 }

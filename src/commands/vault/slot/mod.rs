@@ -26,19 +26,17 @@ pub(super) struct Args {
     command: Command,
 }
 
-/// What to do with the slots.
+/// What to do with the slots. Each is described where its arguments are: what stood here
+/// would take the place of that.
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Add a way to unlock: a passphrase, an age recipient, a plugin of age, or a file
     Add(add::Args),
     /// List the ways to unlock
     ///
     /// Who can write into the vault's folder could write another list: only the vault's key shows that it is ours, so the
     /// vault has to be opened for it. What `tokenkeep status` shows of a locked vault's slots is not checked.
     List,
-    /// Change the passphrase of a slot
     Change(change::Args),
-    /// Remove a way to unlock; it takes back no knowledge
     Remove(remove::Args),
 }
 

@@ -1,23 +1,22 @@
 //! Unlocking: who gives the vault identity, or what opens a slot. The first source that is present decides.
 
+mod named;
+
 use std::io;
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use super::header::{Header, SlotKind};
-use super::keyring::{DesktopFault, Keyring};
-use super::sealing::Identity;
-use super::{VaultError, kernel, plugin, slots};
-use crate::host::descriptor;
-use crate::host::files::{self, Access};
 use crate::secret::{Passphrase, Secret};
+use crate::vault::header::{Header, SlotKind};
+use crate::vault::keyring::{DesktopFault, Keyring};
+use crate::vault::sealing::Identity;
+use crate::vault::{VaultError, kernel, plugin, slots};
+use named::{Given, Named};
 
-/// An identity file holds a key and some comments.
-pub(super) const LARGEST_IDENTITY: usize = 64 * 1024;
-
-/// What systemd's own way of handing an identity over is called.
-const CREDENTIAL: &str = "the systemd credential";
+pub(crate) use named::{
+    LARGEST_IDENTITY, identity_lines, read_identities, read_identity_file, read_passphrase, read_passphrases,
+};
 
 /// What the keyring of the desktop is called among the sources.
 const KEYRING: &str = "the keyring (unlock.keyring)";
@@ -41,6 +40,15 @@ pub(crate) struct Sources {
     pub(crate) keyring: Option<Keyring>,
 }
 
+/// Whether an earlier `unlock` left the vault identity in the kernel's keyring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lent {
+    /// It did, and the time is not over.
+    Yes,
+    /// Nobody did.
+    No,
+}
+
 /// Asks a person for a passphrase.
 pub(crate) type AskPassphrase = dyn Fn(&str) -> Result<Passphrase, VaultError>;
 
@@ -53,16 +61,6 @@ pub(super) struct Unlocked {
     pub(super) identity: Identity,
     /// Whether it came out of a slot, or of the kernel's keyring, where it does not last.
     pub(super) by_slot: bool,
-}
-
-/// What one source gave.
-enum Given {
-    /// The text of an identity file.
-    Identities(Zeroizing<String>),
-    /// The same, from where it will go away by itself.
-    Lent(Zeroizing<String>),
-    /// What a person would type.
-    Passphrase(Passphrase),
 }
 
 impl Sources {
@@ -86,26 +84,14 @@ impl Sources {
         }
     }
 
-    /// Names the source that would be used; `None` if nobody but a person could open the vault. `lent` says whether the
-    /// kernel's keyring has the identity.
-    pub(crate) fn present(&self, lent: bool) -> Option<String> {
-        let file = |name: &str, path: &Path| format!("{name} ({})", path.display());
-        if let Some(number) = self.identity_fd {
-            Some(format!("--identity-fd {number}"))
-        } else if let Some(number) = self.passphrase_fd {
-            Some(format!("--passphrase-fd {number}"))
-        } else if let Some(path) = &self.identity_file_variable {
-            Some(file("TOKENKEEP_IDENTITY_FILE", path))
-        } else if let Some(path) = self.credential() {
-            Some(file(CREDENTIAL, &path))
-        } else if self.identity_variable.is_some() {
-            Some("TOKENKEEP_IDENTITY".to_owned())
-        } else if let Some(path) = &self.identity_file {
-            Some(file("unlock.identity_file", path))
-        } else {
-            let desktop = || self.keyring.as_ref().map(|_| KEYRING.to_owned());
-            lent.then(|| kernel::SOURCE.to_owned()).or_else(desktop)
-        }
+    /// Returns what stays of it for a process that is started later, like a unit's: what was handed to this one does not.
+    pub(crate) fn of_another_process(self) -> Self {
+        Self { identity_fd: None, passphrase_fd: None, credentials: None, identity_variable: None, ..self }
+    }
+
+    /// Returns what stays of it outside the session, too: the keyring of the desktop is reached from within alone.
+    pub(crate) fn of_another_session(self) -> Self {
+        Self { keyring: None, ..self.of_another_process() }
     }
 
     /// Returns the identity files that somebody named for this user or command, and that are theirs to change.
@@ -115,14 +101,31 @@ impl Sources {
 
     /// Tells whether the keyring is the first source that is present.
     pub(crate) fn is_keyring(&self) -> bool {
-        self.present(false).as_deref() == Some(KEYRING)
+        self.named().is_none() && self.keyring.is_some()
     }
 
     /// Tells whether the first source that is present is one of [`Self::named_files`].
     pub(crate) fn is_named_file(&self) -> bool {
-        let by_number = self.identity_fd.is_some() || self.passphrase_fd.is_some();
-        let in_between = self.credential().is_some() || self.identity_variable.is_some();
-        !by_number && (self.identity_file_variable.is_some() || !in_between && self.identity_file.is_some())
+        matches!(self.named(), Some(Named::FileVariable(_) | Named::SettingsFile(_)))
+    }
+
+    /// Names the source that would be used; `None` if nobody but a person could open the vault.
+    pub(crate) fn present(&self, lent: Lent) -> Option<String> {
+        let keyring = || match lent {
+            Lent::Yes => Some(kernel::SOURCE.to_owned()),
+            Lent::No => self.keyring.as_ref().map(|_| KEYRING.to_owned()),
+        };
+        self.named().map(|source| source.to_string()).or_else(keyring)
+    }
+
+    /// Returns the first source that is present, whatever the keyrings hold.
+    fn named(&self) -> Option<Named<'_>> {
+        let by_number = self.identity_fd.map(Named::IdentityFd).or(self.passphrase_fd.map(Named::PassphraseFd));
+        by_number
+            .or_else(|| self.identity_file_variable.as_deref().map(Named::FileVariable))
+            .or_else(|| self.credential().map(Named::Credential))
+            .or_else(|| self.identity_variable.as_ref().map(Named::Variable))
+            .or_else(|| self.identity_file.as_deref().map(Named::SettingsFile))
     }
 
     /// Returns the file that systemd hands over, if it does.
@@ -137,26 +140,8 @@ impl Sources {
 
     /// Returns what the first present source gives, and its name.
     fn first(&self, header: &Header, ask: Ask<'_>) -> Result<(String, Given), VaultError> {
-        if let Some(number) = self.identity_fd {
-            let text = read_descriptor("--identity-fd", number)?;
-            return Ok((format!("--identity-fd {number}"), Given::Identities(text)));
-        }
-        if let Some(number) = self.passphrase_fd {
-            let line = passphrase_of(&read_descriptor("--passphrase-fd", number)?);
-            return Ok((format!("--passphrase-fd {number}"), Given::Passphrase(line)));
-        }
-        if let Some(path) = &self.identity_file_variable {
-            return from_file("TOKENKEEP_IDENTITY_FILE", path);
-        }
-        if let Some(path) = self.credential() {
-            return from_file(CREDENTIAL, &path);
-        }
-        if let Some(text) = &self.identity_variable {
-            let text = Zeroizing::new(text.expose().clone());
-            return Ok(("TOKENKEEP_IDENTITY".to_owned(), Given::Identities(text)));
-        }
-        if let Some(path) = &self.identity_file {
-            return from_file("unlock.identity_file", path);
+        if let Some(source) = self.named() {
+            return Ok((source.to_string(), source.read()?));
         }
         // where it cannot be asked it is not there: that is no reason to keep out who has another way in
         let unasked = match kernel::find(&header.recipient) {
@@ -178,7 +163,7 @@ impl Sources {
             (_, Some(absence)) => Err(absence),
             (_, None) => {
                 let slots = header.slots.iter().map(|slot| slot.kind).collect();
-                Err(VaultError::Locked { slots, keyring: unasked })
+                Err(VaultError::Locked { slots, kernel: unasked })
             }
         }
     }
@@ -220,69 +205,6 @@ pub(crate) fn forget_in_keyring(keyring: &Keyring, recipient: &str) -> Result<()
 /// Wraps why the keyring did not take or drop an identity.
 pub(crate) fn not_kept(fault: DesktopFault) -> VaultError {
     VaultError::Desktop { doing: "keep the vault's key in the keyring".to_owned(), fault }
-}
-
-/// Reads an identity file.
-fn from_file(source: &str, path: &Path) -> Result<(String, Given), VaultError> {
-    let name = format!("{source} ({})", path.display());
-    let bytes = files::read(path, Access::Credential, LARGEST_IDENTITY).map_err(|fault| VaultError::Source {
-        name: name.clone(),
-        fault,
-        slots: Vec::new(),
-    })?;
-    let text = String::from_utf8(bytes).map_err(|_| VaultError::NoIdentity { source_name: name.clone() })?;
-    Ok((name, Given::Identities(Zeroizing::new(text))))
-}
-
-/// Reads a descriptor to its end.
-fn read_descriptor(flag: &'static str, number: i32) -> Result<Zeroizing<String>, VaultError> {
-    let bytes = descriptor::read_to_end(number, LARGEST_IDENTITY as u64).map_err(|source| VaultError::Descriptor {
-        flag,
-        number,
-        source,
-    })?;
-    let text =
-        String::from_utf8(bytes).map_err(|_| VaultError::NoIdentity { source_name: format!("{flag} {number}") })?;
-    Ok(Zeroizing::new(text))
-}
-
-/// Takes the first line as a passphrase.
-pub(crate) fn passphrase_of(text: &str) -> Passphrase {
-    Passphrase::new(text.lines().next().unwrap_or_default().to_owned())
-}
-
-/// Reads a passphrase for a new slot from the descriptor that a flag names.
-pub(crate) fn read_passphrase(flag: &'static str, number: i32) -> Result<Passphrase, VaultError> {
-    read_descriptor(flag, number).map(|text| passphrase_of(&text))
-}
-
-/// Reads the text of an identity file that is not for the vault.
-pub(crate) fn read_identities(flag: &str, path: &Path) -> Result<Zeroizing<String>, VaultError> {
-    match from_file(flag, path)?.1 {
-        Given::Identities(text) => Ok(text),
-        Given::Lent(_) | Given::Passphrase(_) => Err(VaultError::NoIdentity { source_name: flag.to_owned() }),
-    }
-}
-
-/// Reads several passphrases from a descriptor, one a line.
-pub(crate) fn read_passphrases(flag: &'static str, number: i32) -> Result<Vec<Passphrase>, VaultError> {
-    let text = read_descriptor(flag, number)?;
-    Ok(text.lines().filter(|line| !line.is_empty()).map(passphrase_of).collect())
-}
-
-/// Reads the identity that an identity file holds, to make a vault with it.
-pub(crate) fn read_identity_file(path: &Path) -> Result<Identity, VaultError> {
-    let (source_name, given) = from_file("--identity-file", path)?;
-    let found = match &given {
-        Given::Identities(text) => identity_lines(text).find_map(Identity::parse),
-        Given::Lent(_) | Given::Passphrase(_) => None,
-    };
-    found.ok_or(VaultError::NoIdentity { source_name })
-}
-
-/// Iterates over the lines of an identity file that are not comments.
-pub(super) fn identity_lines(text: &str) -> impl Iterator<Item = &str> {
-    text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'))
 }
 
 /// Tries each identity of a text: as the vault's own, then on the slots.

@@ -1,176 +1,15 @@
-//! Admin tokens: JWTs of some minutes (RFC 9068) that an administrator mints with a private key, and that anybody checks who
-//! holds the public one. Pure: key, text and time are arguments.
-//!
-//! Beyond what [`super::jwt`] asks of every JWT, the type must be that of an access token, the key one that is named by its
-//! thumbprint and trusted here, the audience ours, and the whole life at most [`AdminLifetime::LONGEST`], however it was
-//! signed: who steals a key cannot mint tokens for years.
+//! Checking: a token that somebody shows, its key, and what it says.
 
-use std::fmt;
-use std::str::FromStr;
-
-use jsonwebtoken::{Header, encode};
-use serde::Serialize;
 use serde_json::Value;
 
-use super::admin_key::{AdminKey, PublicKey};
-use super::claims::{self, Claims};
-use super::issuer::Issuer;
-use super::jwt::{self, KeySet, Rejection};
-use super::text::shown;
-use super::time::{Lifetime, Timestamp};
-use crate::secret::{AccessToken, Secret};
-
-/// How long an admin token lives: some seconds to 15 minutes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct AdminLifetime(Lifetime);
-
-impl AdminLifetime {
-    /// The most: until then a revocation works only where the ledger is asked.
-    pub(crate) const LONGEST: Lifetime = Lifetime::seconds(15 * 60);
-
-    /// Returns the length of time.
-    pub(crate) const fn lifetime(self) -> Lifetime {
-        self.0
-    }
-}
-
-impl Default for AdminLifetime {
-    /// Long enough for a person to act, too short for a token in a mail or a commit to be worth anything.
-    fn default() -> Self {
-        Self(Lifetime::seconds(5 * 60))
-    }
-}
-
-impl FromStr for AdminLifetime {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let lifetime: Lifetime = text.parse().map_err(|fault: super::time::NotALifetime| fault.to_string())?;
-        if lifetime == Lifetime::default() || lifetime > Self::LONGEST {
-            return Err(format!("an admin token lives 1s to {}", Self::LONGEST));
-        }
-        Ok(Self(lifetime))
-    }
-}
-
-/// What an admin token says.
-#[derive(Clone, Debug)]
-pub(crate) struct Statement<'a> {
-    /// Who issues it.
-    pub(crate) issuer: &'a Issuer,
-    /// The name of the key, which is who acts.
-    pub(crate) subject: &'a str,
-    /// Who it is for, never nobody.
-    pub(crate) audiences: &'a [String],
-    /// Its own name, by which it is revoked.
-    pub(crate) id: &'a str,
-    /// When it is minted.
-    pub(crate) at: Timestamp,
-    /// How long it lives.
-    pub(crate) lifetime: AdminLifetime,
-}
-
-/// The claims as they are written (RFC 9068 section 2.2).
-#[derive(Serialize)]
-struct Written<'a> {
-    iss: &'a str,
-    sub: &'a str,
-    client_id: &'static str,
-    aud: Audience<'a>,
-    jti: &'a str,
-    iat: i64,
-    exp: i64,
-}
-
-/// One audience is written as a text, several as a list (RFC 7519 section 4.1.3).
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Audience<'a> {
-    /// One.
-    One(&'a str),
-    /// Several.
-    Several(&'a [String]),
-}
-
-/// The key cannot sign, though it could be read.
-#[derive(Debug, thiserror::Error)]
-#[error("the admin key does not sign")]
-pub(crate) struct CannotSign(#[source] jsonwebtoken::errors::Error);
-
-impl Statement<'_> {
-    /// Signs it, which makes it an admin token.
-    pub(crate) fn sign(&self, key: &AdminKey) -> Result<AccessToken, CannotSign> {
-        let public = key.public();
-        let header =
-            Header { typ: Some(TYPE.to_owned()), kid: Some(public.kid()), ..Header::new(public.signing().algorithm()) };
-        let aud = match self.audiences {
-            [only] => Audience::One(only),
-            several => Audience::Several(several),
-        };
-        let claims = Written {
-            iss: self.issuer.as_str(),
-            sub: self.subject,
-            client_id: CLIENT_ID,
-            aud,
-            jti: self.id,
-            iat: self.at.epoch(),
-            exp: self.at.after(self.lifetime.0).epoch(),
-        };
-        encode(&header, &claims, key.signer()).map(AccessToken::new).map_err(CannotSign)
-    }
-}
-
-/// Why a token is not believed to be an administrator's.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Refusal {
-    /// For a reason that any JWT may be refused for.
-    #[error(transparent)]
-    Jwt(#[from] Rejection),
-    /// It is another kind of JWT, like an ID token.
-    #[error("it is a JWT of the type `{found}`, not `at+jwt` (RFC 9068)")]
-    WrongType {
-        /// Its `typ`.
-        found: String,
-    },
-    /// It does not say with which key it was signed.
-    #[error("it does not name its key")]
-    NoKey,
-    /// Nobody here trusts the key.
-    #[error("its key `{kid}` is not one of those that are trusted here")]
-    UntrustedKey {
-        /// The key that it names.
-        kid: String,
-    },
-    /// The key proves nothing.
-    #[error("its key `{kid}` is trusted here, and yet anybody could sign with it")]
-    UnsoundKey {
-        /// The key that it names.
-        kid: String,
-    },
-    /// It was minted after its key had been replaced.
-    #[error("its key was retired at {at}, before it was minted")]
-    RetiredKey {
-        /// When the key was retired.
-        at: Timestamp,
-    },
-    /// It would live for longer than any admin token may.
-    #[error("it lives {lifetime}, and an admin token lives {} at most", AdminLifetime::LONGEST)]
-    TooLong {
-        /// From `iat` to `exp`.
-        lifetime: Lifetime,
-    },
-    /// It speaks for somebody else than its key may.
-    #[error("it says that it is of `{found}`, and its key is trusted here as `{name}`")]
-    OtherSubject {
-        /// Its `sub`.
-        found: String,
-        /// What its key is called here.
-        name: String,
-    },
-    /// A claim is missing that every access token has.
-    #[error("it has no `{0}`")]
-    MissingClaim(&'static str),
-}
+use super::{AdminLifetime, Refusal, TYPE};
+use crate::secret::Secret;
+use crate::token::admin_key::PublicKey;
+use crate::token::claims::{self, Claims};
+use crate::token::issuer::Issuer;
+use crate::token::jwt::{self, KeySet, Rejection};
+use crate::token::text::shown;
+use crate::token::time::Timestamp;
 
 /// A token that somebody shows, taken apart; nothing of it is believed yet.
 #[derive(Clone, Debug)]
@@ -265,18 +104,6 @@ fn shown_name(kid: &str) -> String {
     kid.chars().take(LONGEST_SHOWN).flat_map(char::escape_debug).collect()
 }
 
-impl fmt::Display for AdminLifetime {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(formatter)
-    }
-}
-
-/// The type of an access token (RFC 9068 section 2.1).
-const TYPE: &str = "at+jwt";
-
-/// Who asked for the token: this program, for the subject.
-const CLIENT_ID: &str = "tokenkeep";
-
 /// A thumbprint has 43 characters.
 const LONGEST_SHOWN: usize = 64;
 
@@ -284,39 +111,21 @@ const LONGEST_SHOWN: usize = 64;
 mod tests {
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-    use jsonwebtoken::{Algorithm, EncodingKey};
+    use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
     use serde_json::json;
 
-    use super::super::admin_key::Signing;
+    use super::super::statement::tests::{AUDIENCE, NOW, issuer, key, minted};
     use super::*;
-
-    const NOW: Timestamp = Timestamp::from_epoch(1_800_000_000);
-    const AUDIENCE: &str = "https://pipelines.example.org/api";
-
-    fn issuer() -> Issuer {
-        "https://pipelines.example.org".parse().unwrap()
-    }
-
-    fn key(signing: Signing, byte: u8) -> AdminKey {
-        AdminKey::of_random(signing, &Secret::new([byte; 32])).unwrap().0
-    }
+    use crate::token::admin_key::{AdminKey, Signing};
+    use crate::token::time::Lifetime;
 
     fn ours() -> AdminKey {
         key(Signing::Eddsa, 7)
     }
 
-    fn minted(key: &AdminKey, audiences: &[&str]) -> Secret<String> {
-        let audiences: Vec<String> = audiences.iter().map(|audience| (*audience).to_owned()).collect();
-        let issuer = issuer();
-        let lifetime = AdminLifetime::default();
-        let statement =
-            Statement { issuer: &issuer, subject: "ops", audiences: &audiences, id: "j1", at: NOW, lifetime };
-        Secret::new(statement.sign(key).unwrap().expose().clone())
-    }
-
     fn claims(changes: &Value) -> Value {
         let mut claims = json!({
-            "iss": issuer(), "sub": "ops", "client_id": CLIENT_ID, "aud": AUDIENCE, "jti": "j1",
+            "iss": issuer(), "sub": "ops", "client_id": "tokenkeep", "aud": AUDIENCE, "jti": "j1",
             "iat": NOW.epoch(), "exp": NOW.epoch() + 300,
         });
         claims.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
@@ -324,15 +133,23 @@ mod tests {
         claims
     }
 
+    fn part(value: &Value) -> String {
+        URL_SAFE_NO_PAD.encode(value.to_string())
+    }
+
+    /// Signs anything whatever.
+    fn forged(header: &Value, claims: &Value, key: &AdminKey) -> Secret<String> {
+        let message = format!("{}.{}", part(header), part(claims));
+        let signature = jsonwebtoken::crypto::sign(message.as_bytes(), key.signer(), Algorithm::EdDSA).unwrap();
+        Secret::new(format!("{message}.{signature}"))
+    }
+
     /// Signs anything with our key, as who has stolen it could.
     fn signed(header: &Value, changes: &Value) -> Secret<String> {
         let mut full = json!({"alg": "EdDSA", "typ": "at+jwt", "kid": ours().public().kid()});
         full.as_object_mut().unwrap().extend(header.as_object().unwrap().clone());
         full.as_object_mut().unwrap().retain(|_, value| !value.is_null());
-        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-        let message = format!("{}.{}", part(&full), part(&claims(changes)));
-        let signature = jsonwebtoken::crypto::sign(message.as_bytes(), ours().signer(), Algorithm::EdDSA).unwrap();
-        Secret::new(format!("{message}.{signature}"))
+        forged(&full, &claims(changes), &ours())
     }
 
     fn expected<'a>(key: &'a PublicKey, issuer: &'a Issuer) -> Expected<'a> {
@@ -353,23 +170,6 @@ mod tests {
 
     fn jwt(rejection: Rejection) -> Refusal {
         Refusal::Jwt(rejection)
-    }
-
-    #[test]
-    fn tokens_of_both_kinds_of_keys_are_good_and_say_what_rfc_9068_asks_for() {
-        for signing in [Signing::Eddsa, Signing::Es256] {
-            let key = key(signing, 9);
-            let token = minted(&key, &[AUDIENCE]);
-            let header = claims::header(token.expose()).unwrap();
-            assert_eq!((&header["typ"], &header["alg"]), (&json!("at+jwt"), &json!(signing.name())));
-            let good = Shown::read(&token).unwrap().verify(&expected(key.public(), &issuer()), NOW).unwrap();
-            assert_eq!(good.id, "j1");
-            for claim in ["iss", "sub", "client_id", "aud", "jti"] {
-                assert!(good.claims.text(claim).is_some(), "{claim}");
-            }
-            assert_eq!(good.claims.expires_at(), Some(Timestamp::from_epoch(NOW.epoch() + 300)));
-            assert_eq!(good.claims.time("iat"), Some(NOW));
-        }
     }
 
     #[test]
@@ -475,7 +275,6 @@ mod tests {
         identity[0] = 1;
         let jwk = json!({"kty": "OKP", "crv": "Ed25519", "x": URL_SAFE_NO_PAD.encode(identity)});
         let key = PublicKey::parse(&jwk.to_string()).unwrap();
-        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let header = json!({"alg": "EdDSA", "typ": "at+jwt", "kid": key.kid()});
         // R is the identity, S is 0: good for every text
         let signature = URL_SAFE_NO_PAD.encode([identity, [0; 32]].concat());
@@ -504,11 +303,7 @@ mod tests {
         // signed by us all the same it is good: what stands there is not looked at
         assert!(check(&message).is_ok());
         let header = json!({"alg": "EdDSA", "typ": TYPE, "kid": ours().public().kid(), "jwk": jwk});
-        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-        let message = format!("{}.{}", part(&header), part(&claims(&json!({}))));
-        let key = key(Signing::Eddsa, 8);
-        let signature = jsonwebtoken::crypto::sign(message.as_bytes(), key.signer(), Algorithm::EdDSA).unwrap();
-        let error = check(&Secret::new(format!("{message}.{signature}"))).unwrap_err();
+        let error = check(&forged(&header, &claims(&json!({})), &key(Signing::Eddsa, 8))).unwrap_err();
         assert_eq!(error, jwt(Rejection::BadSignature));
     }
 
@@ -589,13 +384,5 @@ mod tests {
             let error = Shown::read(&Secret::new(text.to_owned())).map(|_| ()).unwrap_err();
             assert_eq!(error, jwt(Rejection::NotAJwt), "{text}");
         }
-    }
-
-    #[test]
-    fn a_lifetime_is_a_second_to_15_minutes() {
-        let read = |text: &str| text.parse::<AdminLifetime>().map(|ttl| ttl.lifetime().as_seconds()).ok();
-        assert_eq!((read("5m"), read("1"), read("15m")), (Some(300), Some(1), Some(900)));
-        assert_eq!((read("0"), read("901s"), read("1h"), read("soon")), (None, None, None, None));
-        assert_eq!(AdminLifetime::default().lifetime().as_seconds(), 300);
     }
 }

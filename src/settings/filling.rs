@@ -1,0 +1,135 @@
+//! From a profile as it is written to one that can be used: parameters are filled in, and every value is parsed.
+
+use std::collections::BTreeMap;
+
+use super::{ProfileTable, Settings, SettingsError};
+use crate::profile::{ClientAuth, Endpoints, EntryName, NameFault, Profile, SecureUrl, UrlFault};
+use crate::token::scopes::Scopes;
+
+/// A profile that is being filled in.
+pub(super) struct Filling<'a> {
+    /// What gives parameters their values.
+    pub(super) settings: &'a Settings,
+    /// The profile's name.
+    pub(super) name: &'a EntryName,
+    /// What is written.
+    pub(super) table: &'a ProfileTable,
+}
+
+impl Filling<'_> {
+    /// Builds the profile.
+    pub(super) fn profile(&self) -> Result<Profile, SettingsError> {
+        let table = self.table;
+        let missing = |key| self.wrong(key, "is missing".to_owned());
+        let issuer = self.url("issuer", table.issuer.as_deref())?.ok_or_else(|| missing("issuer"))?;
+        let client_id = self.optional(table.client_id.as_deref())?.ok_or_else(|| missing("client_id"))?;
+        let groups = self.groups()?;
+        let (client_auth, client_secret) = self.client_auth()?;
+        Ok(Profile {
+            name: self.name.clone(),
+            issuer,
+            client_id,
+            flow: table.flow.unwrap_or_default(),
+            scopes: self.scopes(&table.scopes)?,
+            audience: self.optional(table.audience.as_deref())?,
+            audience_as: table.audience_as.unwrap_or_default(),
+            offline_idle: table.offline_idle.as_ref().map(|spelled| spelled.lifetime),
+            reuse_grace: table.reuse_grace.as_ref().map(|spelled| spelled.lifetime).unwrap_or_default(),
+            client_auth,
+            client_secret,
+            ca_file: self.optional(table.ca_file.as_deref())?.map(|path| self.settings.resolve(&path)),
+            var: table.var.clone(),
+            endpoints: self.endpoints()?,
+            groups,
+        })
+    }
+
+    /// Returns the sets of scopes.
+    fn groups(&self) -> Result<BTreeMap<String, Scopes>, SettingsError> {
+        let group = |(name, texts): (&String, &Vec<String>)| Ok((name.clone(), self.scopes(texts)?));
+        self.table.groups.iter().map(group).collect()
+    }
+
+    /// Returns how the client shows who it is, and which entry holds its secret: the one needs the other.
+    fn client_auth(&self) -> Result<(ClientAuth, Option<EntryName>), SettingsError> {
+        let secret = secret_entry(self.table.client_secret.as_deref());
+        let secret = secret.map_err(|reason| self.wrong("client_secret", reason))?;
+        let implied = if secret.is_some() { ClientAuth::Basic } else { ClientAuth::None };
+        match (self.table.client_auth.unwrap_or(implied), secret) {
+            (ClientAuth::Basic | ClientAuth::Post, None) => {
+                Err(self.wrong("client_secret", "is missing: client_auth needs one, as \"entry:NAME\"".to_owned()))
+            }
+            (ClientAuth::None, Some(_)) => {
+                Err(self.wrong("client_auth", "is \"none\", so the client_secret would never be used".to_owned()))
+            }
+            fitting @ ((ClientAuth::None, None) | (ClientAuth::Basic | ClientAuth::Post, Some(_))) => Ok(fitting),
+        }
+    }
+
+    /// Returns what discovery does not say, or says wrong.
+    fn endpoints(&self) -> Result<Endpoints, SettingsError> {
+        let table = self.table;
+        Ok(Endpoints {
+            token: self.url("token_endpoint", table.token_endpoint.as_deref())?,
+            device_authorization: self
+                .url("device_authorization_endpoint", table.device_authorization_endpoint.as_deref())?,
+            revocation: self.url("revocation_endpoint", table.revocation_endpoint.as_deref())?,
+            introspection: self.url("introspection_endpoint", table.introspection_endpoint.as_deref())?,
+            jwks: self.url("jwks_uri", table.jwks_uri.as_deref())?,
+        })
+    }
+
+    /// Fills in scopes.
+    fn scopes(&self, texts: &[String]) -> Result<Scopes, SettingsError> {
+        let filled = texts.iter().map(|text| self.text(text)).collect::<Result<Vec<_>, _>>()?;
+        Scopes::parse(&filled).map_err(|fault| self.wrong("scopes", fault.to_string()))
+    }
+
+    /// Fills in a URL.
+    fn url(&self, key: &'static str, text: Option<&str>) -> Result<Option<SecureUrl>, SettingsError> {
+        let Some(text) = self.optional(text)? else { return Ok(None) };
+        text.parse().map(Some).map_err(|fault: UrlFault| self.wrong(key, fault.to_string()))
+    }
+
+    /// Fills in what need not be there.
+    fn optional(&self, text: Option<&str>) -> Result<Option<String>, SettingsError> {
+        text.map(|text| self.text(text)).transpose()
+    }
+
+    /// Puts values in the place of `{name}`: a flag's, the environment's, or the default of the profile.
+    pub(super) fn text(&self, text: &str) -> Result<String, SettingsError> {
+        let mut filled = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once('{') {
+            let Some((parameter, after)) = after.split_once('}') else { break };
+            filled.push_str(before);
+            filled.push_str(self.value(parameter)?);
+            rest = after;
+        }
+        filled.push_str(rest);
+        Ok(filled)
+    }
+
+    /// Returns the value of a parameter.
+    fn value(&self, parameter: &str) -> Result<&str, SettingsError> {
+        let of_environment = || self.settings.environment.get(&parameter.to_ascii_uppercase().replace('-', "_"));
+        let value = self.settings.parameters.get(parameter).or_else(of_environment);
+        let value = value.or_else(|| self.table.params.get(parameter));
+        value.map(String::as_str).ok_or_else(|| SettingsError::MissingParameter {
+            profile: self.name.clone(),
+            parameter: parameter.to_owned(),
+        })
+    }
+
+    /// Describes what is wrong with a key.
+    fn wrong(&self, key: &'static str, reason: String) -> SettingsError {
+        SettingsError::Profile { profile: self.name.clone(), key, reason }
+    }
+}
+
+/// Reads `entry:NAME`, the only form a client secret may have in the configuration.
+fn secret_entry(text: Option<&str>) -> Result<Option<EntryName>, String> {
+    let Some(text) = text else { return Ok(None) };
+    let name = text.strip_prefix("entry:").ok_or("must be \"entry:NAME\"; the secret itself belongs into the vault")?;
+    name.parse().map(Some).map_err(|fault: NameFault| fault.to_string())
+}
