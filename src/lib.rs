@@ -22,8 +22,9 @@
 //!
 //! Who may use whom: `main -> lib, host`; `lib -> cli -> commands`; `commands -> keeper, vault, ledger, idp, settings,
 //! output, error` and the pure rooms; `keeper -> idp, vault`; `settings, idp, vault, ledger -> profile, token, secret,
-//! host`; `commands -> migration -> profile, token, secret`; `profile -> token -> secret`. `idp`, `vault` and `ledger`
-//! never see each other. No room knows `error`. `now` is always an argument. `tests/architecture` holds the tree to this.
+//! host`; `settings, vault -> backend -> token`; `commands -> migration -> profile, token, secret`; `profile -> token ->
+//! secret`. `idp`, `vault` and `ledger` never see each other. No room knows `error`. `now` is always an argument.
+//! `tests/architecture` holds the tree to this.
 
 mod backend;
 mod cli;

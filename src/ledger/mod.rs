@@ -7,6 +7,7 @@ pub(crate) mod admin;
 pub(crate) mod admin_checks;
 pub(crate) mod admin_verdict;
 pub(crate) mod audit;
+pub(crate) mod chain;
 mod change;
 pub(crate) mod check;
 pub(crate) mod child;
