@@ -1,6 +1,7 @@
 //! Who acts: the owner of a token that is shown for it, else the user of the operating system who can write the ledger.
 
 use crate::commands::Context;
+use crate::commands::admin_token::check;
 use crate::commands::source::SourceArgs;
 use crate::error::{Failure, Kind};
 use crate::ledger::check::{Checked, Demands};
@@ -130,6 +131,11 @@ pub(in crate::commands) fn good_token(
     by: &By,
 ) -> Result<Option<Token>, Failure> {
     let Some(text) = source.read(cx)? else { return Ok(None) };
+    if check::is_ours(cx, Some(ledger), text.secret())? {
+        return Err(Failure::new(Kind::No, "an admin token cannot act here")
+            .because("it is for the events of jobs: `tokenkeep job-token authorize` and `validate` take it")
+            .hint("give a token that `tokenkeep token create` issued, with the scope `admin:token` or `user:token`"));
+    }
     let checked = issued::read(text.secret())
         .map_err(|misread| Checked::Refused(misread.into()))
         .and_then(|shown| ledger.check(&shown, &Demands::default(), by));

@@ -5,10 +5,9 @@ use serde_json::{Value, json};
 use super::actor::{Acting, AsArgs};
 use super::{Context, Outcome};
 use crate::error::{Failure, Kind};
-use crate::ledger::Ledger;
 use crate::ledger::audit::{Alert, Check, Fix, Mended};
 use crate::ledger::chain::Tampered;
-use crate::ledger::history::Hash;
+use crate::ledger::history::{BEGINNING, Hash, Head};
 use crate::ledger::maintain::hex;
 use crate::output::Form;
 use crate::token::text::escaped;
@@ -68,11 +67,11 @@ impl std::str::FromStr for Since {
 
 /// Runs the command.
 pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
-    let Some(mut acting) = args.acting.look(cx)? else { return Err(cx.no_ledger()) };
+    let Some(mut acting) = args.acting.look(cx)? else { return without_a_ledger(args, cx) };
     acting.require_admin()?;
     let Acting { mut ledger, by, .. } = acting;
     if args.head {
-        return print_head(cx, &ledger);
+        return print_head(cx, &ledger.head()?);
     }
     if let Some(since) = &args.since
         && let Err(tampered) = ledger.compare(since.number, &since.hash)?
@@ -90,6 +89,27 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     }
     let things = if left.len() == 1 { "thing is" } else { "things are" };
     Err(Failure::new(Kind::Failed, format!("{} {things} wrong with the ledger", left.len())).hint(hint(&left, fix)))
+}
+
+/// Looks at a history that nobody has begun. One of which a number was kept elsewhere was begun, and is gone.
+fn without_a_ledger(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
+    let nothing = cx.no_ledger_yet()?;
+    if let Some(since) =
+        args.since.as_ref().filter(|since| (since.number, since.hash) != (BEGINNING.number, BEGINNING.hash))
+    {
+        return Err(Failure::new(
+            Kind::Failed,
+            format!("there is no history that could reach number {}", since.number),
+        )
+        .because(nothing)
+        .hint("restore the ledger from a backup, or name the one that is meant: TOKENKEEP_LEDGER"));
+    }
+    cx.printer.notice(&nothing);
+    if args.head {
+        return print_head(cx, &BEGINNING);
+    }
+    print(cx, &[])?;
+    Ok(Outcome::Done)
 }
 
 /// Says what helps against what is wrong.
@@ -142,8 +162,7 @@ fn not_the_same(number: i64, tampered: Tampered) -> Failure {
 }
 
 /// Prints the number and hash of the newest record.
-fn print_head(cx: &mut Context, ledger: &Ledger) -> Result<Outcome, Failure> {
-    let head = ledger.head()?;
+fn print_head(cx: &mut Context, head: &Head) -> Result<Outcome, Failure> {
     let (number, hash) = (head.number, hex(&head.hash));
     match cx.printer.form {
         Form::Json => cx.printer.object(json!({"number": number, "hash": hash}))?,

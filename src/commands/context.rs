@@ -101,27 +101,17 @@ impl Context {
         }
     }
 
-    /// Describes that there is no ledger to look at: where one was looked for, and who said so.
-    pub(crate) fn no_ledger(&self) -> Failure {
-        let found = self
-            .settings()
-            .map(|settings| (settings.ledger(), settings.ledger_origin(), settings.path.display().to_string()));
-        found.map_or_else(
-            |failure| failure,
-            |(path, origin, settings_path)| {
-                let failure = Failure::from(LedgerError::Missing { path });
-                let said = match origin {
-                    Origin::Default => {
-                        "neither TOKENKEEP_LEDGER nor `ledger` in [issued] of config.toml names another".to_owned()
-                    }
-                    Origin::File => format!("`ledger` in [issued] of {settings_path} says so"),
-                    Origin::Variable(_) | Origin::Flag(_) => format!("{origin} says so"),
-                };
-                failure
-                    .because(said)
-                    .hint("name the ledger that issues, or issue a first token: `tokenkeep job-token issue JOB`")
-            },
-        )
+    /// Says that there is no ledger to look at: where one was looked for, and who said so.
+    pub(crate) fn no_ledger_yet(&self) -> Result<String, Failure> {
+        let settings = self.settings()?;
+        let said = match settings.ledger_origin() {
+            Origin::Default => {
+                "neither TOKENKEEP_LEDGER nor `ledger` in [issued] of config.toml names another".to_owned()
+            }
+            Origin::File => format!("`ledger` in [issued] of {} says so", settings.path.display()),
+            origin @ (Origin::Variable(_) | Origin::Flag(_)) => format!("{origin} says so"),
+        };
+        Ok(format!("there is no ledger yet at {}: {said}", settings.ledger().display()))
     }
 
     /// Describes that nothing can be told of a token of ours: there is no ledger, or another one is meant.

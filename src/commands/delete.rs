@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::completions::entry_names;
+use super::issued::is_issue_key;
 use super::{Context, Outcome};
 use crate::error::{Failure, Kind, file_failure};
 use crate::keeper::LOCK_PATIENCE;
@@ -41,7 +42,10 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     if !shelf.holds_anything(name).map_err(|fault| file_failure(Kind::Locked, &fault))? {
         return Err(unknown(&shelf, name));
     }
-    let warning = if is_login(cx, name) {
+    let warning = if is_issue_key(name) {
+        "tokens of jobs, notebooks and services that are good cannot be told again, and the next ones come from a new key"
+            .to_owned()
+    } else if is_login(cx, name) {
         format!("its token stays good at the provider; `tokenkeep revoke {name}` ends it there, too")
     } else {
         String::new()
@@ -53,6 +57,14 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
             return Err(Failure::new(Kind::Failed, "nothing was deleted")
                 .hint(format!("answer with y, or type `tokenkeep delete {name} --yes`")));
         }
+    }
+    if !yes && !cx.may_ask() && is_issue_key(name) {
+        return Err(Failure::new(
+            Kind::Usage,
+            format!("`{name}` is the ledger's own key, and nobody said that it shall go"),
+        )
+        .because(warning)
+        .hint(format!("if that is meant, type `tokenkeep delete {name} --yes`")));
     }
     let lock = shelf.lock(name, LOCK_PATIENCE)?;
     shelf.delete(name, &lock)?;

@@ -64,6 +64,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     process::leave_on_signals().map_err(|error| Failure::from_error(Kind::Failed, &error))?;
     let mut target = Target::of(cx, args.name.as_ref(), args.user.as_deref())?;
+    super::issued::refuse_reserved(&target.name)?;
     let new_profile = target.complete(cx, &args.profile, ("generate", Kind::NotFound))?;
     let profile = login_profile(args, &target)?;
     let vault = open_or_make_vault(cx)?;

@@ -67,6 +67,7 @@ impl Args {
 /// Runs the command.
 pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let target = Target::of(cx, args.name.as_ref(), args.token.user.as_deref())?;
+    super::issued::refuse_reserved(&target.name)?;
     target.must_exist(cx)?;
     let wanted = target.wanted(cx, &args.token, args.min_ttl, args.fetch())?;
     let vault = cx.open_vault()?;

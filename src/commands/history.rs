@@ -2,14 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::actor::AsArgs;
+use super::actor::{Acting, AsArgs};
 use super::issued::say_unreadable;
 use super::{Context, Outcome};
-use crate::error::Failure;
+use crate::error::{Failure, Kind};
 use crate::ledger::maintain::hex;
 use crate::ledger::query::{Cursor, Depth, Network, Page, Query, Record};
 use crate::output::{Form, put_time};
-use crate::token::issued::TokenKind;
+use crate::token::issued::{PublicId, RecordedId, TokenKind};
 use crate::token::names::{Job, Owner};
 use crate::token::text::escaped;
 use crate::token::time::{Lifetime, Timestamp};
@@ -31,10 +31,10 @@ const EXAMPLES: &str = "Examples:
 pub(crate) struct Args {
     /// Of the token of this public id, and of its children
     #[arg(long, value_name = "ID")]
-    id: Option<String>,
+    id: Option<RecordedId>,
     /// Of the children of this token alone
     #[arg(long, value_name = "ID", conflicts_with = "id")]
-    parent_of: Option<String>,
+    parent_of: Option<PublicId>,
     /// Of their children, too, to the end
     #[arg(long)]
     recursive: bool,
@@ -118,8 +118,13 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
         Some(mut acting) => {
             let mut query = query(args, acting.by.at);
             query.owner = acting.visible_owner(query.owner, "see the history of others")?;
-            acting.ledger.history(&query)?
+            let page = acting.ledger.history(&query)?;
+            if page.records.is_empty() && page.unreadable == 0 && !is_known(&acting, &query)? {
+                return Err(unknown());
+            }
+            page
         }
+        None if args.id.is_some() || args.parent_of.is_some() => return Err(unknown()),
         None => Page::default(),
     };
     say_unreadable(cx, page.unreadable);
@@ -138,11 +143,26 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     Ok(Outcome::Done)
 }
 
+/// Tells whether the ledger knows the token that is asked for, if one is, whatever happened to it.
+fn is_known(acting: &Acting, query: &Query) -> Result<bool, Failure> {
+    let Some(id) = query.id.as_ref().or(query.parent_of.as_ref()) else { return Ok(true) };
+    let whole = Query { id: Some(id.clone()), owner: query.owner.clone(), limit: Some(1), ..Query::default() };
+    let told = acting.ledger.history(&whole)?;
+    let is_there = || id.parse().is_ok_and(|id| acting.ledger.visible(&id, &acting.actor).is_ok());
+    Ok(!told.records.is_empty() || told.unreadable > 0 || is_there())
+}
+
+/// Describes an id of which nothing is known. It is not repeated: it may be a part of a token.
+fn unknown() -> Failure {
+    Failure::new(Kind::NotFound, "there is no token, admin token or admin key of that id")
+        .hint("see them with `tokenkeep token list --all`, or `tokenkeep history`")
+}
+
 /// Says what is asked for.
 fn query(args: &Args, now: Timestamp) -> Query {
     Query {
-        id: args.id.clone(),
-        parent_of: args.parent_of.clone(),
+        id: args.id.as_ref().map(|id| id.as_str().to_owned()),
+        parent_of: args.parent_of.as_ref().map(ToString::to_string),
         depth: if args.recursive { Depth::All } else { Depth::Children },
         owner: args.owner.as_ref().map(ToString::to_string),
         actor: args.actor.clone(),

@@ -8,6 +8,7 @@ use crate::error::{Doing, Failure, Kind, Named, keeper_failure};
 use crate::keeper::LOCK_PATIENCE;
 use crate::ledger::issued::{Issued, Reused};
 use crate::ledger::token::{Standing, Token};
+use crate::ledger::{By, Ledger};
 use crate::output::{Form, put_time};
 use crate::profile::EntryName;
 use crate::token::issued::{self, IssueKey};
@@ -20,6 +21,21 @@ use crate::vault::publication::EntryLock;
 
 /// The entry that holds what derived secrets come from.
 const ISSUE_KEY: &str = "issue-key";
+
+/// Tells whether an entry is the one that holds what derived secrets come from.
+pub(super) fn is_issue_key(name: &EntryName) -> bool {
+    name.as_str() == ISSUE_KEY
+}
+
+/// Refuses to hand out, or to write over, what is the ledger's own.
+pub(super) fn refuse_reserved(name: &EntryName) -> Result<(), Failure> {
+    if !is_issue_key(name) {
+        return Ok(());
+    }
+    Err(Failure::new(Kind::Usage, format!("the entry `{ISSUE_KEY}` is the ledger's own"))
+        .because("the secrets of job, notebook and internal tokens come from it: nobody else gets it, or puts it there")
+        .hint("take another name; the commands that issue tokens make and read it by themselves"))
+}
 
 /// Reads the issue key from the vault; the first time it is made.
 pub(super) fn issue_key(cx: &Context) -> Result<IssueKey, Failure> {
@@ -60,7 +76,7 @@ fn key_in(entry: &Entry) -> Result<IssueKey, Failure> {
         Body::Secret(stored) => Ok(issued::key_of(&stored.secret)),
         Body::RefreshToken(_) | Body::AccessToken(_) | Body::ClientSecret(_) | Body::AdminKey(_) => {
             Err(Failure::new(Kind::Locked, format!("the entry `{ISSUE_KEY}` holds no issue key"))
-                .hint(format!("store what is there under another name, then `tokenkeep delete {ISSUE_KEY}`")))
+                .hint(format!("make room for one: `tokenkeep delete {ISSUE_KEY} --yes`")))
         }
     }
 }
@@ -82,8 +98,41 @@ pub(super) fn known(cx: &Context, scopes: &Scopes) -> Result<(), Failure> {
     }
 }
 
-/// Shows a token the one time, and says what it is.
-pub(super) fn show_once(cx: &mut Context, issued: &Issued) -> Result<Outcome, Failure> {
+/// Shows a token the one time; one that is new is taken back if nobody can see it.
+pub(super) fn show_once(cx: &mut Context, issued: &Issued, ledger: &mut Ledger, by: &By) -> Result<Outcome, Failure> {
+    show(cx, issued).map_err(|failure| {
+        let id = &issued.token.id;
+        let why = match ledger.revoke_untold(&issued.token, by) {
+            Ok(()) => format!("the token {id}, which nobody has seen, was revoked"),
+            Err(error) => {
+                let why = Failure::from(error).one_line();
+                return failure
+                    .because(format!("the token {id}, which nobody has seen, is good and cannot be revoked now: {why}"))
+                    .hint(format!("take it back with `tokenkeep token revoke {id}`"));
+            }
+        };
+        failure.because(why).hint("make room for what is printed, or send it elsewhere, then type the command again")
+    })
+}
+
+/// Shows a token that can be told again, and says what it is.
+pub(super) fn show_again(cx: &mut Context, issued: &Issued) -> Result<Outcome, Failure> {
+    show(cx, issued)
+        .map_err(|failure| failure.because(format!("the token {} is good: asking again prints it", issued.token.id)))
+}
+
+/// Shows a token that took the place of another one, which cannot come back.
+pub(super) fn show_successor(cx: &mut Context, issued: &Issued) -> Result<Outcome, Failure> {
+    show(cx, issued).map_err(|failure| {
+        let id = &issued.token.id;
+        failure.because(format!("the token {id}, which nobody has seen, has taken the place of the old one")).hint(
+            format!("`tokenkeep token rotate {id}` prints another one, `tokenkeep token revoke {id}` takes it back"),
+        )
+    })
+}
+
+/// Shows a token, and says what it is.
+fn show(cx: &mut Context, issued: &Issued) -> Result<Outcome, Failure> {
     let (token, now) = (&issued.token, cx.now());
     if cx.printer.form == Form::Json {
         let mut object = object(token, now);

@@ -20,17 +20,21 @@ pub(super) struct PartArgs {
 }
 
 /// How a list is shown to people.
-pub(super) struct Columns {
+pub(super) struct Columns<const N: usize> {
     /// What is said where there is nothing.
     pub(super) nothing: &'static str,
     /// What the columns are called.
-    pub(super) heads: [&'static str; 7],
+    pub(super) heads: [&'static str; N],
     /// What stands in them.
-    pub(super) row: fn(&Token, Timestamp) -> [String; 7],
+    pub(super) row: fn(&Token, Timestamp) -> [String; N],
 }
 
 /// Shows a list.
-pub(super) fn show(cx: &mut Context, listed: &Listed, columns: &Columns) -> Result<Outcome, Failure> {
+pub(super) fn show<const N: usize>(
+    cx: &mut Context,
+    listed: &Listed,
+    columns: &Columns<N>,
+) -> Result<Outcome, Failure> {
     say_unreadable(cx, listed.unreadable);
     let now = cx.now();
     if cx.printer.form == Form::Json {

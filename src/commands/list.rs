@@ -102,7 +102,7 @@ fn row(entry: &Seen, now: Timestamp) -> Vec<String> {
     let or_nothing = |cell: Option<String>| cell.unwrap_or_else(|| NOTHING.to_owned());
     vec![
         entry.name.to_string(),
-        or_nothing(entry.opened().map(|opened| opened.entry.body.kind().to_owned())),
+        or_nothing(entry.kind().map(str::to_owned)),
         or_nothing(entry.user().map(str::to_owned)),
         or_nothing(entry.access_left(now).map(|left| left.to_string())),
         or_nothing(entry.dies_at().map(|end| end.to_string())),

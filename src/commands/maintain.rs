@@ -6,7 +6,7 @@ use super::actor::AsArgs;
 use super::{Context, Outcome};
 use crate::error::Failure;
 use crate::ledger::rights::Actor;
-use crate::output::Form;
+use crate::output::{Form, counted};
 use crate::token::time::Lifetime;
 
 /// Examples of the command.
@@ -51,8 +51,11 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
         }))?;
     }
     cx.printer.notice(&format!(
-        "{} expired, {} orphaned jobs swept, {} old rows forgotten, {} records cut",
-        done.expired, done.swept, done.forgotten, done.cut
+        "{} expired, {} swept, {} forgotten, {} cut",
+        counted(done.expired, "token", "tokens"),
+        counted(done.swept, "orphaned job", "orphaned jobs"),
+        counted(done.forgotten, "old row", "old rows"),
+        counted(done.cut, "record", "records")
     ));
     Ok(Outcome::Done)
 }

@@ -96,6 +96,7 @@ fn named_targets(args: &Args, cx: &Context) -> Result<Vec<Target>, Failure> {
         if args.names.is_empty() { vec![None] } else { args.names.iter().map(Some).collect() };
     let target = |name: Option<&EntryName>| {
         let target = Target::of(cx, name, None)?;
+        super::issued::refuse_reserved(&target.name)?;
         target.must_exist(cx)?;
         Ok(target)
     };

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Context;
+use super::issued::is_issue_key;
 use crate::error::Failure;
 use crate::keeper::dies_at;
 use crate::keeper::note::Note;
@@ -109,6 +110,14 @@ impl Seen {
         }
     }
 
+    /// Returns the word for what it holds, if it opens.
+    pub(crate) fn kind(&self) -> Option<&'static str> {
+        match &self.opened()?.entry.body {
+            Body::Secret(_) if is_issue_key(&self.name) => Some("issue-key"),
+            body => Some(body.kind()),
+        }
+    }
+
     /// Returns how much life the access token has left.
     pub(crate) fn access_left(&self, now: Timestamp) -> Option<Lifetime> {
         match &self.opened()?.entry.body {
@@ -163,7 +172,7 @@ impl Seen {
         let mut object = json!({
             "name": self.name,
             "profile": has_profile.then(|| self.name.profile()),
-            "kind": opened.map(|opened| opened.entry.body.kind()),
+            "kind": self.kind(),
             "user": self.user(),
             "issuer": tokens.map(|tokens| &tokens.born.issuer),
             "generation": opened.map(|opened| opened.entry.generation),

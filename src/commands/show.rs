@@ -110,6 +110,7 @@ fn secrets(args: &Args, cx: &Context, target: &Target) -> Result<Secrets, Failur
     if !args.reveal {
         return Ok(Secrets::Hidden);
     }
+    super::issued::refuse_reserved(&target.name)?;
     if !args.yes && !cx.may_ask() {
         return Err(Failure::new(Kind::Usage, "--reveal asks, and there is nobody to ask")
             .hint(format!("say that it is meant: `tokenkeep show {} --reveal --yes`", target.name)));
@@ -195,7 +196,7 @@ fn facts<'a>(
     let numbers: Vec<String> = generations.iter().map(u64::to_string).collect();
     let mut facts: Vec<Fact<'a>> = vec![
         ("name", entry.name.to_string(), None),
-        ("kind", entry.body.kind().to_owned(), None),
+        ("kind", seen.kind().unwrap_or_default().to_owned(), None),
         ("state", opened.standing.name().to_owned(), None),
     ];
     match &entry.body {

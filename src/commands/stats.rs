@@ -28,8 +28,13 @@ pub(crate) struct Args {
 /// Runs the command.
 pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let by = cx.by();
-    let ledger = cx.present_ledger(&by)?.ok_or_else(|| cx.no_ledger())?;
-    let stats = ledger.stats(by.at)?;
+    let stats = if let Some(ledger) = cx.present_ledger(&by)? {
+        ledger.stats(by.at)?
+    } else {
+        let notice = cx.no_ledger_yet()?;
+        cx.printer.notice(&notice);
+        Stats::none()
+    };
     if args.prometheus {
         cx.printer.raw(&prometheus(&stats))?;
     } else if cx.printer.form == Form::Json {

@@ -78,6 +78,7 @@ enum StoreKind {
 /// Runs the command.
 pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let mut target = Target::of(cx, Some(&args.name), args.user.as_deref())?;
+    super::issued::refuse_reserved(&target.name)?;
     let kind = kind(args, &target)?;
     let new_profile = match kind {
         StoreKind::RefreshToken => target.complete(cx, &args.profile, ("store", Kind::Usage))?,

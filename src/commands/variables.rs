@@ -67,6 +67,7 @@ impl VariableArgs {
     pub(crate) fn requests(&self, cx: &Context) -> Result<Vec<Request>, Failure> {
         let targets = self.targets(cx)?;
         for target in &targets {
+            super::issued::refuse_reserved(&target.name)?;
             target.must_exist(cx)?;
         }
         let request = |target: Target| {

@@ -95,7 +95,7 @@ fn identity(target: &Target, vault: &Vault, handout: &Handout) -> Result<Identit
     if let Handout::Stored { kind, .. } = handout {
         return Err(Failure::new(
             Kind::Usage,
-            format!("`{}` holds a {kind}, which says nothing about anybody", target.name),
+            format!("`{}` is of the kind {kind}, which says nothing about anybody", target.name),
         )
         .hint("name a profile; `tokenkeep list` shows all entries"));
     }

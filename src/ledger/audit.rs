@@ -157,14 +157,15 @@ fn check_tokens(db: &Connection, known: Option<&Scopes>, fix: Fix, by: &By) -> R
     alerts.extend(duplicates(db)?);
     let mended = alerts.iter().filter(|alert| alert.mended == Mended::Yes).count();
     if mended > 0 {
-        let reason = Some(format!("an audit mended {mended} things"));
+        let things = if mended == 1 { "thing" } else { "things" };
+        let reason = Some(format!("an audit mended {mended} {things}"));
         history::append(db, by, Action::Fix, Event { reason, ..Event::default() })?;
     }
     Ok(alerts)
 }
 
 /// What is mended by closing the token; in the conditions `?1` is the time.
-fn closable() -> [(Check, String, &'static str); 6] {
+fn closable() -> [(Check, String, &'static str); 7] {
     let hour = SWEEP_AFTER.as_seconds();
     [
         (
@@ -176,6 +177,11 @@ fn closable() -> [(Check, String, &'static str); 6] {
             Check::NotRunning,
             format!("l.until <= ?1 - {hour} AND (t.expires IS NULL OR t.expires > ?1 - {hour})"),
             "its job does not run any more: its lease lapsed more than an hour ago",
+        ),
+        (
+            Check::NotRunning,
+            format!("t.kind = 'job' AND l.token IS NULL AND (t.expires IS NULL OR t.expires > ?1 - {hour})"),
+            "its job does not run any more: nobody holds a lease of it",
         ),
         (Check::Cycle, format!("t.serial IN ({CYCLES}) AND ?1 > 0"), "it is its own ancestor"),
         (

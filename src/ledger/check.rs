@@ -33,6 +33,8 @@ pub(crate) struct Demands<'a> {
     pub(crate) owner: Option<&'a str>,
     /// The service it must be for.
     pub(crate) service: Option<&'a str>,
+    /// Who it must be meant for. No token of the ledger is meant for anybody in particular.
+    pub(crate) audience: Option<&'a str>,
     /// Scopes that it must all have.
     pub(crate) all: Scopes,
     /// Scopes of which it must have one.
@@ -63,7 +65,7 @@ pub(crate) enum Refusal {
     #[error("its job does not run: nobody has renewed its lease since {0}")]
     Lapsed(Timestamp),
     /// It is not a job's.
-    #[error("it is a {0} token, and a job's is needed")]
+    #[error("it is {} token, and a job's is needed", .0.with_article())]
     NotAJobs(TokenKind),
     /// It is another job's.
     #[error("it is for another job")]
@@ -85,6 +87,9 @@ pub(crate) enum Refusal {
     /// It is for another service, or for none.
     #[error("it is not for the service `{0}`")]
     WrongService(String),
+    /// It is meant for nobody in particular, and somebody asks for one of theirs.
+    #[error("it has no audience, so it is not meant for `{}`", .0.escape_debug())]
+    WrongAudience(String),
     /// It lacks a scope.
     #[error("it does not have the scope `{0}`")]
     MissingScope(String),
@@ -135,6 +140,9 @@ impl Demands<'_> {
         }
         if let Some(service) = self.service.filter(|service| token.service.as_deref() != Some(service)) {
             return Err(Refusal::WrongService(service.to_owned()));
+        }
+        if let Some(audience) = self.audience {
+            return Err(Refusal::WrongAudience(audience.to_owned()));
         }
         match (self.event, grace) {
             (Some(_), Some(grace)) => {

@@ -104,7 +104,7 @@ pub(crate) struct Head {
 }
 
 /// What the first record follows.
-pub(super) const BEGINNING: Head = Head { number: 0, hash: [0; 32] };
+pub(crate) const BEGINNING: Head = Head { number: 0, hash: [0; 32] };
 
 /// Returns the end of the chain.
 pub(super) fn head(db: &Connection) -> Result<Head, LedgerError> {

@@ -2,6 +2,7 @@
 
 use rusqlite::Connection;
 
+use super::change::{self, Closing};
 use super::history::{self, Action, Event};
 use super::token::{NewToken, Token};
 use super::{By, Ledger, LedgerError};
@@ -46,6 +47,14 @@ impl Ledger {
         let id = PublicId::of(self.random()?);
         let secret = issued::derive(key, &id);
         Ok(Fresh { id, secret })
+    }
+}
+
+impl Ledger {
+    /// Takes a new token back whose text reached nobody.
+    pub(crate) fn revoke_untold(&mut self, token: &Token, by: &By) -> Result<(), LedgerError> {
+        let reason = Some("its text could not be told to anybody");
+        self.write(|db| change::close(db, by, token, Closing::Revoke, reason).map(drop))
     }
 }
 

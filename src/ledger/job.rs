@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 
 use super::change::{self, Closing};
 use super::issued::{Fresh, Issued, Reused, retell, write_new};
-use super::lease::{extend, held, refuse_held, refuse_wider};
+use super::lease::{GraceAsk, extend, held, refuse_held, refuse_wider};
 use super::rights::Actor;
 use super::token::{self, Found, Holder, NewToken, Standing, Token};
 use super::{By, Ledger, LedgerError};
@@ -28,7 +28,7 @@ pub(crate) struct JobAsk {
     /// How long it runs without a renewal; `None` if it needs none.
     pub(crate) lease: Option<Lifetime>,
     /// What stays good for how long after the end.
-    pub(crate) grace: Option<(Lifetime, Scopes)>,
+    pub(crate) grace: Option<GraceAsk>,
     /// What happens to the token that is there.
     pub(crate) present: Present,
 }
@@ -129,12 +129,13 @@ fn present(db: &Connection, ask: &JobAsk, holder: Holder, by: &By) -> Result<Opt
         }
         Some(Found::Unreadable(row)) => return Err(row.into()),
     };
-    let is_runs = token.lease.as_ref().is_some_and(|lease| lease.holder == Holder::Run);
+    // without a lease nobody keeps it running, and nothing is there to be renewed
+    let is_lost = token.lease.as_ref().is_none_or(|lease| lease.holder == Holder::Run);
     let standing = token.standing(by.at);
     let (closing, reason) = match (standing, ask.present) {
         (Standing::Expired { .. }, _) => (Closing::Expire, None),
         // a lease that somebody renews by hand may be taken up again, but not by a `run`
-        (Standing::Lapsed { at }, _) if is_runs || holder == Holder::Run => {
+        (Standing::Lapsed { at }, _) if is_lost || holder == Holder::Run => {
             (Closing::Expire, Some(format!("nobody has renewed its lease since {at}")))
         }
         (_, Present::Rotate) => (Closing::Rotate, Some(REPLACED.to_owned())),
@@ -162,7 +163,9 @@ fn refuse_other_terms(token: &Token, ask: &JobAsk) -> Result<(), LedgerError> {
         Limit::Default(_) => false,
     };
     let held = ask.lease.is_some() && lease.and_then(|lease| lease.length) != ask.lease;
-    let grace = ask.grace.is_some() && lease.and_then(|lease| lease.grace.as_ref()) != ask.grace.as_ref();
+    let stated = lease.and_then(|lease| lease.grace.as_ref());
+    let own = stated.map_or(&token.scopes, |(_, scopes)| scopes);
+    let grace = ask.grace.as_ref().is_some_and(|grace| grace.of(own).as_ref() != stated);
     let flag = [(ttl, "--ttl"), (held, "--lease"), (grace, "--grace")].into_iter().find(|(other, _)| *other);
     match flag {
         Some((_, flag)) => Err(LedgerError::OtherTerms { job: ask.job.clone(), flag }),
@@ -182,7 +185,8 @@ fn begin(db: &Connection, ask: &JobAsk, keeping: &Keeping, fresh: &Fresh, by: &B
         parent: None,
         expires: Some(by.at.after(ask.ttl.length())),
     };
-    if let Some((_, scopes)) = &ask.grace {
+    let grace = ask.grace.as_ref().and_then(|grace| grace.of(&new.scopes));
+    if let Some((_, scopes)) = &grace {
         refuse_wider(&new.scopes, scopes)?;
     }
     let issued = write_new(db, &new, fresh, by)?;
@@ -198,8 +202,8 @@ fn begin(db: &Connection, ask: &JobAsk, keeping: &Keeping, fresh: &Fresh, by: &B
             by.at.epoch(),
             ask.lease.map(seconds),
             ask.lease.map(|length| by.at.after(length).epoch()),
-            ask.grace.as_ref().map(|(length, _)| seconds(*length)),
-            ask.grace.as_ref().map(|(_, scopes)| scopes.to_string()),
+            grace.as_ref().map(|(length, _)| seconds(*length)),
+            grace.as_ref().map(|(_, scopes)| scopes.to_string()),
         ],
     )?;
     let token = token::by_id(db, &fresh.id)?.unwrap_or(issued.token);
@@ -236,7 +240,7 @@ mod tests {
     fn who_asks_again_for_other_times_is_told_so() {
         let (_folder, mut ledger) = ledger();
         let (hour, minute) = (Lifetime::seconds(3_600), Lifetime::seconds(60));
-        let clean = |length: Lifetime| Some((length, Scopes::lenient("clean")));
+        let clean = |length: Lifetime| Some(GraceAsk { length, scopes: Some(Scopes::lenient("clean")) });
         let (ttl, lease, grace) = (Limit::Stated(hour), Some(minute), clean(minute));
         let same = JobAsk { ttl, lease, grace, ..ask(Present::Keep) };
         ledger.issue_job(&same, &key(), &Actor::System, &by(NOW)).unwrap();
@@ -251,6 +255,44 @@ mod tests {
             let refused = ledger.issue_job(&other, &key(), &Actor::System, &by(NOW + 2));
             assert!(matches!(refused, Err(LedgerError::OtherTerms { flag, .. }) if flag == named), "{named}");
         }
+    }
+
+    #[test]
+    fn a_grace_of_no_time_is_none_and_one_without_scopes_is_of_the_tokens_own() {
+        let (_folder, mut ledger) = ledger();
+        let grace = |seconds: u64| Some(GraceAsk { length: Lifetime::seconds(seconds), scopes: None });
+        let mut issue = |grace: Option<GraceAsk>, present: Present| {
+            let ask = JobAsk { scopes: None, grace, ..ask(present) };
+            ledger.issue_job(&ask, &key(), &Actor::System, &by(NOW)).map(|one| one.token.lease.unwrap().grace)
+        };
+        assert_eq!(issue(grace(0), Present::Keep).unwrap(), None);
+        for same in [None, grace(0)] {
+            assert_eq!(issue(same, Present::Keep).unwrap(), None);
+        }
+        assert!(issue(grace(60), Present::Keep).is_err());
+        let (minute, whole) = (Lifetime::seconds(60), Scopes::lenient("read clean"));
+        let mut with = |scopes, present| {
+            let ask = JobAsk { scopes, grace: grace(60), ..ask(present) };
+            ledger.issue_job(&ask, &key(), &Actor::System, &by(NOW)).unwrap().token.lease.unwrap().grace
+        };
+        assert_eq!(with(Some(whole.clone()), Present::Rotate), Some((minute, whole.clone())));
+        // the same is meant by who does not repeat the scopes
+        assert_eq!(with(None, Present::Keep), Some((minute, whole)));
+    }
+
+    #[test]
+    fn a_token_that_lost_its_lease_does_not_run_and_makes_room() {
+        let (_folder, mut ledger) = ledger();
+        let one = ledger.issue_job(&ask(Present::Keep), &key(), &Actor::System, &by(NOW)).unwrap();
+        ledger.db.execute("DELETE FROM lease", []).unwrap();
+        let lapsed = Refusal::Lapsed(Timestamp::from_epoch(NOW));
+        assert_eq!(check(&mut ledger, &one.text, NOW + 1), Some(lapsed));
+        let renewed = ledger.renew_job(&whole(), &Actor::System, &by(NOW + 1));
+        assert!(matches!(renewed, Err(LedgerError::NotRunning { .. })));
+        let stats = ledger.stats(Timestamp::from_epoch(NOW + 1)).unwrap();
+        assert_eq!((stats.live.iter().map(|(_, count)| count).sum::<u64>(), stats.lapsed_jobs), (0, 1));
+        let next = ledger.issue_job(&ask(Present::Keep), &key(), &Actor::System, &by(NOW + 2)).unwrap();
+        assert_eq!((next.reused, check(&mut ledger, &next.text, NOW + 3)), (Reused::No, None));
     }
 
     #[test]

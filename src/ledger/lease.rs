@@ -12,7 +12,7 @@ use super::{By, Ledger, LedgerError};
 use crate::token::scopes::Scopes;
 use crate::token::time::{Lifetime, Timestamp};
 
-/// How long the lease of a `run` holds. Long enough for a busy machine, short enough for what a killed job leaves behind.
+/// How long the lease of a `run` holds where nobody says it. Long enough for a busy machine, short enough for what a killed job leaves behind.
 pub(crate) const RUN_LEASE: Lifetime = Lifetime::seconds(60);
 
 /// Which token of a job is meant: each owner has one of their own.
@@ -33,6 +33,23 @@ pub(crate) enum Whose {
     Usual(String),
     /// All of them.
     All,
+}
+
+/// What somebody wants to stay good after the end of a job.
+#[derive(Clone, Debug)]
+pub(crate) struct GraceAsk {
+    /// For how long.
+    pub(crate) length: Lifetime,
+    /// What of it; `None` for all that was named when it began, else all that the token may do.
+    pub(crate) scopes: Option<Scopes>,
+}
+
+impl GraceAsk {
+    /// Says what stays good of a token with these scopes; nothing where no time is left for it.
+    pub(super) fn of(&self, own: &Scopes) -> Option<(Lifetime, Scopes)> {
+        let scopes = self.scopes.as_ref().unwrap_or(own);
+        Some((self.length, scopes.clone())).filter(|(length, _)| *length > Lifetime::seconds(0))
+    }
 }
 
 /// What was done to a job.
@@ -57,7 +74,8 @@ impl Ledger {
     /// Renews the lease of a `run`, also one that has lapsed while the machine slept.
     pub(crate) fn renew_run(&mut self, token: &Token, by: &By) -> Result<Renewal, LedgerError> {
         let nonce = token.lease.as_ref().map(|lease| lease.nonce.clone()).unwrap_or_default();
-        let until = by.at.after(RUN_LEASE);
+        let length = token.lease.as_ref().and_then(|lease| lease.length).unwrap_or(RUN_LEASE);
+        let until = by.at.after(length);
         // a renewal that is lost with the machine is lost together with the run
         self.write_soon(|db| {
             let renewed = db.execute(
@@ -99,7 +117,7 @@ impl Ledger {
     pub(crate) fn end_job(
         &mut self,
         which: &JobRef,
-        grace: Option<(Lifetime, &Scopes)>,
+        grace: Option<&GraceAsk>,
         actor: &Actor,
         by: &By,
     ) -> Result<Ended, LedgerError> {
@@ -188,10 +206,10 @@ impl Resolved<'_> {
         token::rows(db, &which, &[&self.job, &self.owner, &now.epoch()])
     }
 
-    /// Returns the tokens whose time is not over.
+    /// Returns the tokens whose time is not over, and of which somebody holds a lease.
     fn running(&self, db: &Connection, now: Timestamp) -> Result<Vec<Token>, LedgerError> {
         let live = self.rows(db, "t.state = 'live'", now)?.into_iter().filter_map(Found::token);
-        let running: Vec<_> = live.filter(|token| !token.standing(now).is_over()).collect();
+        let running: Vec<_> = live.filter(|token| token.lease.is_some() && !token.standing(now).is_over()).collect();
         if running.is_empty() { Err(LedgerError::NotRunning { job: self.job.to_owned() }) } else { Ok(running) }
     }
 
@@ -227,11 +245,13 @@ pub(super) fn extend(db: &Connection, token: &Token, now: Timestamp) -> Result<(
 }
 
 /// Ends one token, and leaves what its grace names.
-fn end_one(db: &Connection, token: &Token, grace: Option<(Lifetime, &Scopes)>, by: &By) -> Result<(), LedgerError> {
+fn end_one(db: &Connection, token: &Token, grace: Option<&GraceAsk>, by: &By) -> Result<(), LedgerError> {
     let stated = token.lease.as_ref().and_then(|lease| lease.grace.as_ref());
-    let grace =
-        grace.or(stated.map(|(length, scopes)| (*length, scopes))).filter(|(length, _)| length.as_seconds() > 0);
-    let grace = grace.map(|(length, scopes)| grace_of(token, by.at.after(length), scopes)).transpose()?;
+    let grace = match grace {
+        Some(asked) => asked.of(stated.map_or(&token.scopes, |(_, scopes)| scopes)),
+        None => stated.cloned().filter(|(length, _)| *length > Lifetime::seconds(0)),
+    };
+    let grace = grace.map(|(length, scopes)| grace_of(token, by.at.after(length), &scopes)).transpose()?;
     let over = matches!(token.standing(by.at), Standing::Expired { .. });
     // nothing stays good beyond the job's own time
     let grace = grace.filter(|_| !over);
@@ -267,6 +287,11 @@ mod tests {
     use super::*;
     use crate::token::issued;
 
+    /// Lets a scope be good for a minute after the end.
+    fn minute_of(scope: &str) -> GraceAsk {
+        GraceAsk { length: Lifetime::seconds(60), scopes: Some(Scopes::lenient(scope)) }
+    }
+
     #[test]
     fn a_runs_token_dies_with_its_lease_and_its_own_run_may_wake_it() {
         let (_folder, mut ledger) = ledger();
@@ -278,6 +303,16 @@ mod tests {
         assert_eq!(ledger.renew_run(&run.token, &by(NOW + 600)).unwrap(), Renewal::Held);
         assert_eq!(check(&mut ledger, &run.text, NOW + 601), None);
         assert_eq!(ledger.renew_run(&run.token, &by(NOW + 3_600)).unwrap(), Renewal::Lost);
+    }
+
+    #[test]
+    fn a_run_renews_the_lease_that_it_asked_for() {
+        let (_folder, mut ledger) = ledger();
+        let ask = JobAsk { lease: Some(Lifetime::seconds(300)), ..ask(Present::Keep) };
+        let run = ledger.begin_run(&ask, &Actor::System, &by(NOW)).unwrap();
+        assert_eq!(ledger.renew_run(&run.token, &by(NOW + 100)).unwrap(), Renewal::Held);
+        assert_eq!(check(&mut ledger, &run.text, NOW + 399), None);
+        assert!(check(&mut ledger, &run.text, NOW + 400).is_some());
     }
 
     #[test]
@@ -320,11 +355,9 @@ mod tests {
     fn a_grace_keeps_the_named_scopes_for_its_time() {
         let (_folder, mut ledger) = ledger();
         let one = ledger.issue_job(&ask(Present::Keep), &key(), &Actor::System, &by(NOW)).unwrap();
-        let (clean, more) = (Scopes::lenient("clean"), Scopes::lenient("admin"));
-        let long = Lifetime::seconds(60);
-        let wider = ledger.end_job(&whole(), Some((long, &more)), &Actor::System, &by(NOW + 1));
+        let wider = ledger.end_job(&whole(), Some(&minute_of("admin")), &Actor::System, &by(NOW + 1));
         assert!(matches!(wider, Err(LedgerError::GraceScope(scope)) if scope == "admin"));
-        ledger.end_job(&whole(), Some((long, &clean)), &Actor::System, &by(NOW + 1)).unwrap();
+        ledger.end_job(&whole(), Some(&minute_of("clean")), &Actor::System, &by(NOW + 1)).unwrap();
         let shown = issued::read(&one.text).unwrap();
         let mut with = |scope: &str, second: i64| {
             let demands = Demands { all: Scopes::lenient(scope), ..Demands::default() };
@@ -337,8 +370,7 @@ mod tests {
     fn what_was_revoked_in_its_grace_is_not_revoked_again() {
         let (_folder, mut ledger) = ledger();
         ledger.issue_job(&ask(Present::Keep), &key(), &Actor::System, &by(NOW)).unwrap();
-        let clean = Scopes::lenient("clean");
-        ledger.end_job(&whole(), Some((Lifetime::seconds(60), &clean)), &Actor::System, &by(NOW + 1)).unwrap();
+        ledger.end_job(&whole(), Some(&minute_of("clean")), &Actor::System, &by(NOW + 1)).unwrap();
         assert_eq!(ledger.revoke_job(&whole(), &Actor::System, &by(NOW + 2)).unwrap().ids.len(), 1);
         let head = ledger.head().unwrap();
         assert_eq!(ledger.revoke_job(&whole(), &Actor::System, &by(NOW + 3)).unwrap().ids.len(), 0);
@@ -349,8 +381,7 @@ mod tests {
     fn history_tells_of_no_grace_where_the_time_was_over() {
         let (_folder, mut ledger) = ledger();
         ledger.issue_job(&ask(Present::Keep), &key(), &Actor::System, &by(NOW)).unwrap();
-        let clean = Scopes::lenient("clean");
-        ledger.end_job(&whole(), Some((Lifetime::seconds(60), &clean)), &Actor::System, &by(NOW + 3_600)).unwrap();
+        ledger.end_job(&whole(), Some(&minute_of("clean")), &Actor::System, &by(NOW + 3_600)).unwrap();
         let newest = "SELECT action, reason FROM history ORDER BY number DESC LIMIT 1";
         let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
         let newest: (String, Option<String>) = ledger.db.query_row(newest, [], read).unwrap();

@@ -191,13 +191,13 @@ pub(crate) enum LedgerError {
         least: Lifetime,
     },
     /// Only user tokens can be changed.
-    #[error("only user tokens can be changed, and this is a {kind} token")]
+    #[error("only user tokens can be changed, and this is {} token", kind.with_article())]
     NotModifiable {
         /// What it is.
         kind: TokenKind,
     },
     /// Tokens that are told again on asking are not rotated this way.
-    #[error("a {kind} token is not rotated by its id")]
+    #[error("{} token is not rotated by its id", kind.with_article())]
     NotRotatable {
         /// What it is.
         kind: TokenKind,

@@ -55,7 +55,7 @@ pub(crate) enum Unfit {
     #[error("a job's token is issued with its job")]
     AJobs,
     /// It comes from another token.
-    #[error("a {0} token has a parent")]
+    #[error("{} token has a parent", .0.with_article())]
     AChild(TokenKind),
 }
 
@@ -258,7 +258,10 @@ impl Ledger {
                 db,
                 by,
                 Action::Wipe,
-                Event { reason: Some(format!("{count} tokens")), ..Event::default() },
+                Event {
+                    reason: Some(if count == 1 { "1 token".to_owned() } else { format!("{count} tokens") }),
+                    ..Event::default()
+                },
             )?;
             Ok(count)
         })

@@ -32,6 +32,21 @@ pub(crate) struct Stats {
     pub(crate) bytes: u64,
 }
 
+impl Stats {
+    /// The figures of a host that has no ledger yet.
+    pub(crate) fn none() -> Self {
+        Self {
+            live: TokenKind::all().map(|kind| (kind, 0)).collect(),
+            active_session_owners: 0,
+            ending_soon: 0,
+            lapsed_jobs: 0,
+            records: 0,
+            denials: 0,
+            bytes: 0,
+        }
+    }
+}
+
 impl Ledger {
     /// Counts.
     pub(crate) fn stats(&self, now: Timestamp) -> Result<Stats, LedgerError> {
@@ -40,8 +55,9 @@ impl Ledger {
             Ok(count.unsigned_abs())
         };
         let good = "state = 'live' AND (expires IS NULL OR expires > ?1)
-                    AND NOT EXISTS (SELECT 1 FROM lease l WHERE l.token = token.serial AND l.until <= ?1)";
-        let mut live: Vec<_> = TokenKind::all().map(|kind| (kind, 0)).collect();
+                    AND NOT EXISTS (SELECT 1 FROM lease l WHERE l.token = token.serial AND l.until <= ?1)
+                    AND (kind <> 'job' OR EXISTS (SELECT 1 FROM lease l WHERE l.token = token.serial))";
+        let mut live = Stats::none().live;
         let mut select = self.db.prepare(&format!("SELECT kind, count(*) FROM token WHERE {good} GROUP BY kind"))?;
         let rows = select.query_map([now.epoch()], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))?;
         for row in rows {
@@ -54,8 +70,8 @@ impl Ledger {
         let sessions = format!("SELECT count(DISTINCT owner) FROM token WHERE kind = 'session' AND {good}");
         let ending = "SELECT count(*) FROM token WHERE state = 'live' AND expires > ?1 AND expires <= ?2
                       AND kind IN ('user', 'service', 'session')";
-        let lapsed = "SELECT count(*) FROM lease l JOIN token t ON t.serial = l.token
-                      WHERE l.until <= ?1 AND t.state = 'live' AND t.expires > ?1";
+        let lapsed = "SELECT count(*) FROM token t LEFT JOIN lease l ON l.token = t.serial WHERE t.kind = 'job'
+                      AND t.state = 'live' AND t.expires > ?1 AND (l.token IS NULL OR l.until <= ?1)";
         let denials = "SELECT count(*) FROM history WHERE time > ?1 AND action = ?2";
         let bytes = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
         Ok(Stats {

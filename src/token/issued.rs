@@ -55,6 +55,12 @@ impl TokenKind {
         Self::LETTERS.iter().find(|(kind, _)| *kind == self).map_or('?', |(_, letter)| *letter)
     }
 
+    /// Returns the word for it with its article.
+    pub(crate) fn with_article(self) -> String {
+        let article = if matches!(self, Self::Internal | Self::Oidc) { "an" } else { "a" };
+        format!("{article} {self}")
+    }
+
     /// Tells whether such a token has a parent and dies with it.
     pub(crate) const fn is_child(self) -> bool {
         matches!(self, Self::Notebook | Self::Internal | Self::Oidc)
@@ -78,6 +84,8 @@ const ID: usize = 22;
 const SECRET: usize = 43;
 /// The checksum: 32 bits.
 const CHECKSUM: usize = 6;
+/// The id of an admin key: the thumbprint of its public half, 256 bits in base64url.
+const KID: usize = 43;
 /// The id of an admin token: 128 bits in hexadecimal digits.
 const JTI: usize = 32;
 /// Everything before the checksum.
@@ -245,6 +253,34 @@ pub(crate) fn is_public(text: &str) -> bool {
     text.parse::<PublicId>().is_ok() || is_jti()
 }
 
+/// What history tells of: the public id of a token, the `jti` of an admin token, or the `kid` of an admin key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RecordedId(String);
+
+impl RecordedId {
+    /// Returns the text.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A text is none of these. It is not repeated: it may be the token itself.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error(
+    "an id is {ID} letters and digits, {JTI} hexadecimal digits of an admin token or {KID} characters of an admin key; `tokenkeep history` shows them"
+)]
+pub(crate) struct NotRecorded;
+
+impl std::str::FromStr for RecordedId {
+    type Err = NotRecorded;
+
+    fn from_str(text: &str) -> Result<Self, NotRecorded> {
+        let is_kid =
+            text.len() == KID && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+        if is_kid || is_public(text) { Ok(Self(text.to_owned())) } else { Err(NotRecorded) }
+    }
+}
+
 /// Writes a number in base62, with zeros in front.
 fn base62(bytes: &[u8], width: usize) -> String {
     let mut number = Zeroizing::new(bytes.to_vec());
@@ -304,6 +340,13 @@ mod tests {
             assert!(letters.contains(prefix.chars().nth(2).unwrap()));
             assert!(rest.len() == 71 && rest.bytes().all(|byte| byte.is_ascii_alphanumeric()));
         }
+    }
+
+    #[test]
+    fn a_kind_has_the_article_that_one_says() {
+        let said: Vec<_> = TokenKind::all().map(TokenKind::with_article).collect();
+        let expected = ["a job", "a user", "a service", "a session", "a notebook", "an internal", "an oidc"];
+        assert_eq!(said, expected);
     }
 
     #[test]

@@ -205,6 +205,45 @@ fn a_grace_lets_a_clean_up_finish_within_its_scopes() {
 }
 
 #[test]
+fn a_grace_of_0s_is_none_and_one_without_scopes_is_of_all_that_the_token_may_do() {
+    let world = World::new();
+    let token = issue(&world, &["j1", "--scope", "a", "--grace", "0s"]);
+    assert_eq!(issue(&world, &["j1", "--grace", "0s"]), token);
+    world.run(["job-token", "end", "j1", "--grace", "0s"]).ok();
+    world.feed(["validate", "--stdin"], &token).fails(3).says("ended");
+    world.run(["job-token", "run", "j1", "--grace", "0s", "--", "true"]).ok();
+    let token = issue(&world, &["j1", "--scope", "a", "--scope", "b", "--grace", "5m"]);
+    world.run(["job-token", "end", "j1"]).ok();
+    world.feed(["validate", "--stdin", "--scope", "a", "--scope", "b"], &token).ok();
+    // what was named when it began is what stays
+    let token = issue(&world, &["j2", "--scope", "a", "--scope", "b", "--grace", "1m", "--grace-scope", "a"]);
+    world.run(["job-token", "end", "j2", "--grace", "5m"]).ok();
+    world.feed(["validate", "--stdin", "--scope", "a"], &token).ok();
+    world.feed(["validate", "--stdin", "--scope", "b"], &token).fails(3);
+}
+
+#[test]
+fn a_run_holds_the_lease_that_was_asked_for() {
+    let world = World::new();
+    let (child, token) = running(&world, "j1", &["--lease", "5m"]);
+    kill_front(child);
+    std::fs::write(world.folder.path().join("t"), &token).unwrap();
+    let check = ["job-token", "authorize", "j1", "update", "--from-file", "t"];
+    run_at(&world, "+240s", &check).ok();
+    run_at(&world, "+301s", &check).fails(3).says("lease");
+    world.run(["job-token", "run", "j2", "--lease", "2s", "--", "true"]).fails(125).says("before it can be renewed");
+}
+
+#[test]
+fn an_audience_is_none_of_a_job() {
+    let world = World::new();
+    let token = issue(&world, &["j1"]);
+    let authorize = ["job-token", "authorize", "j1", "update", "--stdin", "--audience", "nobody"];
+    world.feed(authorize, &token).fails(3).says("no audience").says("only an admin token has an audience");
+    assert!(denials(&world, "j1").iter().any(|denial| denial.contains("`nobody`")));
+}
+
+#[test]
 fn a_token_in_the_place_of_a_name_is_not_repeated() {
     let world = World::new();
     let token = issue(&world, &["j1"]);

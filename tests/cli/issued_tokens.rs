@@ -57,6 +57,7 @@ fn validate_answers_in_the_terms_of_introspection() {
         ("--any-scope", "x", "scope"),
         ("--owner", "bob", "owner"),
         ("--service", "tap", "service"),
+        ("--audience", "nobody", "audience"),
         ("--job", "j1", "job"),
         ("--event", "run", "job"),
         ("--min-ttl", "100d", "min_ttl"),
@@ -65,6 +66,8 @@ fn validate_answers_in_the_terms_of_introspection() {
         assert_eq!((no.code, no.json()["reason"].as_str()), (3, Some(reason)), "{flag}");
         assert_eq!(no.json()["active"], false);
     }
+    let history = world.run(["history", "--id", id(&token), "--json"]).ok().stdout;
+    assert!(history.contains("it has no audience, so it is not meant for `nobody`"), "{history}");
 }
 
 #[test]
@@ -252,7 +255,7 @@ fn a_child_does_not_keep_what_its_parent_loses() {
 fn a_token_of_ours_is_for_no_provider() {
     let world = World::new();
     let token = create(&world, &["--name", "a"]);
-    validate(&world, &token, &["--audience", "api"]).ok();
+    validate(&world, &token, &["--audience", "api"]).fails(3);
     validate(&world, &token, &["--issuer", &world.provider.issuer()]).fails(3);
     validate(&world, "not-a-token-of-ours-0123456789", &["--issuer", &world.provider.issuer(), "--owner", "ada"])
         .fails(3);
@@ -267,6 +270,96 @@ fn whatever_a_stranger_shows_is_answered_with_a_no() {
         validate(&world, text, &["--scope", "read"]).fails(3);
         validate(&world, text, &["--job", "j1"]).fails(3);
     }
+}
+
+#[test]
+fn what_is_no_token_is_answered_alike_with_and_without_a_ledger() {
+    let world = World::bare(provider::Settings::default());
+    for _ in 0..2 {
+        for text in ["garbage", "some-opaque-token-0123456789"] {
+            validate(&world, text, &[]).fails(3).says("no token that tokenkeep issues").says("--issuer URL");
+            world
+                .feed(["job-token", "authorize", "j", "run", "--stdin"], text)
+                .fails(3)
+                .says("no token that tokenkeep");
+        }
+        let issuer = world.provider.issuer();
+        validate(&world, "garbage", &["--issuer", &issuer]).fails(3);
+        // only the provider knows what is in one that may be one of its own
+        validate(&world, "some-opaque-token-0123456789", &["--issuer", &issuer]).fails(1).says("cannot be told");
+        let nothing = world.feed(["validate", "--stdin"], "\n").fails(2);
+        nothing.says("it is empty");
+        create(&world, &["--name", "a", "--replace"]);
+    }
+}
+
+#[test]
+fn a_token_that_nobody_has_seen_is_taken_back() {
+    let world = World::new();
+    let into_full = |args: &[&str], input: &str| {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut command = world.command(args);
+        command.stdout(full);
+        crate::harness::feed(command, input)
+    };
+    let live = || {
+        let tokens = world.run(["token", "list", "--json"]).ok().json();
+        tokens.as_array().unwrap().iter().map(|token| token["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    for more in [&[][..], &["--json"]] {
+        let create = [&["token", "create", "--name", "laptop"], more].concat();
+        let ran = into_full(&create, "").says("which nobody has seen, was revoked").says("type the command again");
+        assert_eq!((ran.code, live().len()), (1, 0));
+    }
+    let token = create(&world, &["--name", "laptop", "--scope", "read"]);
+    let replaced = create(&world, &["--owner", "bob", "--replace"]);
+    let ran = into_full(&["token", "create", "--owner", "bob", "--replace"], "").fails(1).says("was revoked");
+    ran.says("do not come back");
+    validate(&world, &replaced, &[]).fails(3);
+    let delegate = |kind: &str| into_full(&["token", "delegate", "--kind", kind, "--parent-stdin"], &token);
+    delegate("oidc").fails(1).says("was revoked");
+    assert_eq!(live(), [id(&token)]);
+    // one that is told again on asking stays
+    delegate("notebook").fails(1).says("asking again prints it");
+    into_full(&["job-token", "issue", "j1"], "").fails(1).says("asking again prints it");
+    assert_eq!(live().len(), 3);
+    let rotated = into_full(&["token", "rotate", id(&token)], "").fails(1).says("has taken the place of the old one");
+    let successor = live().into_iter().find(|id| rotated.stderr.contains(&format!("token rotate {id}"))).unwrap();
+    let seen = world.run(["token", "rotate", &successor]).ok().stdout;
+    validate(&world, &seen, &["--scope", "read"]).ok();
+    world.run(["audit"]).ok();
+}
+
+#[test]
+fn an_admin_token_that_shall_act_is_called_what_it_is() {
+    let world = World::new();
+    world.run(["admin-token", "keygen", "ops"]).ok();
+    let admin = world.run(["admin-token", "mint", "ops", "--audience", "pipelines"]).ok().stdout;
+    let ran = run_as(&world, admin.trim(), &["token", "list"]).fails(3).says("an admin token cannot act here");
+    ran.says("tokenkeep token create").says("admin:token").hides(admin.trim());
+}
+
+#[test]
+fn a_list_names_the_parent_of_a_child() {
+    let world = World::new();
+    let parent = create(&world, &["--name", "a"]);
+    let child = delegate(&world, &parent, &["--kind", "oidc"]).ok().stdout;
+    let list = world.run(["token", "list"]).ok().stdout;
+    let columns = |id: &str| -> Vec<String> {
+        list.lines().find(|line| line.starts_with(id)).unwrap().split_whitespace().map(str::to_owned).collect()
+    };
+    assert!(columns(id(&child)).iter().any(|column| column == id(&parent)), "{list}");
+    assert_eq!(list.matches(id(&parent)).count(), 2);
+}
+
+#[test]
+fn kinds_and_counts_are_said_as_people_say_them() {
+    let world = World::new();
+    let parent = create(&world, &["--name", "a"]);
+    let child = delegate(&world, &parent, &["--kind", "oidc"]).ok().stdout;
+    world.run(["token", "modify", id(&child), "--name", "b"]).fails(2).says("this is an oidc token");
+    world.run(["token", "revoke", id(&child)]).ok();
+    world.run(["token", "wipe", "--yes"]).ok().says("revoked 1 token\n");
 }
 
 #[test]
@@ -301,7 +394,7 @@ fn a_mistake_beside_a_public_id_is_told() {
 }
 
 #[test]
-fn without_a_ledger_it_cannot_be_told_whether_a_token_is_good() {
+fn without_a_ledger_no_token_of_ours_is_known() {
     let world = World::new();
     let token = create(&world, &["--name", "laptop"]);
     let empty = world.folder.path().join("empty.db");
@@ -310,8 +403,8 @@ fn without_a_ledger_it_cannot_be_told_whether_a_token_is_good() {
         for args in [&["validate", "--stdin"][..], &["job-token", "authorize", "j", "run", "--stdin"]] {
             let mut command = world.command(args);
             command.env("TOKENKEEP_LEDGER", &path);
-            let ran = crate::harness::feed(command, &token).fails(1);
-            ran.says("cannot be told").says("`ledger` in [issued]").says("TOKENKEEP_LEDGER");
+            let ran = crate::harness::feed(command, &token).fails(3).says("the ledger does not know it");
+            ran.says("there is no ledger at").says("`ledger` in [issued]").says("TOKENKEEP_LEDGER");
         }
     }
 }

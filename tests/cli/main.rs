@@ -34,6 +34,7 @@ mod hostile;
 mod hostile_texts;
 mod init;
 mod interrupts;
+mod issue_key;
 mod issued_history;
 mod issued_jobs;
 mod issued_settings;

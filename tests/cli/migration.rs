@@ -206,6 +206,9 @@ fn an_account_that_was_printed_is_read_from_standard_input() {
     let printed = String::from_utf8(printed.stdout).unwrap();
     world.feed(["import", "oidc-agent", "-", "--name", "other"], &printed).ok();
     lives(&world, "other");
+    let key = world.feed(["import", "oidc-agent", "-", "--name", "issue-key"], &printed);
+    assert!(key.code != 0 && key.stderr.contains("the ledger's own"), "{}", key.stderr);
+    assert_eq!(world.generation("issue-key"), 0);
 }
 
 #[test]

@@ -33,6 +33,7 @@ pub(crate) struct Args {
 /// Runs the command.
 pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let name = &args.name;
+    crate::commands::issued::refuse_reserved(name)?;
     let vault = cx.open_vault()?;
     let by = cx.by();
     let mut ledger = cx.ledger(&by)?;

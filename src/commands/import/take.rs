@@ -94,6 +94,7 @@ impl Login {
     /// Decides what a login would be here: its name, its profile, its token.
     fn resolve(cx: &Context, flags: &Flags, found: Found) -> Result<Self, Failure> {
         let name = name_of(flags, &found)?;
+        crate::commands::issued::refuse_reserved(&name)?;
         let token = usable_token(cx, &found)?;
         let mut target = Target::of(cx, Some(&name), None)?;
         let (table, table_fate) = match target.profile.as_ref().map(|profile| difference(flags, &found, profile)) {

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::commands::admin_token::check::{self, Asked, Refused};
 use crate::commands::source::SourceArgs;
+use crate::commands::validate::NO_AUDIENCE;
 use crate::commands::{Context, Outcome};
 use crate::error::{Failure, Kind};
 use crate::ledger::admin_verdict::Accepted;
@@ -40,7 +41,7 @@ pub(super) struct Args {
     /// The token must speak for this owner
     #[arg(long, value_name = "OWNER")]
     owner: Option<Owner>,
-    /// Who an admin token must be meant for
+    /// Who the token must be meant for: an admin token always needs this, and no other token of ours has an audience
     #[arg(long, value_name = "AUDIENCE")]
     audience: Option<String>,
 }
@@ -53,13 +54,14 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
             .hint("give it with --stdin, --from-file, --from-env or --from-fd"));
     };
     let by = cx.by();
-    let mut ledger = cx.present_ledger(&by)?.ok_or_else(|| cx.without_a_ledger())?;
-    if check::is_ours(cx, Some(&ledger), text.secret())? {
-        return admin(args, cx, &mut ledger, text.secret());
+    let mut ledger = cx.present_ledger(&by)?;
+    if check::is_ours(cx, ledger.as_ref(), text.secret())? {
+        return admin(args, cx, ledger.as_mut(), text.secret());
     }
-    let answer = match issued::read(text.secret()) {
-        Err(misread) => Err(Checked::Refused(misread.into())),
-        Ok(shown) => ask(args, cx.settings()?.policy(), (&mut ledger, &shown), &by),
+    let answer = match (issued::read(text.secret()), &mut ledger) {
+        (Err(misread), _) => Err(Checked::Refused(misread.into())),
+        (Ok(shown), Some(ledger)) => ask(args, cx.settings()?.policy(), (ledger, &shown), &by),
+        (Ok(_), None) => return Err(unknown(args, cx)?),
     };
     match answer {
         Ok(actor) => yes(args, cx, &actor),
@@ -69,13 +71,18 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
 }
 
 /// Asks about an admin token, which does for every job and every event.
-fn admin(args: &Args, cx: &mut Context, ledger: &mut Ledger, token: &Secret<String>) -> Result<Outcome, Failure> {
+fn admin(
+    args: &Args,
+    cx: &mut Context,
+    ledger: Option<&mut Ledger>,
+    token: &Secret<String>,
+) -> Result<Outcome, Failure> {
     let asked = Asked { audience: args.audience.as_deref(), job: Some(args.job.as_str()), event: Some(&args.event) };
     let demand = |accepted: &Accepted| match &args.owner {
         Some(owner) => accepted.require_owner(owner.as_str()).map_err(Refused::from),
         None => Ok(()),
     };
-    match check::check(cx, Some(ledger), token, (asked, demand)) {
+    match check::check(cx, ledger, token, (asked, demand)) {
         Ok(accepted) => yes(args, cx, &accepted.actor()),
         Err(Refused::Failed(failure)) => Err(failure),
         Err(refused) => {
@@ -108,6 +115,7 @@ fn ask(
         job: Some(args.job.as_str()),
         event: Some((policy, &args.event)),
         owner: args.owner.as_ref().map(Owner::as_str),
+        audience: args.audience.as_deref(),
         ..Demands::default()
     };
     ledger.check(shown, &demands, by).map(|token| token.owner)
@@ -120,9 +128,19 @@ fn no(args: &Args, cx: &mut Context, refusal: &Refusal) -> Result<Failure, Failu
         Refusal::Event(crate::token::policy::EventRefusal::AdminOnly { .. }) => {
             "an administrator mints a token for it: `tokenkeep admin-token mint --audience AUDIENCE`".to_owned()
         }
+        Refusal::WrongAudience(_) => NO_AUDIENCE.to_owned(),
         _ => format!("see how the job stands: `tokenkeep job-token list --all --job {}`", args.job),
     };
     Ok(Failure::new(Kind::No, not_allowed(args)).because(refusal.to_string()).hint(hint))
+}
+
+/// Says no where there is no ledger that could know the token.
+fn unknown(args: &Args, cx: &mut Context) -> Result<Failure, Failure> {
+    let reason = Refusal::Unknown.to_string();
+    say_no(args, cx, &reason)?;
+    let Failure { causes, hint, .. } = cx.without_a_ledger();
+    let failure = Failure::new(Kind::No, not_allowed(args)).because(reason);
+    Ok(Failure { hint, ..causes.into_iter().fold(failure, Failure::because) })
 }
 
 /// Says no to programs.

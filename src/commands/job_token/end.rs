@@ -23,10 +23,10 @@ const EXAMPLES: &str = "Examples:
 pub(super) struct Args {
     #[command(flatten)]
     job: JobArgs,
-    /// How long some scopes stay good, for a clean-up
-    #[arg(long, value_name = "TIME", requires = "grace_scopes")]
+    /// How long scopes of it stay good, for a clean-up [default: what was said when it began, else 0s]
+    #[arg(long, value_name = "TIME")]
     grace: Option<Lifetime>,
-    /// Which scopes these are (repeat for more)
+    /// Which scopes these are (repeat for more) [default: what was said when it began, else all that it has]
     #[arg(long = "grace-scope", visible_alias = "scope", value_name = "SCOPE", requires = "grace")]
     grace_scopes: Vec<String>,
 }
@@ -34,9 +34,8 @@ pub(super) struct Args {
 /// Runs the command.
 pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let grace = grace(args.grace, &args.grace_scopes)?;
-    let grace = grace.as_ref().map(|(length, scopes)| (*length, scopes));
     let mut acting = args.job.acting.begin(cx)?;
-    let ended = acting.ledger.end_job(&args.job.which(&acting.actor), grace, &acting.actor, &acting.by);
+    let ended = acting.ledger.end_job(&args.job.which(&acting.actor), grace.as_ref(), &acting.actor, &acting.by);
     let Ended { ids, owner } = acting.answer(ended)?;
     if cx.printer.form == Form::Json {
         cx.printer.object(json!({"job": args.job.job.as_str(), "owner": owner, "ended": ids}))?;

@@ -34,5 +34,5 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let (mut acting, ask) = args.ask.begin(cx, ask)?;
     let issued = acting.ledger.issue_job(&ask, &key, &acting.actor, &acting.by);
     let issued = acting.answer(issued)?;
-    issued::show_once(cx, &issued)
+    issued::show_again(cx, &issued)
 }

@@ -68,7 +68,7 @@ fn row(token: &Token, now: Timestamp) -> [String; 7] {
 }
 
 /// How jobs are shown to people.
-const COLUMNS: Columns = Columns {
+const COLUMNS: Columns<7> = Columns {
     nothing: "no jobs; begin one with `tokenkeep job-token issue JOB`",
     heads: ["JOB", "OWNER", "ID", "STATE", "LEFT", "HELD BY", "SCOPES"],
     row,

@@ -13,10 +13,9 @@ use super::{Context, Outcome};
 use crate::error::Failure;
 use crate::host::machine;
 use crate::ledger::job::{JobAsk, Limit, Present};
-use crate::ledger::lease::{JobRef, Whose};
+use crate::ledger::lease::{GraceAsk, JobRef, Whose};
 use crate::ledger::rights::Actor;
 use crate::token::names::{Job, Owner};
-use crate::token::scopes::Scopes;
 use crate::token::text::escaped;
 use crate::token::time::Lifetime;
 
@@ -78,10 +77,10 @@ pub(super) struct AskArgs {
     /// How long the job may take at most [default: `job_ttl`, 24h]
     #[arg(long, value_name = "TIME")]
     ttl: Option<Lifetime>,
-    /// How long some scopes stay good after the end, for a clean-up
-    #[arg(long, value_name = "TIME", requires = "grace_scopes")]
+    /// How long scopes of it stay good after the end, for a clean-up [default: 0s]
+    #[arg(long, value_name = "TIME")]
     grace: Option<Lifetime>,
-    /// Which scopes these are (repeat for more)
+    /// Which scopes these are (repeat for more) [default: all that it has]
     #[arg(long = "grace-scope", value_name = "SCOPE", requires = "grace")]
     grace_scopes: Vec<String>,
     /// Make a new token in the place of the present one, whoever holds the job
@@ -155,8 +154,10 @@ impl JobArgs {
 }
 
 /// Reads what stays good after the end.
-fn grace(length: Option<Lifetime>, scopes: &[String]) -> Result<Option<(Lifetime, Scopes)>, Failure> {
-    length.map(|length| Ok((length, super::issued::scopes(scopes)?))).transpose()
+fn grace(length: Option<Lifetime>, scopes: &[String]) -> Result<Option<GraceAsk>, Failure> {
+    let Some(length) = length else { return Ok(None) };
+    let named = super::issued::scopes(scopes)?;
+    Ok(Some(GraceAsk { length, scopes: if scopes.is_empty() { None } else { Some(named) } }))
 }
 
 /// Refuses a time that is none.

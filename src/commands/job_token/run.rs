@@ -7,7 +7,7 @@ use super::AskArgs;
 use crate::commands::exec::{self, OURS};
 use crate::commands::variables::check_variable;
 use crate::commands::{Context, Outcome};
-use crate::error::Failure;
+use crate::error::{Failure, Kind};
 use crate::host::child::{ChildEvent, Running, Watch};
 use crate::ledger::Ledger;
 use crate::ledger::issued::Issued;
@@ -15,8 +15,8 @@ use crate::ledger::lease::{RUN_LEASE, Renewal};
 use crate::ledger::token::Token;
 use crate::token::time::Lifetime;
 
-/// How often the lease is renewed: twice it may fail or be late.
-const RENEW_EVERY: Lifetime = Lifetime::seconds(RUN_LEASE.as_seconds() / 3);
+/// How many times within a lease it is renewed: twice that may fail or be late.
+const RENEWALS: u64 = 3;
 
 /// Where the command finds its token.
 const VARIABLE: &str = "TOKENKEEP_JOB_TOKEN";
@@ -30,13 +30,16 @@ const EXAMPLES: &str = "Examples:
 /// Run a command as a job, with its token in its environment
 ///
 /// The token is good as long as the command runs, and not longer than --ttl. It ends on every way out; if this program is
-/// killed or the machine fails, within 60 seconds. Signals are passed on. The exit code is the command's, or 128+N if
+/// killed or the machine fails, within 60 seconds, or its --lease. Signals are passed on. The exit code is the command's, or 128+N if
 /// signal N killed it; 127 if it was not found, 126 if it cannot be run, 125 if it was never started. No vault is needed.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     #[command(flatten)]
     ask: AskArgs,
+    /// How long the token outlives this program if that is killed; which renews it in time [default: 60s]
+    #[arg(long, value_name = "TIME")]
+    lease: Option<Lifetime>,
     /// The variable that holds the token
     #[arg(long, value_name = "VAR", default_value = VARIABLE)]
     var: String,
@@ -70,7 +73,7 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
 
 /// Begins the job.
 fn begin(args: &Args, cx: &mut Context) -> Result<(Ledger, Issued), Failure> {
-    let ask = args.ask.ask(cx, Some(RUN_LEASE))?;
+    let ask = args.ask.ask(cx, Some(lease(args)?))?;
     let (mut acting, ask) = args.ask.begin(cx, ask)?;
     // it is for this program, not for the command
     args.ask.acting.forget(cx);
@@ -79,17 +82,29 @@ fn begin(args: &Args, cx: &mut Context) -> Result<(Ledger, Issued), Failure> {
     Ok((acting.ledger, issued))
 }
 
+/// Returns how long the lease holds; one that is too short to be renewed in time is refused.
+fn lease(args: &Args) -> Result<Lifetime, Failure> {
+    let lease = args.lease.unwrap_or(RUN_LEASE);
+    if lease.as_seconds() >= RENEWALS {
+        return Ok(lease);
+    }
+    Err(Failure::new(Kind::Usage, format!("--lease {lease} is over before it can be renewed"))
+        .hint(format!("give {RENEWALS} seconds at least: `--lease {RUN_LEASE}`")))
+}
+
 /// Waits for the command's end, passes signals on, and renews the lease meanwhile.
 fn attend(cx: &mut Context, child: &Running, events: &Receiver<ChildEvent>, (ledger, token): (&mut Ledger, &Token)) {
-    let (mut due, mut held) = (cx.now().after(RENEW_EVERY), Renewal::Held);
+    let length = token.lease.as_ref().and_then(|lease| lease.length).unwrap_or(RUN_LEASE);
+    let renew_every = Lifetime::seconds(length.as_seconds() / RENEWALS);
+    let (mut due, mut held) = (cx.now().after(renew_every), Renewal::Held);
     loop {
-        match events.recv_timeout(RENEW_EVERY.into()) {
+        match events.recv_timeout(renew_every.into()) {
             Ok(ChildEvent::Ended) | Err(RecvTimeoutError::Disconnected) => return,
             Ok(ChildEvent::Signal(signal)) => child.pass_on(signal),
             Err(RecvTimeoutError::Timeout) => due = cx.now(),
         }
         if held == Renewal::Held && cx.now() >= due {
-            due = cx.now().after(RENEW_EVERY);
+            due = cx.now().after(renew_every);
             held = renew(cx, ledger, token);
         }
     }

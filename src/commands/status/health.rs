@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::commands::Context;
+use crate::commands::issued::is_issue_key;
 use crate::commands::problems::{Problem, misplaced, of_default, of_entry, of_profile};
 use crate::commands::seen::{self, Seen};
 use crate::error::Failure;
@@ -35,6 +36,8 @@ pub(super) struct Health {
     pub(super) left: Left,
     /// How many entries there are.
     pub(super) entries: usize,
+    /// Whether one of them is what derived secrets come from.
+    pub(super) has_issue_key: bool,
     /// How many of them are in each state; nothing if nobody can look.
     pub(super) counts: Vec<(&'static str, usize)>,
     /// What is wrong.
@@ -103,6 +106,7 @@ impl Health {
             source: sources.present(if matches!(left, Left::Open(_)) { Lent::Yes } else { Lent::No }),
             left,
             entries: names.len(),
+            has_issue_key: names.iter().any(is_issue_key),
             counts: if vault.is_some() { STATES.map(count).to_vec() } else { Vec::new() },
             vault: folder,
             opens,

@@ -95,7 +95,14 @@ fn facts(health: &Health) -> Vec<(&'static str, String)> {
         ("slots", if slots.is_empty() { "none".to_owned() } else { slots.join(", ") }),
         ("unlocked by", source),
         ("left open", left),
-        ("entries", format!("{}{counted}", health.entries)),
+        (
+            "entries",
+            format!(
+                "{}{counted}{}",
+                health.entries,
+                if health.has_issue_key { "; one is the ledger's issue key" } else { "" }
+            ),
+        ),
     ]
 }
 
@@ -113,7 +120,7 @@ fn object(health: &Health) -> Value {
         "error": if let Left::Unusable(fault) = health.left { Some(fault.to_string()) } else { None },
     });
     put_time(&mut left, "until", if let Left::Open(until) = health.left { until } else { None });
-    let mut entries = json!({"total": health.entries});
+    let mut entries = json!({"total": health.entries, "issue_key": health.has_issue_key});
     for (state, count) in &health.counts {
         if let Some(fields) = entries.as_object_mut() {
             fields.insert(state.replace(' ', "_"), json!(count));

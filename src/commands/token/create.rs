@@ -58,7 +58,9 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     };
     let created = ask.fit().and_then(|ask| acting.ledger.create(&ask, &acting.actor, &acting.by));
     let created = acting.answer(created)?;
-    issued::show_once(cx, &created)
+    let shown = issued::show_once(cx, &created, &mut acting.ledger, &acting.by);
+    let gone = "those that it took the place of do not come back";
+    shown.map_err(|failure| if args.replace { failure.because(gone) } else { failure })
 }
 
 /// Decides when it ends.

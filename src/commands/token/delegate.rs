@@ -82,7 +82,7 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     by.actor.clone_from(&parent.owner);
     let child = ledger.delegate(&parent, &ask, key.as_ref(), &by);
     let child = child.map_err(|error| deny(&mut ledger, &parent, error, &by))?;
-    issued::show_once(cx, &child)
+    if key.is_some() { issued::show_again(cx, &child) } else { issued::show_once(cx, &child, &mut ledger, &by) }
 }
 
 /// Decides what the child is, and refuses flags that do not go with it.

@@ -58,7 +58,7 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
 }
 
 /// Shows a token to people.
-fn row(token: &Token, now: Timestamp) -> [String; 7] {
+fn row(token: &Token, now: Timestamp) -> [String; 8] {
     let name = token.name.as_ref().or(token.service.as_ref()).or(token.job.as_ref());
     [
         token.id.to_string(),
@@ -67,13 +67,14 @@ fn row(token: &Token, now: Timestamp) -> [String; 7] {
         name.map_or_else(|| "-".to_owned(), |name| escaped(name)),
         token.state(now).to_owned(),
         left(token, now),
+        token.parent.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
         token.scopes.to_string(),
     ]
 }
 
 /// How tokens are shown to people.
-const COLUMNS: Columns = Columns {
+const COLUMNS: Columns<8> = Columns {
     nothing: "no tokens; issue one with `tokenkeep token create --name NAME`",
-    heads: ["ID", "KIND", "OWNER", "FOR", "STATE", "LEFT", "SCOPES"],
+    heads: ["ID", "KIND", "OWNER", "FOR", "STATE", "LEFT", "PARENT", "SCOPES"],
     row,
 };

@@ -32,5 +32,5 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let mut acting = args.which.acting.begin(cx)?;
     let rotated = acting.ledger.rotate(&args.which.id, args.grace.unwrap_or_default(), &acting.actor, &acting.by);
     let rotated = acting.answer(rotated)?;
-    issued::show_once(cx, &rotated)
+    issued::show_successor(cx, &rotated)
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::commands::actor::AsArgs;
 use crate::commands::{Context, Outcome};
 use crate::error::{Failure, Kind};
-use crate::output::Form;
+use crate::output::{Form, counted};
 
 /// Examples of the command.
 const EXAMPLES: &str = "Examples:
@@ -39,6 +39,6 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     if cx.printer.form == Form::Json {
         cx.printer.object(json!({ "revoked": count }))?;
     }
-    cx.printer.notice(&format!("revoked {count} tokens"));
+    cx.printer.notice(&format!("revoked {}", counted(count, "token", "tokens")));
     Ok(Outcome::Done)
 }

@@ -9,13 +9,17 @@ use crate::error::Failure;
 use crate::ledger::check::{Checked, Demands, Refusal};
 use crate::ledger::token::Token;
 use crate::secret::Secret;
-use crate::token::claims::Claims;
+use crate::token::claims::{self, Claims};
 use crate::token::issued::{self, Misread, Presented};
 use crate::token::names::{Job, Owner, Service};
 use crate::token::time::Timestamp;
 
 /// How to come by a good one.
 const CREATE: &str = "see how tokens stand: `tokenkeep token list --all`";
+
+/// Why no token of the ledger does for an audience.
+pub(in crate::commands) const NO_AUDIENCE: &str =
+    "only an admin token has an audience; leave --audience out for the others";
 
 /// Judges a token if its text is one of ours; `None` if it is for others to judge.
 pub(super) fn judge(cx: &Context, args: &Args, token: &Secret<String>) -> Result<Option<Facts>, Flaw> {
@@ -26,16 +30,26 @@ pub(super) fn judge(cx: &Context, args: &Args, token: &Secret<String>) -> Result
     }
 }
 
-/// Says no to what is no token of ours where nothing else than our own ledger is known: whoever checks what strangers
-/// show must get an answer, not a complaint about the command line.
-pub(super) fn refuse_foreign(cx: &Context) -> Option<Flaw> {
-    let ledger = cx.present_ledger(&cx.by()).ok()?;
-    ledger.map(|_| refused(&Misread::Foreign.into()))
+/// Says no to what is no token of ours, and no JWT of which a provider could be asked, where no provider is named: whoever
+/// checks what strangers show must get an answer, not a complaint about the command line.
+pub(super) fn refuse_foreign(token: &Secret<String>) -> Option<Flaw> {
+    if claims::is_jwt(token) {
+        return None;
+    }
+    let (reason, message) = (Reason::Malformed, Misread::Foreign.to_string());
+    let hint = "if a provider issued it, name that: --issuer URL, or --profile NAME".to_owned();
+    Some(Flaw::No(No { reason, message, expires_at: None, hint: Some(hint) }))
+}
+
+/// Says no to a token of ours where there is no ledger that could know it.
+fn unknown(cx: &Context) -> Flaw {
+    let Failure { causes, hint, .. } = cx.without_a_ledger();
+    let message = [Refusal::Unknown.to_string()].into_iter().chain(causes).collect::<Vec<_>>().join("; ");
+    Flaw::No(No { reason: Reason::Unknown, message, expires_at: None, hint })
 }
 
 /// Asks the ledger.
 fn ask(cx: &Context, args: &Args, shown: &Presented) -> Result<Facts, Flaw> {
-    // it has no audience, so --audience says nothing of it: one command line does for these and for admin tokens
     if args.issuer.is_some() || args.profile.is_some() {
         return Err(Flaw::no(Reason::Issuer, "it is a token of ours, which no provider issued"));
     }
@@ -46,12 +60,13 @@ fn ask(cx: &Context, args: &Args, shown: &Presented) -> Result<Facts, Flaw> {
         event: args.event.as_deref().map(|event| (settings.policy(), event)),
         owner: args.owner.as_ref().map(Owner::as_str),
         service: args.service.as_ref().map(Service::as_str),
+        audience: args.audience.as_deref(),
         all: scopes.all,
         any: scopes.any,
         min_ttl: args.min_ttl,
     };
     let by = cx.by();
-    let Some(mut ledger) = cx.present_ledger(&by)? else { return Err(Flaw::Failure(cx.without_a_ledger())) };
+    let Some(mut ledger) = cx.present_ledger(&by)? else { return Err(unknown(cx)) };
     match ledger.check(shown, &demands, &by) {
         Ok(token) => {
             let urn = ledger.urn().map_err(Failure::from)?;
@@ -109,8 +124,10 @@ fn refused(refusal: &Refusal) -> Flaw {
         Refusal::Event(_) => (Reason::Event, None),
         Refusal::WrongOwner(_) => (Reason::Owner, None),
         Refusal::WrongService(_) => (Reason::Service, None),
+        Refusal::WrongAudience(_) => (Reason::Audience, None),
         Refusal::MissingScope(_) | Refusal::NoneOfScopes(_) => (Reason::Scope, None),
         Refusal::TooShort { .. } => (Reason::MinTtl, None),
     };
-    Flaw::No(No { reason, message: refusal.to_string(), expires_at, hint: Some(CREATE.to_owned()) })
+    let hint = if reason == Reason::Audience { NO_AUDIENCE } else { CREATE };
+    Flaw::No(No { reason, message: refusal.to_string(), expires_at, hint: Some(hint.to_owned()) })
 }

@@ -22,6 +22,7 @@ use crate::output::{Form, put_time};
 use crate::profile::{EntryName, SecureUrl};
 use crate::token::names::{Job, Owner, Service};
 use crate::token::time::{Lifetime, Timestamp};
+pub(in crate::commands) use issued::NO_AUDIENCE;
 use verdict::{CheckedBy, Facts, Flaw, No, Reason};
 
 /// Examples.
@@ -60,7 +61,7 @@ pub(crate) struct Args {
     /// Trust the certificates in this file, too
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
-    /// It must be meant for this audience; a token of ours that is no admin token has none
+    /// It must be meant for this audience; of our own tokens only an admin token has one
     #[arg(long, value_name = "AUDIENCE")]
     audience: Option<String>,
     /// It must have this scope (repeat: all of them)

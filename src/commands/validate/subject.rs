@@ -14,7 +14,7 @@ use crate::secret::Secret;
 use crate::token::claims::{self, Claims};
 use crate::token::jwt;
 use crate::token::scopes::Scopes;
-use crate::token::text::is_usable;
+use crate::token::text::{self, Look, is_usable};
 use crate::vault::entry::{Body, FixedToken, TokenSet};
 
 /// Judges the access token of an entry.
@@ -56,7 +56,7 @@ pub(super) fn judge_foreign(cx: &mut Context, args: &Args) -> Result<Facts, Flaw
         Ok(issuer) => issuer,
         Err(failure) => {
             refuse_event(args)?;
-            let refused = admin::refuse_foreign(cx, token.secret()).or_else(|| issued::refuse_foreign(cx));
+            let refused = admin::refuse_foreign(cx, token.secret()).or_else(|| issued::refuse_foreign(token.secret()));
             return Err(refused.unwrap_or(failure.into()));
         }
     };
@@ -178,6 +178,9 @@ impl Foreign<'_> {
         let verified = self.verified(token)?;
         match (verified, self.args.online) {
             (Some(facts), false) => Ok(facts),
+            (None, false) if text::look(token) == Look::Plain => {
+                Err(Flaw::no(Reason::Malformed, "it is too short, or too plain, to be a token"))
+            }
             (None, false) => {
                 let hint = "ask the provider: add --online; if it is a refresh token, `tokenkeep store NAME` it first";
                 Err(cannot_tell("nothing can be read in it, and it cannot be told without spending it", hint).into())

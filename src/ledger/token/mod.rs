@@ -129,7 +129,7 @@ pub(crate) enum Standing {
     },
     /// Nobody says any more that its job runs.
     Lapsed {
-        /// Since when.
+        /// Since when; since it was issued, where nobody holds a lease at all.
         at: Timestamp,
     },
 }
@@ -173,7 +173,11 @@ impl Token {
         if let Some(at) = self.expires.filter(|&at| now >= at) {
             return Standing::Expired { at };
         }
-        match self.lease.as_ref().and_then(|lease| lease.until).filter(|&until| now >= until) {
+        let lapse = match &self.lease {
+            Some(lease) => lease.until,
+            None => Some(self.created.min(now)).filter(|_| self.kind == TokenKind::Job),
+        };
+        match lapse.filter(|&until| now >= until) {
             Some(at) => Standing::Lapsed { at },
             None => Standing::Good,
         }
