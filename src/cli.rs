@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::mem::ManuallyDrop;
 
 use clap::builder::Styles;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Args as _, FromArgMatches as _};
 
 use crate::commands::{self, Context, Globals, Outcome};
@@ -155,8 +155,10 @@ fn add_globals(command: clap::Command) -> clap::Command {
 pub(crate) enum Asked {
     /// A command.
     Run(Globals, Box<Command>),
-    /// Text that clap has ready: help or the version.
+    /// Text that clap has ready: help.
     Print(String),
+    /// The version, in the words for people.
+    Version(String),
     /// Nothing: a short help.
     Nothing,
 }
@@ -200,7 +202,8 @@ fn asks_for_text(error: &clap::Error) -> bool {
 
 /// Returns that text. The styles are plain, so there is nothing to strip.
 fn text_of(error: &clap::Error) -> Asked {
-    Asked::Print(error.render().ansi().to_string())
+    let text = error.render().ansi().to_string();
+    if error.kind() == ErrorKind::DisplayVersion { Asked::Version(text) } else { Asked::Print(text) }
 }
 
 /// Parses the command line by one tree.
@@ -262,12 +265,12 @@ fn usage_failure(error: &clap::Error, args: &[OsString], command: &[String]) -> 
     let rendered = error.render().ansi().to_string();
     let mut paragraphs = rendered.trim().trim_start_matches("error: ").split("\n\n");
     let message = paragraphs.next().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
-    let tip =
-        rendered.lines().find_map(|line| line.trim().strip_prefix("tip: ")).filter(|tip| !tip.starts_with("to pass"));
+    let tip = rendered.lines().find_map(|line| line.trim().strip_prefix("tip: ").map(str::to_owned));
+    let tip = nearest_command(error).or(tip).filter(|tip| !tip.starts_with("to pass"));
     let usage = rendered.lines().find_map(|line| line.strip_prefix("Usage: "));
     // what was typed is repeated, and may be anything
     Failure::new(Kind::Usage, text::escaped(&message)).hint(match (tip, usage) {
-        (Some(tip), _) => text::escaped(tip),
+        (Some(tip), _) => text::escaped(&tip),
         (None, Some(usage)) => format!("usage: {usage}"),
         (None, None) => {
             let words: Vec<&str> =
@@ -275,6 +278,14 @@ fn usage_failure(error: &clap::Error, args: &[OsString], command: &[String]) -> 
             format!("see `{}`", words.join(" "))
         }
     })
+}
+
+/// Names the command that was probably meant; of all that are like it clap names the nearest last.
+fn nearest_command(error: &clap::Error) -> Option<String> {
+    match error.get(ContextKind::SuggestedSubcommand) {
+        Some(ContextValue::Strings(like)) => like.last().map(|near| format!("a similar command exists: '{near}'")),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -47,6 +47,7 @@ mod vault;
 
 use std::io;
 
+use serde_json::json;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -58,7 +59,7 @@ use output::{Form, Notices, Paint, Printer};
 
 /// Runs tokenkeep in a world, and returns the exit code.
 pub fn run(mut host: Host) -> u8 {
-    die_with_70_on_panic();
+    die_with_70_on_panic(form_asked_for(&host));
     if let Some(code) = hidden(&mut host) {
         return code;
     }
@@ -73,14 +74,19 @@ pub fn run(mut host: Host) -> u8 {
             exit(outcome, &mut cx.printer)
         }
         Ok(Asked::Print(text)) => print(&text, &mut printer),
+        Ok(Asked::Version(text)) => version(&text, form_asked_for(&host), &mut printer),
         Ok(Asked::Nothing) => print(commands::help::SHORT, &mut printer),
         Err(failure) => {
-            if host.args.iter().any(|arg| arg == "--json") {
-                printer.form = Form::Json;
-            }
+            printer.form = form_asked_for(&host);
             exit(Err(failure), &mut printer)
         }
     }
+}
+
+/// Tells for whom output is where the command line was not understood, or not yet; behind `--` it is another program's.
+fn form_asked_for(host: &Host) -> Form {
+    let mut ours = host.args.iter().take_while(|arg| *arg != "--");
+    if ours.any(|arg| arg == "--json") { Form::Json } else { Form::Text }
 }
 
 /// Answers what is not for people: the detached exchange, and a shell that completes a command line.
@@ -120,17 +126,25 @@ fn print(text: &str, printer: &mut Printer) -> u8 {
     exit(printed, printer)
 }
 
+/// Prints which program this is.
+fn version(text: &str, form: Form, printer: &mut Printer) -> u8 {
+    if form == Form::Text {
+        return print(text, printer);
+    }
+    printer.form = form;
+    let (version, system, machine) = (env!("CARGO_PKG_VERSION"), std::env::consts::OS, std::env::consts::ARCH);
+    let object = json!({"program": "tokenkeep", "version": version, "system": system, "machine": machine});
+    let printed = printer.object(object).map(|()| Outcome::Done).map_err(Failure::from);
+    exit(printed, printer)
+}
+
 /// Shows a failure and returns the exit code.
 fn exit(outcome: Result<Outcome, Failure>, printer: &mut Printer) -> u8 {
     match outcome {
         Ok(Outcome::Done) => 0,
         Ok(Outcome::Child(code)) => code,
         Err(failure) => {
-            let text = match printer.form {
-                Form::Json => format!("{}\n", failure.json()),
-                Form::Text => failure.text(|heading| printer.heading(heading)),
-            };
-            printer.complain(&text);
+            printer.complain(&failure.shown(printer.form, |heading| printer.heading(heading)));
             failure.code
         }
     }
@@ -138,12 +152,13 @@ fn exit(outcome: Result<Outcome, Failure>, printer: &mut Printer) -> u8 {
 
 /// Makes a panic print where it happened and leave with 70.
 #[expect(clippy::exit, clippy::print_stderr, clippy::disallowed_methods, reason = "a panic has no other way out")]
-fn die_with_70_on_panic() {
-    std::panic::set_hook(Box::new(|panic| {
+fn die_with_70_on_panic(form: Form) {
+    std::panic::set_hook(Box::new(move |panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         host::terminal::put_back_at_once();
         // not the message: it may quote what must not be shown
-        eprintln!("error: this is a bug in tokenkeep, at {place}\n  hint: please report this line");
+        let failure = Failure::new(Kind::Bug, format!("this is a bug in tokenkeep, at {place}"));
+        eprint!("{}", failure.hint("please report this line").shown(form, str::to_owned));
         std::process::exit(i32::from(Kind::Bug as u8));
     }));
 }
@@ -160,13 +175,31 @@ mod tests {
     #[test]
     #[ignore = "the test below runs it, on a terminal of its own"]
     fn panics_in_the_middle_of_a_question() {
-        die_with_70_on_panic();
+        die_with_70_on_panic(Form::Text);
         std::thread::spawn(|| host::terminal::ask("Question: ", host::terminal::Echo::Hidden).map(drop));
         let terminal = File::open("/dev/tty").unwrap();
         while tcgetattr(&terminal).unwrap().local_modes.contains(LocalModes::ECHO) {
             std::thread::yield_now();
         }
         panic!("as a test");
+    }
+
+    #[test]
+    #[ignore = "the test below runs it, in a process of its own"]
+    fn panics_where_a_program_reads() {
+        die_with_70_on_panic(Form::Json);
+        panic!("as a test");
+    }
+
+    #[test]
+    fn a_panic_is_told_a_program_in_json() {
+        let mut tests = Command::new(std::env::current_exe().unwrap());
+        let tests = tests.args(["--ignored", "--exact", "--nocapture", "tests::panics_where_a_program_reads"]);
+        let ended = tests.output().unwrap();
+        let told: serde_json::Value = serde_json::from_slice(&ended.stderr).unwrap();
+        assert_eq!((ended.status.code(), &told["error"]["exit_code"]), (Some(70), &json!(70)));
+        assert_eq!(told["error"]["kind"], "bug");
+        assert!(told["error"]["message"].as_str().unwrap().contains("src/lib.rs"), "{told}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::{Context, Outcome};
 use crate::error::{Failure, Kind};
 use crate::output::Form;
 use crate::settings::nearest;
-use crate::settings::report::Setting;
+use crate::settings::report::{Setting, Value};
 
 /// Examples of the command.
 const EXAMPLES: &str = "Examples:
@@ -33,7 +33,8 @@ enum Command {
 
 /// Print one setting
 ///
-/// What counts is, in this order: a flag, an environment variable, config.toml, the default. Parameters are filled in.
+/// What counts is, in this order: a flag, an environment variable, config.toml, the default; it is printed as it was
+/// written there, with parameters filled in. A list has spaces between its words, and with `--json` is an array.
 /// `tokenkeep status --explain` lists all settings, and where each came from.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -61,12 +62,13 @@ fn get(Get { key, default }: &Get, cx: &mut Context) -> Result<Outcome, Failure>
         Some(Setting { value, origin, .. }) => (value?, Some(origin.to_string())),
         None => (None, None),
     };
-    let Some(text) = value.as_ref().or(default.as_ref()) else { return Err(unset(key, &keys)) };
+    let default = default.clone().map(Value::Text);
+    let Some(shown) = value.as_ref().or(default.as_ref()) else { return Err(unset(key, &keys)) };
     if cx.printer.form == Form::Json {
         let origin = origin.filter(|_| value.is_some()).unwrap_or_else(|| "--default".to_owned());
-        cx.printer.object(json!({"key": key, "value": text, "origin": origin}))?;
+        cx.printer.object(json!({"key": key, "value": shown, "origin": origin}))?;
     } else {
-        cx.printer.line(text)?;
+        cx.printer.line(&shown.to_string())?;
     }
     Ok(Outcome::Done)
 }

@@ -136,7 +136,10 @@ impl Context {
             passphrase_fd: self.globals.passphrase_fd,
             identity_file_variable: path("TOKENKEEP_IDENTITY_FILE"),
             credentials: path("CREDENTIALS_DIRECTORY"),
-            identity_variable: env.text("TOKENKEEP_IDENTITY").map(|text| Secret::new(text.to_owned())),
+            // what is not UTF-8 is there, and no identity: with signs in its place it stays so
+            identity_variable: env
+                .raw("TOKENKEEP_IDENTITY")
+                .map(|text| Secret::new(text.to_string_lossy().into_owned())),
             identity_file: self.settings()?.identity_file(),
             keyring: self.settings()?.config.unlock.keyring.unwrap_or(false).then(|| self.keyring()),
         })

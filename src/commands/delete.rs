@@ -22,7 +22,8 @@ const EXAMPLES: &str = "Examples:
 
 /// Delete an entry from the vault
 ///
-/// The provider hears nothing of it: a refresh token stays good there. `tokenkeep revoke` ends it there, too.
+/// The provider hears nothing of it: a refresh token stays good there. `tokenkeep revoke` ends it there, too. On a terminal
+/// it asks first; where nobody can be asked it deletes.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {

@@ -17,7 +17,7 @@ const EXAMPLES: &str = "Examples:
 
 /// Print assignments of environment variables
 ///
-/// The variable is the profile's `var`, else the name in upper case with _`ACCESS_TOKEN` behind it; a secret's has nothing
+/// The variable is the profile's `var`, else the name in upper case with `_ACCESS_TOKEN` behind it; a secret's has nothing
 /// behind it. Either all variables are printed or none. GitHub hides a value in its logs only after the line
 /// `::add-mask::VALUE` on standard output, which `env` does not print: use `exec`, or mask it in your script.
 #[derive(clap::Args)]

@@ -8,7 +8,7 @@ use super::{Context, Outcome, new_passphrase};
 use crate::error::{Failure, Kind};
 use crate::host::files::{self, Published};
 use crate::host::folders::absolute;
-use crate::output::Form;
+use crate::output::{Form, json_path};
 use crate::profile::EntryName;
 use crate::settings::edit::Edit;
 use crate::vault::keyring::{DesktopFault, Keyring};
@@ -225,10 +225,10 @@ fn report(cx: &mut Context, vault: &Vault, home: Option<&Home>) -> Result<(), Fa
             None => ("passphrase", None),
         };
         return Ok(cx.printer.object(json!({
-            "vault": folder.display().to_string(),
+            "vault": json_path(&folder),
             "recipient": vault.recipient(),
             "unlock": unlock,
-            "identity_file": file,
+            "identity_file": file.as_deref().map(json_path),
         }))?);
     }
     cx.printer.notice(&format!("made a vault in {}", folder.display()));

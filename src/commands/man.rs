@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
+use serde_json::json;
 
 use super::help::{TOPICS, unknown};
 use super::{Context, Outcome};
 use crate::error::{Failure, Kind, file_failure};
 use crate::host::files;
+use crate::output::{Form, json_path};
 
 /// Examples.
 const EXAMPLES: &str = "Examples:
@@ -42,7 +44,10 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     tree.build();
     if let Some(folder) = &args.install {
         let folder = folder.clone().map_or_else(|| default_folder(cx), Ok)?;
-        install(&tree, &folder)?;
+        let pages = install(&tree, &folder)?;
+        if cx.printer.form == Form::Json {
+            cx.printer.object(json!({"folder": json_path(&folder), "pages": pages}))?;
+        }
         cx.printer.notice(&format!("the manual pages are in {}; read one with `man tokenkeep`", folder.display()));
         return Ok(Outcome::Done);
     }
@@ -66,12 +71,12 @@ fn default_folder(cx: &Context) -> Result<PathBuf, Failure> {
     Ok(data.join("man/man1"))
 }
 
-/// Writes the page of a command and those of all below it.
-fn install(command: &clap::Command, folder: &Path) -> Result<(), Failure> {
+/// Writes the page of a command and those of all below it, and returns how many that is.
+fn install(command: &clap::Command, folder: &Path) -> Result<usize, Failure> {
     files::make_folder(folder).map_err(|fault| file_failure(Kind::Failed, &fault))?;
     let path = folder.join(format!("{}.1", name(command)));
     files::replace(&path, page(command)?.as_bytes(), PAGE_MODE).map_err(|fault| file_failure(Kind::Failed, &fault))?;
-    command.get_subcommands().try_for_each(|command| install(command, folder))
+    command.get_subcommands().try_fold(1, |pages, command| Ok(pages + install(command, folder)?))
 }
 
 /// Manual pages are for all to read.

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
+use super::exec::fresh;
 use super::target::{Target, TokenArgs};
 use super::{Context, Outcome};
 use crate::error::{Failure, Kind, file_failure};
@@ -66,6 +67,10 @@ struct Refreshed {
 
 /// Runs the command.
 pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
+    if args.all {
+        // what runs regularly: no token in clear outlives a killed `exec` for long
+        fresh::sweep(cx);
+    }
     let named = named_targets(args, cx)?;
     let vault = cx.open_vault()?;
     let (targets, mut results) = if args.all { all_targets(cx, &vault)? } else { (named, Vec::new()) };
@@ -208,7 +213,7 @@ fn report(cx: &mut Context, results: Vec<Refreshed>) -> Result<Outcome, Failure>
 
 /// Describes a result for programs.
 fn object(result: &Refreshed) -> Value {
-    let mut object = json!({"name": result.name});
+    let mut object = json!({"name": result.name, "error": null});
     match &result.outcome {
         Ok(handed) => {
             object["outcome"] = json!(match handed.how {

@@ -9,7 +9,7 @@ use crate::error::{Failure, Kind};
 use crate::host::machine;
 use crate::host::process::user_number;
 use crate::keeper::plan::Fetch;
-use crate::output::{Form, put_time};
+use crate::output::{Form, json_path, put_time};
 use crate::profile::EntryName;
 use crate::token::claims::Claims;
 use crate::token::text::escaped;
@@ -159,7 +159,7 @@ fn object(cx: &Context, found: Option<&(Target, Identity)>, user: &str) -> Resul
         "scope": identity.scope,
         "audience": found.map(|_| &identity.audience),
         "left_seconds": identity.expires_at.map(|end| end.since(cx.now()).as_seconds()),
-        "vault": cx.vault_folder()?,
+        "vault": json_path(&cx.vault_folder()?),
         "os_user": user,
         "os_uid": user_number(),
     });

@@ -14,7 +14,7 @@ use crate::host::files::FileFault;
 use crate::host::folders::NoHome;
 use crate::idp::IdpError;
 pub(crate) use crate::keeper::chain;
-use crate::output::OutputError;
+use crate::output::{Form, OutputError};
 use crate::profile::EntryName;
 use crate::settings::SettingsError;
 use crate::token::text::{self, Look};
@@ -159,6 +159,14 @@ impl Failure {
         self
     }
 
+    /// Returns what is shown of it, and with its line end.
+    pub(crate) fn shown(&self, form: Form, heading: impl Fn(&str) -> String) -> String {
+        match form {
+            Form::Json => format!("{}\n", self.json()),
+            Form::Text => self.text(heading),
+        }
+    }
+
     /// Returns what people read.
     pub(crate) fn text(&self, heading: impl Fn(&str) -> String) -> String {
         let message = format!("{} {}", heading("error:"), self.message);
@@ -255,6 +263,8 @@ impl From<IdpError> for Failure {
             )
         } else if error.is_temporary() {
             (Kind::Later, "try again later")
+        } else if matches!(error, IdpError::CaFile { .. } | IdpError::NoCertificate { .. }) {
+            (Kind::Config, "name a file with certificates in PEM form: `--ca-file FILE`, or `ca_file` in the profile")
         } else {
             (Kind::Config, "compare the profile with what the provider says: `tokenkeep profile discover ISSUER`")
         };

@@ -53,6 +53,12 @@ pub(crate) fn closed_to_owner(folder: &Path) -> Option<u32> {
     (mode & 0o700 != 0o700).then_some(mode)
 }
 
+/// Tells why nothing can be written into a folder that is there: a file system that is read-only, a flag, a mode.
+pub(crate) fn unwritable(folder: &Path) -> Option<FileFault> {
+    let may = rustix::fs::access(folder, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK);
+    may.err().map(fault("write to", folder)).filter(|fault| !fault.is_missing())
+}
+
 /// Sets the mode of a file or folder of ours, and never through a link.
 pub(crate) fn set_mode(path: &Path, mode: u32) -> Result<(), FileFault> {
     let file = files::open_to_look(path).map_err(fault("open", path))?;

@@ -3,6 +3,7 @@
 //! What a killed process leaves behind is removed by the next one: a folder is in use as long as somebody holds the lock
 //! of a file in it.
 
+use std::ffi::OsString;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
@@ -87,19 +88,35 @@ fn take(folder: &Path) -> Result<Option<File>, FileFault> {
 }
 
 /// Removes the folders that nobody uses any more: those of processes that were killed.
-fn sweep(parent: &Path) {
-    for name in files::list(parent).unwrap_or_default() {
-        let path = parent.join(&name);
-        if !name.to_str().is_some_and(|name| name.starts_with(PREFIX)) || files::check_folder(&path).is_err() {
-            continue;
-        }
-        // without the file it is just being made; then it holds nothing
-        let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let Ok(file) = rustix::fs::open(path.join(LOCK), flags, Mode::empty()).map(File::from) else { continue };
-        if file.try_lock().is_ok() {
-            remove(&path);
-        }
+pub(crate) fn sweep(parent: &Path) {
+    for path in left_in(parent) {
+        remove_left(&path);
     }
+}
+
+/// Lists the folders that nobody uses any more.
+pub(crate) fn left_in(parent: &Path) -> Vec<PathBuf> {
+    // where others can write they could put another folder in the place of one of ours
+    let names = if files::check_folder(parent).is_ok() { files::list(parent) } else { return Vec::new() };
+    let ours = |name: &OsString| name.to_str().is_some_and(|name| name.starts_with(PREFIX));
+    let paths = names.unwrap_or_default().into_iter().filter(ours).map(|name| parent.join(name));
+    paths.filter(|path| lock_left(path).is_some()).collect()
+}
+
+/// Removes a folder if nobody uses it; tells whether it is gone.
+pub(crate) fn remove_left(folder: &Path) -> bool {
+    let Some(_lock) = lock_left(folder) else { return false };
+    remove(folder);
+    !folder.exists()
+}
+
+/// Takes the lock of a folder of ours that somebody has left; `None` if it is in use.
+fn lock_left(folder: &Path) -> Option<File> {
+    files::check_folder(folder).ok()?;
+    // without the file it is just being made; then it holds nothing
+    let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let file = rustix::fs::open(folder.join(LOCK), flags, Mode::empty()).map(File::from).ok()?;
+    file.try_lock().is_ok().then_some(file)
 }
 
 /// Removes a folder, the file with the lock last: what is interrupted here goes on the next time.

@@ -47,7 +47,7 @@ pub(crate) fn serve(
     stdin.read_to_end(&mut request)?;
     // a request that was cut short does not parse, and spends nothing
     let request: Request = serde_json::from_slice(&request)?;
-    let site = Site { folder: request.vault.clone(), backend: request.backend, keyring: Keyring::of(env) };
+    let site = Site { folder: request.vault.to_path_buf(), backend: request.backend, keyring: Keyring::of(env) };
     let shelf = Shelf::at(&site, request.sealer.recipient());
     let lock = EntryLock::adopt(File::from(descriptor::adopt(lock)?), request.name.clone(), shelf);
     let answer = Zeroizing::new(serde_json::to_vec(&carry_out(&request, &lock, now))?);

@@ -81,19 +81,19 @@ impl Keeper<'_> {
         let newest = self.vault.shelf().generations(login.name)?.first().copied();
         let request = Request {
             name: login.name.clone(),
-            vault: self.vault.folder().to_owned(),
+            vault: self.vault.folder().to_owned().into(),
             backend: self.vault.backend(),
             next: newest.map_or(1, |newest| newest + 1),
             sealer: self.vault.sealer(),
             fingerprint: self.fingerprint(&login.born, login.client_secret.as_ref()),
             born: login.born.clone(),
             client_secret: login.client_secret.clone(),
-            ca_file: login.profile.ca_file.clone(),
+            ca_file: login.profile.ca_file.clone().map(Into::into),
             presented: Presented::Device { code: login.code.clone() },
             asked,
             scopes: Scopes::default(),
             audience: None,
-            journal: spent::path(self.state, login.name),
+            journal: spent::path(self.state, login.name).into(),
         };
         match self.run(&request, &lock)? {
             Answer::Granted { token, unpublished } => Ok(Poll::Done { token: token.map(Box::new), unpublished }),

@@ -8,6 +8,7 @@
 
 mod adoption;
 mod error;
+mod exact_path;
 pub(crate) mod exchange;
 mod handed;
 pub(crate) mod login;
@@ -148,19 +149,19 @@ impl Keeper<'_> {
         let audience_as = profile.map(|profile| profile.audience_as).unwrap_or_default();
         Ok(Request {
             name: entry.name.clone(),
-            vault: self.vault.folder().to_owned(),
+            vault: self.vault.folder().to_owned().into(),
             backend: self.vault.backend(),
             next: entry.generation + 1,
             sealer: self.vault.sealer(),
             born,
             client_secret,
-            ca_file,
+            ca_file: ca_file.map(Into::into),
             presented: Presented::Refresh { generation: entry.generation, tokens: Box::new(tokens.clone()), before },
             scopes: wanted.asked.scopes.clone(),
             audience: wanted.asked.audience.clone().map(|audience| (audience_as, audience)),
             asked: wanted.asked.clone(),
             fingerprint,
-            journal: spent::path(self.state, &entry.name),
+            journal: spent::path(self.state, &entry.name).into(),
         })
     }
 

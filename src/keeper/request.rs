@@ -1,10 +1,9 @@
 //! What the front of an exchange and its detached child tell each other: one request, one answer, as JSON.
 
-use std::path::PathBuf;
-
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::error::chain;
+use super::exact_path::ExactPath;
 use super::note::Note;
 use crate::backend::Backend;
 use crate::host::files::FileFault;
@@ -21,7 +20,7 @@ pub(super) struct Request {
     /// The entry.
     pub(super) name: EntryName,
     /// The vault's folder.
-    pub(super) vault: PathBuf,
+    pub(super) vault: ExactPath,
     /// What a new entry rests in.
     pub(super) backend: Backend,
     /// The number of the generation that a success becomes.
@@ -34,7 +33,7 @@ pub(super) struct Request {
     #[serde(serialize_with = "expose_secret")]
     pub(super) client_secret: Option<ClientSecret>,
     /// Certificates to trust besides the system's.
-    pub(super) ca_file: Option<PathBuf>,
+    pub(super) ca_file: Option<ExactPath>,
     /// What is presented.
     pub(super) presented: Presented,
     /// Under which key the access token is kept.
@@ -46,7 +45,7 @@ pub(super) struct Request {
     /// The code of issuer, client and secret, which a refusal is noted with.
     pub(super) fingerprint: String,
     /// Where spent tokens are noted.
-    pub(super) journal: PathBuf,
+    pub(super) journal: ExactPath,
 }
 
 /// What is presented to the token endpoint.

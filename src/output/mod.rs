@@ -6,6 +6,7 @@ pub(crate) mod link;
 pub(crate) mod token_file;
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
@@ -271,6 +272,11 @@ fn with_schema(mut object: Value) -> Value {
         fields.insert("schema".to_owned(), json!(SCHEMA));
     }
     object
+}
+
+/// Writes a path for programs: JSON has no words for what is not UTF-8, so a sign (U+FFFD) stands in its place.
+pub(crate) fn json_path(path: &Path) -> Value {
+    Value::String(path.to_string_lossy().into_owned())
 }
 
 /// Says how many there are of something.

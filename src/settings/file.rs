@@ -6,10 +6,9 @@ use std::path::Path;
 use serde::{Deserialize, Deserializer};
 
 use super::issued::{IssuedTable, PolicyTable};
-use super::{SettingsError, nearest};
+use super::{SettingsError, Spelled, nearest};
 use crate::backend::Backend;
 use crate::profile::{AudienceAs, ClientAuth, EntryName, Flow};
-use crate::token::time::Lifetime;
 
 /// The whole file.
 #[derive(Debug, Default, Deserialize)]
@@ -38,7 +37,7 @@ pub(crate) struct Defaults {
     pub(crate) profile: Option<EntryName>,
     /// How much life an access token must have left.
     #[serde(deserialize_with = "lifetime")]
-    pub(crate) min_ttl: Option<Lifetime>,
+    pub(crate) min_ttl: Option<Spelled>,
 }
 
 /// `[vault]`
@@ -77,9 +76,9 @@ pub(crate) struct ProfileTable {
     pub(crate) audience: Option<String>,
     pub(crate) audience_as: Option<AudienceAs>,
     #[serde(deserialize_with = "lifetime")]
-    pub(crate) offline_idle: Option<Lifetime>,
+    pub(crate) offline_idle: Option<Spelled>,
     #[serde(deserialize_with = "lifetime")]
-    pub(crate) reuse_grace: Option<Lifetime>,
+    pub(crate) reuse_grace: Option<Spelled>,
     pub(crate) client_auth: Option<ClientAuth>,
     pub(crate) client_secret: Option<String>,
     pub(crate) ca_file: Option<String>,
@@ -103,7 +102,7 @@ fn profiles<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<Entry
 }
 
 /// Reads a length of time.
-pub(super) fn lifetime<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Lifetime>, D::Error> {
+pub(super) fn lifetime<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Spelled>, D::Error> {
     String::deserialize(deserializer)?.parse().map(Some).map_err(serde::de::Error::custom)
 }
 

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Deserializer};
 
 use super::file::lifetime;
-use super::report::{Given, Origin, Setting};
-use super::{Settings, SettingsError, variable};
+use super::report::{Given, Origin, Setting, Value};
+use super::{Settings, SettingsError, Spelled, variable};
 use crate::host::Environment;
 use crate::host::folders::absolute;
 use crate::token::issuer::Issuer;
@@ -25,10 +25,10 @@ pub(crate) struct IssuedTable {
     ledger: Option<String>,
     /// How long a job's token lives at most.
     #[serde(deserialize_with = "positive")]
-    job_ttl: Option<Lifetime>,
+    job_ttl: Option<Spelled>,
     /// How long a user's token lives.
     #[serde(deserialize_with = "positive")]
-    user_ttl: Option<Lifetime>,
+    user_ttl: Option<Spelled>,
     /// The scopes that a token of ours can have.
     #[serde(deserialize_with = "scopes")]
     known_scopes: Option<Scopes>,
@@ -75,17 +75,17 @@ pub(super) struct IssuedVariables {
     /// `TOKENKEEP_LEDGER`.
     ledger: Option<PathBuf>,
     /// `TOKENKEEP_JOB_TTL`.
-    job_ttl: Option<Lifetime>,
+    job_ttl: Option<Spelled>,
     /// `TOKENKEEP_USER_TTL`.
-    user_ttl: Option<Lifetime>,
+    user_ttl: Option<Spelled>,
 }
 
 impl IssuedVariables {
     /// Reads them.
     pub(super) fn of(env: &Environment) -> Result<Self, SettingsError> {
-        let lifetime = |name| match variable(env, name)? {
-            Some(none) if none == Lifetime::default() => {
-                Err(SettingsError::Variable { variable: name, reason: NOTHING.to_owned() })
+        let lifetime = |name: &str| match variable::<Spelled>(env, name)? {
+            Some(none) if none.lifetime == Lifetime::default() => {
+                Err(SettingsError::Variable { variable: name.to_owned(), reason: NOTHING.to_owned() })
             }
             other => Ok(other),
         };
@@ -123,14 +123,24 @@ impl Settings {
     pub(crate) fn job_ttl(&self) -> Lifetime {
         /// A day: longer than most jobs run, and short enough that one that was forgotten does not stay.
         const DEFAULT: Lifetime = Lifetime::seconds(24 * 3_600);
-        self.issued_variables.job_ttl.or(self.config.issued.job_ttl).unwrap_or(DEFAULT)
+        self.given_job_ttl().map_or(DEFAULT, |spelled| spelled.lifetime)
+    }
+
+    /// Returns what somebody said of that.
+    fn given_job_ttl(&self) -> Option<&Spelled> {
+        self.issued_variables.job_ttl.as_ref().or(self.config.issued.job_ttl.as_ref())
     }
 
     /// Returns how long a user's token lives.
     pub(crate) fn user_ttl(&self) -> Lifetime {
         /// A quarter of a year: what is used still is renewed in time, what is not dies.
         const DEFAULT: Lifetime = Lifetime::seconds(90 * 86_400);
-        self.issued_variables.user_ttl.or(self.config.issued.user_ttl).unwrap_or(DEFAULT)
+        self.given_user_ttl().map_or(DEFAULT, |spelled| spelled.lifetime)
+    }
+
+    /// Returns what somebody said of that.
+    fn given_user_ttl(&self) -> Option<&Spelled> {
+        self.issued_variables.user_ttl.as_ref().or(self.config.issued.user_ttl.as_ref())
     }
 
     /// Returns the scopes that a token of ours can have; `None` if any will do.
@@ -152,30 +162,31 @@ impl Settings {
             (_, Given::No) => in_file.origin(),
         };
         let of = |name, variable| (name, variable);
-        let events = |events: &BTreeSet<String>| Some(events.iter().cloned().collect::<Vec<_>>().join(" "));
+        let text = |text: Option<String>| text.map(Value::Text);
+        let spelled = |given: Option<&Spelled>, default: &str| {
+            Some(Value::Text(given.map_or_else(|| default.to_owned(), ToString::to_string)))
+        };
+        let events = |events: &BTreeSet<String>| Some(Value::List(events.iter().cloned().collect()));
+        let scopes = |scopes: &Scopes| Value::List(scopes.iter().map(str::to_owned).collect());
         let [job_events, admin_events] = &self.config.policy.given;
         let rows = [
             (
                 "issued.issuer",
-                self.issuer().map(ToString::to_string),
+                text(self.issuer().map(ToString::to_string)),
                 origin(of(ISSUER, Given::of(variables.issuer.as_ref())), Given::of(issuer.as_ref())),
             ),
-            ("issued.ledger", Some(self.ledger().display().to_string()), self.ledger_origin()),
+            ("issued.ledger", text(Some(self.ledger().display().to_string())), self.ledger_origin()),
             (
                 "issued.job_ttl",
-                Some(self.job_ttl().exact()),
+                spelled(self.given_job_ttl(), "24h"),
                 origin(of(JOB_TTL, Given::of(variables.job_ttl.as_ref())), Given::of(job_ttl.as_ref())),
             ),
             (
                 "issued.user_ttl",
-                Some(self.user_ttl().exact()),
+                spelled(self.given_user_ttl(), "90d"),
                 origin(of(USER_TTL, Given::of(variables.user_ttl.as_ref())), Given::of(user_ttl.as_ref())),
             ),
-            (
-                "issued.known_scopes",
-                self.known_scopes().map(ToString::to_string),
-                Given::of(known_scopes.as_ref()).origin(),
-            ),
+            ("issued.known_scopes", self.known_scopes().map(scopes), Given::of(known_scopes.as_ref()).origin()),
             ("policy.job_events", events(self.policy().job_events()), Given::of(job_events.as_ref()).origin()),
             ("policy.admin_events", events(self.policy().admin_events()), Given::of(admin_events.as_ref()).origin()),
         ];
@@ -184,9 +195,10 @@ impl Settings {
 }
 
 /// Reads a length of time that is more than nothing.
-fn positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Lifetime>, D::Error> {
+fn positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Spelled>, D::Error> {
     let read = lifetime(deserializer)?;
-    if read == Some(Lifetime::default()) { Err(serde::de::Error::custom(NOTHING)) } else { Ok(read) }
+    let is_nothing = read.as_ref().is_some_and(|read| read.lifetime == Lifetime::default());
+    if is_nothing { Err(serde::de::Error::custom(NOTHING)) } else { Ok(read) }
 }
 
 /// Reads a list of scopes.

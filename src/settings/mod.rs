@@ -7,8 +7,10 @@ mod filling;
 pub(crate) mod fuzzing;
 mod issued;
 pub(crate) mod report;
+mod spelled;
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use crate::host::files::{self, Access, FileFault};
@@ -19,6 +21,7 @@ use crate::token::time::{Lifetime, MinTtl};
 
 pub(crate) use file::{Config, ProfileTable};
 use filling::Filling;
+pub(crate) use spelled::Spelled;
 
 /// A configuration file is text that somebody types; more than this is a mistake.
 const LARGEST_CONFIG: usize = 1 << 20;
@@ -71,7 +74,7 @@ pub(crate) enum SettingsError {
     #[error("{variable}: {reason}")]
     Variable {
         /// The variable.
-        variable: &'static str,
+        variable: String,
         /// What is wrong with it.
         reason: String,
     },
@@ -101,7 +104,7 @@ pub(crate) struct Settings {
     /// `TOKENKEEP_PROFILE`.
     profile_variable: Option<EntryName>,
     /// `TOKENKEEP_MIN_TTL`.
-    min_ttl_variable: Option<Lifetime>,
+    min_ttl_variable: Option<Spelled>,
     /// `TOKENKEEP_LEDGER` and its like.
     issued_variables: issued::IssuedVariables,
 }
@@ -128,7 +131,7 @@ impl Settings {
             folders,
             config,
             parameters: parameters.iter().cloned().collect(),
-            environment: parameters_of(&host.env),
+            environment: parameters_of(&host.env)?,
             profile_variable: variable(&host.env, "TOKENKEEP_PROFILE")?,
             min_ttl_variable: variable(&host.env, "TOKENKEEP_MIN_TTL")?,
             issued_variables: issued::IssuedVariables::of(&host.env)?,
@@ -142,12 +145,15 @@ impl Settings {
 
     /// Decides how much life a token must have left; `flag` is what the command line says.
     pub(crate) fn min_ttl(&self, flag: Option<Lifetime>) -> MinTtl {
-        /// What a request, a queue and a slow provider together take, and what most providers' clocks differ by.
-        const DEFAULT: Lifetime = Lifetime::seconds(60);
-        match flag.or(self.min_ttl_variable) {
+        match flag.or_else(|| self.min_ttl_variable.as_ref().map(|spelled| spelled.lifetime)) {
             Some(lifetime) => MinTtl::Explicit(lifetime),
-            None => MinTtl::Default(self.config.defaults.min_ttl.unwrap_or(DEFAULT).min(DEFAULT)),
+            None => MinTtl::Default(self.short_min_ttl().map_or(LONGEST_MIN_TTL, |spelled| spelled.lifetime)),
         }
+    }
+
+    /// Returns what the file says of that, unless it asks for more than the default.
+    fn short_min_ttl(&self) -> Option<&Spelled> {
+        self.config.defaults.min_ttl.as_ref().filter(|spelled| spelled.lifetime <= LONGEST_MIN_TTL)
     }
 
     /// Returns the path of the identity file that the configuration names.
@@ -176,22 +182,33 @@ impl Settings {
 }
 
 /// Collects `TOKENKEEP_PARAM_NAME` as NAME.
-fn parameters_of(env: &Environment) -> BTreeMap<String, String> {
+fn parameters_of(env: &Environment) -> Result<BTreeMap<String, String>, SettingsError> {
     let parameter = |(name, value): (&std::ffi::OsString, &std::ffi::OsString)| {
-        let name = name.to_str()?.strip_prefix("TOKENKEEP_PARAM_")?;
-        Some((name.to_owned(), value.to_str()?.to_owned()))
+        let variable = name.to_str()?;
+        let name = variable.strip_prefix("TOKENKEEP_PARAM_")?;
+        Some(utf_8(variable, value).map(|value| (name.to_owned(), value.to_owned())))
     };
     env.iter().filter_map(parameter).collect()
 }
 
+/// Returns the text of an environment variable; what is no text is not taken for nothing.
+fn utf_8<'a>(variable: &str, value: &'a OsStr) -> Result<&'a str, SettingsError> {
+    let wrong = || SettingsError::Variable { variable: variable.to_owned(), reason: "it is not UTF-8".to_owned() };
+    value.to_str().ok_or_else(wrong)
+}
+
 /// Parses an environment variable.
-fn variable<T>(env: &Environment, variable: &'static str) -> Result<Option<T>, SettingsError>
+fn variable<T>(env: &Environment, variable: &str) -> Result<Option<T>, SettingsError>
 where
     T: std::str::FromStr<Err: std::fmt::Display>,
 {
-    let parsed = env.text(variable).map(str::parse).transpose();
-    parsed.map_err(|fault: T::Err| SettingsError::Variable { variable, reason: fault.to_string() })
+    let Some(value) = env.raw(variable) else { return Ok(None) };
+    let parsed = utf_8(variable, value)?.parse().map(Some);
+    parsed.map_err(|fault: T::Err| SettingsError::Variable { variable: variable.to_owned(), reason: fault.to_string() })
 }
+
+/// What a request, a queue and a slow provider together take, and what most providers' clocks differ by.
+const LONGEST_MIN_TTL: Lifetime = Lifetime::seconds(60);
 
 /// Finds the word that was probably meant.
 pub(crate) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {

@@ -7,10 +7,9 @@ use serde::Serialize;
 
 use super::file::{Config, Defaults, ProfileTable, Unlock, VaultTable};
 use super::filling::Filling;
-use super::{Settings, SettingsError};
+use super::{Settings, SettingsError, Spelled};
 use crate::host::Environment;
 use crate::profile::EntryName;
-use crate::token::time::Lifetime;
 
 /// A setting as it is in force.
 #[derive(Debug)]
@@ -18,9 +17,28 @@ pub(crate) struct Setting {
     /// Its name, like `defaults.profile`.
     pub(crate) key: String,
     /// Its value; `None` where nothing is set and nothing holds by itself.
-    pub(crate) value: Result<Option<String>, SettingsError>,
+    pub(crate) value: Result<Option<Value>, SettingsError>,
     /// Where it came from.
     pub(crate) origin: Origin,
+}
+
+/// The value of a setting.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Value {
+    /// A text, a word, a length of time.
+    Text(String),
+    /// A list of words.
+    List(Vec<String>),
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => formatter.write_str(text),
+            Self::List(words) => formatter.write_str(&words.join(" ")),
+        }
+    }
 }
 
 /// Where a setting came from, the strongest first.
@@ -49,8 +67,13 @@ impl fmt::Display for Origin {
 
 impl Setting {
     /// Takes a value that cannot be wrong.
-    pub(super) fn new(key: &str, value: Option<String>, origin: Origin) -> Self {
+    pub(super) fn new(key: &str, value: Option<Value>, origin: Origin) -> Self {
         Self { key: key.to_owned(), value: Ok(value), origin }
+    }
+
+    /// Takes a text.
+    fn text(key: &str, text: Option<String>, origin: Origin) -> Self {
+        Self::new(key, text.map(Value::Text), origin)
     }
 }
 
@@ -64,11 +87,11 @@ impl Settings {
         settings.extend(self.of_defaults(defaults));
         settings.extend(self.of_issued());
         settings.extend(self.parameters.iter().map(|(name, value)| {
-            Setting::new(&format!("params.{name}"), Some(value.clone()), Origin::Flag("--param"))
+            Setting::text(&format!("params.{name}"), Some(value.clone()), Origin::Flag("--param"))
         }));
         settings.extend(self.environment.iter().map(|(name, value)| {
             let origin = Origin::Variable(format!("TOKENKEEP_PARAM_{name}"));
-            Setting::new(&format!("params.{}", name.to_ascii_lowercase()), Some(value.clone()), origin)
+            Setting::text(&format!("params.{}", name.to_ascii_lowercase()), Some(value.clone()), origin)
         }));
         settings.extend(profiles.iter().flat_map(|(name, table)| self.of_profile(name, table)));
         settings
@@ -85,7 +108,7 @@ impl Settings {
             None if env.raw("TOKENKEEP_CONFIG").is_some() => Origin::Variable("TOKENKEEP_CONFIG".to_owned()),
             None => folder("XDG_CONFIG_HOME"),
         };
-        let path = |key, path: &Path, origin| Setting::new(key, Some(path.display().to_string()), origin);
+        let path = |key, path: &Path, origin| Setting::text(key, Some(path.display().to_string()), origin);
         vec![
             path("config.path", &self.path, file),
             path("vault.path", &self.folders.data.join("vault"), folder("XDG_DATA_HOME")),
@@ -102,8 +125,8 @@ impl Settings {
             (None, None) => (None, Origin::Default),
         };
         [
-            Setting::new("unlock.identity_file", path.map(|path| path.display().to_string()), origin),
-            Setting::new(
+            Setting::text("unlock.identity_file", path.map(|path| path.display().to_string()), origin),
+            Setting::text(
                 "unlock.keyring",
                 Some(keyring.unwrap_or(false).to_string()),
                 Given::of(keyring.as_ref()).origin(),
@@ -119,17 +142,17 @@ impl Settings {
             (None, Given::No) => Origin::Default,
         };
         let profile_variable = self.profile_variable.as_ref().map(|_| "TOKENKEEP_PROFILE");
-        let min_ttl_variable = self.min_ttl_variable.map(|_| "TOKENKEEP_MIN_TTL");
-        let min_ttl_in_force = self.min_ttl(None).stated();
+        let min_ttl_variable = self.min_ttl_variable.as_ref().map(|_| "TOKENKEEP_MIN_TTL");
+        let min_ttl_in_force = self.min_ttl_variable.as_ref().or_else(|| self.short_min_ttl());
         [
-            Setting::new(
+            Setting::text(
                 "defaults.profile",
                 self.default_profile().map(ToString::to_string),
                 origin(profile_variable, Given::of(profile.as_ref())),
             ),
-            Setting::new(
+            Setting::text(
                 "defaults.min_ttl",
-                Some(min_ttl_in_force.exact()),
+                Some(min_ttl_in_force.map_or_else(|| "60s".to_owned(), ToString::to_string)),
                 origin(min_ttl_variable, Given::of(min_ttl.as_ref())),
             ),
         ]
@@ -145,15 +168,25 @@ impl Settings {
         let filling = Filling { settings: self, name, table };
         let text = |key: &str, text: &Option<String>| Setting {
             key: full(key),
-            value: text.as_deref().map(|text| filling.text(text)).transpose(),
+            value: text.as_deref().map(|text| filling.text(text).map(Value::Text)).transpose(),
             origin: Given::of(text.as_ref()).origin(),
         };
         let plain = |key: &str, given: Option<String>, default: Option<&str>| {
             let origin = Given::of(given.as_ref()).origin();
-            Setting::new(&full(key), given.or_else(|| default.map(str::to_owned)), origin)
+            Setting::text(&full(key), given.or_else(|| default.map(str::to_owned)), origin)
         };
-        let time = |time: &Option<Lifetime>| time.map(Lifetime::exact);
-        let list = |key: &str, texts: &[String]| text(key, &Some(texts.join(" ")).filter(|joined| !joined.is_empty()));
+        let time = |time: &Option<Spelled>| time.as_ref().map(ToString::to_string);
+        let list = |key: &str, texts: &[String]| {
+            let texts = Some(texts).filter(|texts| !texts.is_empty());
+            let filled = |texts: &[String]| -> Result<Vec<String>, SettingsError> {
+                texts.iter().map(|text| filling.text(text)).collect()
+            };
+            Setting {
+                key: full(key),
+                value: texts.map(|texts| filled(texts).map(Value::List)).transpose(),
+                origin: Given::of(texts.as_ref()).origin(),
+            }
+        };
         let implied = if client_secret.is_some() { "basic" } else { "none" };
         let mut settings = vec![
             text("issuer", issuer),
@@ -189,7 +222,7 @@ fn entry_alone(text: &str) -> String {
 
 /// Says what entries rest in.
 fn of_vault(VaultTable { backend }: &VaultTable) -> Setting {
-    Setting::new("vault.backend", word(backend.unwrap_or_default()), Given::of(backend.as_ref()).origin())
+    Setting::text("vault.backend", word(backend.unwrap_or_default()), Given::of(backend.as_ref()).origin())
 }
 
 /// Whether the file has a key.

@@ -185,13 +185,6 @@ pub(crate) enum MinTtl {
 }
 
 impl MinTtl {
-    /// Returns what was asked for, however long a token lives.
-    pub(crate) const fn stated(self) -> Lifetime {
-        match self {
-            Self::Explicit(lifetime) | Self::Default(lifetime) => lifetime,
-        }
-    }
-
     /// Returns how much life a token of this whole lifetime must have left.
     pub(crate) fn for_token_of(self, whole: Lifetime) -> Lifetime {
         match self {

@@ -12,7 +12,7 @@ use crate::harness::{PATIENCE, Ran, World, short_lived};
 use crate::outside::{hinted, is_root, leave_out, new_identity, sh, snapshot};
 
 /// Something that was mounted for a test, and goes with it.
-struct Mount {
+pub(crate) struct Mount {
     path: PathBuf,
 }
 
@@ -31,12 +31,12 @@ impl Mount {
     }
 
     /// Mounts a folder onto itself, so that it alone can become read-only.
-    fn of_itself(path: &Path) -> Option<Self> {
+    pub(crate) fn of_itself(path: &Path) -> Option<Self> {
         Self::new(path, &["--bind", path.to_str().unwrap()])
     }
 
     /// Changes what may be done.
-    fn remount(&self, option: &str) {
+    pub(crate) fn remount(&self, option: &str) {
         let options = format!("remount,bind,{option}");
         assert!(Command::new("mount").args(["-o", &options]).arg(&self.path).status().unwrap().success());
     }

@@ -5,6 +5,7 @@ use std::path::Path;
 use provider::{Endpoint, Fault, Settings, json};
 use serde_json::Value;
 
+use crate::disk::Mount;
 use crate::harness::{Ran, World, short_lived};
 use crate::outside::{Forger, chmod, hinted, leave_out, mode, sh, snapshot, write};
 
@@ -214,6 +215,21 @@ fn files_of_the_ledger_that_everybody_can_use_are_found_and_mended() {
     world.run(["token", "list"]).fails(9).says("the ledger /");
     doctor(&world, &["--fix"]).ok();
     world.run(["token", "list"]).ok();
+}
+
+#[test]
+fn what_cannot_be_written_is_found_before_a_refresh_fails() {
+    let world = World::logged_in(Settings::default());
+    let before = snapshot(&world.home());
+    finds(&doctor(&world, &[]).ok(), "ok", "can be written");
+    assert_eq!(snapshot(&world.home()), before);
+    let Some(mount) = Mount::of_itself(&world.home().join("data")) else { return };
+    mount.remount("ro");
+    let ran = failed(doctor(&world, &[]));
+    finds(&ran, "fail", &format!("cannot write to {}", world.vault().join("entries").display()));
+    world.run(["refresh", "prod"]).fails(1).says("Read-only");
+    mount.remount("rw");
+    finds(&doctor(&world, &[]).ok(), "ok", "can be written");
 }
 
 #[test]

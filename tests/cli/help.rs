@@ -46,6 +46,23 @@ fn a_mistyped_topic_gets_the_nearest_one() {
 }
 
 #[test]
+fn a_mistyped_command_gets_the_nearest_one_alone() {
+    let world = World::bare(provider::Settings::default());
+    let ran = world.run(["valdate"]).fails(2).says("'validate'");
+    assert!(!ran.stderr.contains("vault"), "{}", ran.stderr);
+    world.run(["vault", "slto"]).fails(2).says("'slot'");
+}
+
+#[test]
+fn the_default_variable_is_named_whole() {
+    let world = World::bare(provider::Settings::default());
+    for command in ["env", "exec"] {
+        let help = world.run([command, "--help"]).ok().stdout;
+        assert!(help.contains("with `_ACCESS_TOKEN` behind it"), "{help}");
+    }
+}
+
+#[test]
 fn every_command_shows_examples() {
     let world = World::new();
     let help = world.run(["--help"]).ok().stdout;

@@ -1,8 +1,10 @@
 //! `list`, `show`, `status`, `whoami` and `config get`: what can be seen, locked or not, and that no secret is in it.
 
+use std::os::unix::ffi::OsStringExt as _;
+
 use provider::{Endpoint, Settings};
 
-use crate::harness::{World, short_lived};
+use crate::harness::{Ran, World, short_lived};
 
 /// Takes away what opens the vault.
 fn lock(world: &World) {
@@ -114,7 +116,7 @@ fn settings_are_shown_as_they_are_in_force_and_explained() {
     world.add_profile("stage", &["--ca-file", "{folder}/ca.pem"]);
     let get = |args: &[&str]| world.run([["config", "get"].as_slice(), args].concat());
     assert_eq!(get(&["profiles.prod.client_id"]).ok().stdout, "automated-access\n");
-    assert_eq!(get(&["defaults.min_ttl"]).ok().stdout, "1m\n");
+    assert_eq!(get(&["defaults.min_ttl"]).ok().stdout, "60s\n");
     assert_eq!(get(&["profiles.stage.ca_file", "--param", "folder=/x"]).ok().stdout, "/x/ca.pem\n");
     get(&["profiles.stage.ca_file"]).fails(2).says("--param folder=VALUE");
     get(&["profiles.prod.audience"]).fails(8);
@@ -124,7 +126,46 @@ fn settings_are_shown_as_they_are_in_force_and_explained() {
     let explained = command.env("TOKENKEEP_MIN_TTL", "90s").output().unwrap().stdout;
     let explained = String::from_utf8(explained).unwrap();
     let row = explained.lines().find(|line| line.starts_with("defaults.min_ttl")).unwrap();
-    assert!(row.contains("1m 30s") && row.contains("TOKENKEEP_MIN_TTL"), "{row}");
+    assert!(row.contains("90s") && row.contains("TOKENKEEP_MIN_TTL"), "{row}");
+}
+
+#[test]
+fn settings_are_printed_as_they_were_written_and_lists_as_arrays() {
+    let world = World::new();
+    world.edit_config(|text| {
+        let table = "offline_idle = \"720h\"\nreuse_grace = \"90s\"\n";
+        let text = text.replacen("[profiles.prod]\n", &format!("[profiles.prod]\n{table}"), 1);
+        format!("[defaults]\nmin_ttl = \"45\"\n[issued]\nuser_ttl = \"36h\"\nknown_scopes = [\"b\", \"a\"]\n{text}")
+    });
+    let get = |key: &str| world.run(["config", "get", key]).ok().stdout;
+    assert_eq!(get("defaults.min_ttl"), "45\n");
+    assert_eq!(get("profiles.prod.offline_idle"), "720h\n");
+    assert_eq!(get("profiles.prod.reuse_grace"), "90s\n");
+    assert_eq!((get("issued.user_ttl"), get("issued.job_ttl")), ("36h\n".to_owned(), "24h\n".to_owned()));
+    assert_eq!(get("profiles.prod.scopes"), "openid offline_access\n");
+    world.edit_config(|text| text.replace("\"45\"", "\"5m\""));
+    assert_eq!(get("defaults.min_ttl"), "60s\n", "the file cannot ask for more");
+    let mut command = world.command(["config", "get", "issued.job_ttl"]);
+    assert_eq!(Ran::from(command.env("TOKENKEEP_JOB_TTL", "90m").output().unwrap()).stdout, "90m\n");
+    let json = |key: &str| world.run(["config", "get", key, "--json"]).ok().json()["value"].clone();
+    assert_eq!(json("profiles.prod.scopes"), serde_json::json!(["openid", "offline_access"]));
+    assert_eq!(json("issued.known_scopes"), serde_json::json!(["a", "b"]));
+    assert_eq!(json("policy.admin_events"), serde_json::json!(["delete", "purge", "ready", "reset"]));
+    assert_eq!(json("defaults.min_ttl"), "60s");
+}
+
+#[test]
+fn variables_that_are_not_utf_8_are_not_taken_for_unset() {
+    let world = World::logged_in(Settings::default());
+    let get = |variable: &str, bytes: &[u8]| {
+        let mut command = world.command(["get", "prod"]);
+        Ran::from(command.env(variable, std::ffi::OsString::from_vec(bytes.to_vec())).output().unwrap())
+    };
+    for variable in ["TOKENKEEP_MIN_TTL", "TOKENKEEP_PROFILE", "TOKENKEEP_JOB_TTL", "TOKENKEEP_PARAM_REALM"] {
+        get(variable, b"\xff").fails(9).says(&format!("{variable}: it is not UTF-8"));
+    }
+    get("TOKENKEEP_IDENTITY", b"\xff").fails(5).says("TOKENKEEP_IDENTITY holds no age identity");
+    get("TOKENKEEP_MIN_TTL", b"").ok();
 }
 
 #[test]

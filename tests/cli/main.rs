@@ -40,6 +40,7 @@ mod issued_jobs;
 mod issued_settings;
 mod issued_storms;
 mod issued_tokens;
+mod json;
 mod kernel_keyring;
 mod keyring;
 mod keyring_migrate;

@@ -101,4 +101,6 @@ fn discovery_shows_what_a_provider_offers() {
     world.run(["profile", "discover", "http://127.0.0.1:9"]).fails(6);
     world.run(["profile", "discover", "http://a.example"]).fails(2);
     world.run(["profile", "discover", "nobody"]).fails(8);
+    let missing = world.run(["profile", "discover", &issuer, "--ca-file", "nofile"]).fails(9).says("certificates in");
+    assert!(missing.stderr.contains("PEM") && !missing.stderr.contains("letter by letter"), "{}", missing.stderr);
 }

@@ -1,8 +1,20 @@
 //! `store`: every source and kind, what is refused, and what happens to the token that was there before.
 
-use provider::Settings;
+use provider::{Endpoint, Settings};
 
 use crate::harness::{World, short_lived};
+
+#[test]
+fn who_deletes_a_login_is_told_what_is_gone_and_what_lives_on() {
+    let world = World::logged_in(Settings::default());
+    world
+        .run(["delete", "prod"])
+        .ok()
+        .says("deleted `prod`")
+        .says("stays good at the provider")
+        .says("tokenkeep revoke");
+    assert_eq!(world.provider.count(Endpoint::Revocation), 0);
+}
 
 #[test]
 fn every_source_gives_the_text_without_the_space_around_it() {

@@ -317,7 +317,7 @@ fn a_person_is_asked_although_the_output_goes_into_a_file() {
 fn a_wrong_passphrase_at_a_terminal_is_exit_5() {
     let world = locked_by_words();
     let mut terminal = world.on_terminal(["get", "one"]);
-    terminal.sees("Passphrase of the vault: ").types("wrong").sees("wrong passphrase").ends().with(5);
+    terminal.sees("Passphrase of the vault: ").types("wrong").sees("wrong passphrase (typed)").ends().with(5);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `env` and `exec`: tokens and secrets in variables and files, signals, and whose exit code it is.
 
 use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use provider::Settings;
@@ -121,7 +121,9 @@ fn what_cannot_be_run_says_how_to_look_for_it() {
 
 /// Starts a command that says when it is ready.
 fn started(world: &World, args: &[&str], script: &str) -> (Child, impl Iterator<Item = String>) {
-    let mut child = world.start([args, ["--", "sh", "-c", script].as_slice()].concat());
+    // the command ends at the latest when its input does, with whoever holds the other end
+    let mut command = world.command([args, ["--", "sh", "-c", script].as_slice()].concat());
+    let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
     assert_eq!(lines.next().as_deref(), Some("ready"));
     (child, lines)
@@ -149,7 +151,7 @@ fn a_token_file_is_private_kept_fresh_and_removed() {
     let script = "echo ready; echo $PROD_ACCESS_TOKEN_FILE; stat -c %a $PROD_ACCESS_TOKEN_FILE; \
                   cat $PROD_ACCESS_TOKEN_FILE; echo; read -r line; cat $PROD_ACCESS_TOKEN_FILE; echo";
     let mut command = world.command(["exec", "prod", "--file", "--", "sh", "-c", script]);
-    let mut child = command.stdin(std::process::Stdio::piped()).spawn().unwrap();
+    let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
     let [_ready, path, mode, first] = [(); 4].map(|()| lines.next().unwrap());
     assert_eq!(mode, "600");
@@ -178,6 +180,31 @@ fn the_files_of_a_killed_run_go_with_the_next_one() {
     assert!(std::path::Path::new(&path).exists());
     world.run(["exec", "prod", "--file", "--", "true"]).ok();
     assert!(!std::path::Path::new(&path).parent().unwrap().exists());
+}
+
+#[test]
+fn the_files_of_a_killed_run_are_seen_and_go_with_whatever_runs_next_and_those_in_use_stay() {
+    let world = World::logged_in(short_lived(300));
+    let script = "echo ready; echo $PROD_ACCESS_TOKEN_FILE; read line";
+    let (mut living, mut lines) = started(&world, &["exec", "prod", "--file"], script);
+    let used = lines.next().unwrap();
+    for next in [&["doctor", "--offline", "--fix"][..], &["refresh", "--all"], &["exec", "prod", "--", "true"]] {
+        let (mut child, mut lines) = started(&world, &["exec", "prod", "--file"], script);
+        let path = lines.next().unwrap();
+        let folder = std::path::Path::new(&path).parent().unwrap();
+        send(&child, "-KILL");
+        child.wait().unwrap();
+        let seen = world.run(["doctor", "--offline"]).ok().stdout;
+        let line = seen.lines().find(|line| line.starts_with("warn") && line.contains(folder.to_str().unwrap()));
+        assert!(line.is_some_and(|line| line.contains("in clear") && line.contains("doctor --fix")), "{seen}");
+        world.run(next).ok();
+        assert!(!folder.exists(), "{next:?}");
+    }
+    assert!(std::path::Path::new(&used).exists());
+    drop(living.stdin.take());
+    living.wait().unwrap();
+    let seen = world.run(["doctor", "--offline"]).ok().stdout;
+    assert!(seen.contains("nothing was left behind"), "{seen}");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::Scene;
 use super::finding::{Finding, Fix, Status};
+use crate::error::chain;
 use crate::host::files::{self, FileFault};
 use crate::host::folders::NoHome;
 use crate::host::{machine, process, program, route, survey, terminal};
@@ -182,6 +183,36 @@ pub(super) fn room(scene: &Scene<'_>) -> Vec<Finding> {
     } else {
         finding.mend(format!("type `df -h '{}'`", folders.data.display()))
     }]
+}
+
+/// Checks whether anything can be written where it must be; nothing is written for that.
+pub(super) fn writing(scene: &Scene<'_>) -> Vec<Finding> {
+    const CHECK: &str = "writing";
+    let Some(folders) = scene.folders() else { return Vec::new() };
+    let vault = folders.data.join("vault");
+    if !vault.exists() {
+        return Vec::new();
+    }
+    let places = [vault.join("entries"), vault, folders.state];
+    let mut findings: Vec<Finding> = places
+        .iter()
+        .filter_map(|place| Some(of_unwritable(CHECK, Status::Fail, &survey::unwritable(place)?)))
+        .collect();
+    let ledger = scene.cx.ledger_path().ok().filter(|ledger| ledger.exists());
+    // without that it still answers, and issues nothing
+    let ledger = ledger.and_then(|ledger| survey::unwritable(ledger.parent()?));
+    findings.extend(ledger.map(|fault| of_unwritable(CHECK, Status::Warn, &fault)));
+    if findings.is_empty() {
+        findings.push(Finding::new(CHECK, Status::Ok, "vault, state and ledger can be written"));
+    }
+    findings
+}
+
+/// Puts down that a folder cannot be written, and where to look why.
+fn of_unwritable(check: &str, status: Status, fault: &FileFault) -> Finding {
+    let finding = Finding::of_fault(check, status, fault);
+    let mend = finding.mend.or_else(|| Some("see with `df -h` and `lsattr -d` what keeps it from that".to_owned()));
+    Finding { message: chain(fault), mend, ..finding }
 }
 
 /// Checks whether the clock can be right; each provider's is compared where it is asked.

@@ -47,6 +47,8 @@ pub(super) enum Fix {
     Folder(PathBuf),
     /// Remove what a killed process left.
     Remove(PathBuf),
+    /// Remove the folder of token files that a killed command left.
+    Sweep(PathBuf),
     /// Publish an answer that waits.
     Publish(EntryName),
 }

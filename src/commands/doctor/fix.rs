@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::finding::{Finding, Fix};
 use crate::commands::Context;
 use crate::error::{Failure, Kind, file_failure};
-use crate::host::{files, survey};
+use crate::host::{files, survey, temporary};
 use crate::profile::EntryName;
 
 /// Mends what can be mended, and says what was done; what cannot be done stays among the findings.
@@ -35,6 +35,8 @@ fn apply(cx: &Context, fix: &Fix) -> Result<String, Failure> {
             survey::remove_leftover(path).map_err(failed)?;
             Ok(format!("removed {}", path.display()))
         }
+        Fix::Sweep(path) if temporary::remove_left(path) => Ok(format!("removed {}", path.display())),
+        Fix::Sweep(path) => Err(Failure::new(Kind::Failed, format!("cannot remove {}", path.display()))),
         Fix::Publish(name) => publish(cx, name),
     }
 }

@@ -45,7 +45,7 @@ pub(crate) struct Args {
 type Check = fn(&Scene<'_>) -> Vec<Finding>;
 
 /// What looks at this machine alone, in the order in which people read it.
-const CHECKS: [Check; 18] = [
+const CHECKS: [Check; 19] = [
     environment::program,
     environment::surroundings,
     environment::variables,
@@ -53,6 +53,7 @@ const CHECKS: [Check; 18] = [
     settings::overrides,
     environment::folders,
     environment::room,
+    environment::writing,
     environment::clock,
     vault::header,
     vault::files,

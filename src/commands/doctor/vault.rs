@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use super::Scene;
 use super::finding::{Finding, Fix, Status};
 use crate::backend::Backend;
+use crate::commands::exec::fresh;
 use crate::commands::problems::{misplaced, of_entry};
 use crate::commands::seen::{self, Seen};
 use crate::host::files::{self, Access};
 use crate::host::kernel_keyring::KernelFault;
 use crate::host::survey;
+use crate::host::temporary;
 use crate::keeper::note::{Event, when};
 use crate::keeper::standing::{self, Standing};
 use crate::profile::EntryName;
@@ -164,6 +166,12 @@ pub(super) fn leftovers(scene: &Scene<'_>) -> Vec<Finding> {
     // where we write no such file it may be somebody else's
     let others = survey::leftovers(&[folders.data]);
     let mut findings: Vec<Finding> = left.chain(others.iter().map(of_left)).collect();
+    let tokens = fresh::places(scene.cx, &folders.state).into_iter().flat_map(|place| temporary::left_in(&place));
+    findings.extend(tokens.map(|path| {
+        let message = format!("{} holds tokens in clear, left by an `exec --file` that was killed", path.display());
+        let finding = Finding::new("leftovers", Status::Warn, message).mend("type `tokenkeep doctor --fix`");
+        finding.fix(Fix::Sweep(path))
+    }));
     if rotation::was_begun(&folder) {
         let message =
             format!("{} is of a rotation that goes on or was interrupted", rotation::beside(&folder).display());

@@ -4,7 +4,7 @@
 //! The files are written here, so that nothing is written after they were removed.
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::commands::Context;
 use crate::commands::target::Handout;
 use crate::commands::variables::{Filled, Request};
 use crate::error::{Failure, Kind, file_failure};
-use crate::host::temporary::TemporaryFolder;
+use crate::host::temporary::{self, TemporaryFolder};
 use crate::keeper::Keeper;
 use crate::output::token_file;
 use crate::token::time::{Lifetime, MinTtl, Timestamp};
@@ -80,10 +80,9 @@ impl FreshFiles {
         variable: Option<&String>,
         events: Sender<Event>,
     ) -> Result<Self, Failure> {
-        let runtime = cx.host.env.folder("XDG_RUNTIME_DIR");
+        let state = cx.settings()?.folders.state.clone();
         let failed = |fault| file_failure(Kind::Failed, &fault);
-        let beside = cx.settings()?.folders.state.join("exec");
-        let folder = TemporaryFolder::make(runtime.as_deref(), &beside).map_err(failed)?;
+        let folder = TemporaryFolder::make(runtime(cx).as_deref(), &fallback(&state)).map_err(failed)?;
         let mut written = Vec::with_capacity(filled.len());
         let mut requests = Vec::with_capacity(filled.len());
         for Filled { variable: own, request, handout } in filled {
@@ -188,6 +187,30 @@ impl FreshFile {
         self.trouble = trouble;
         news.map(|trouble| format!("the file with the token of `{}` is not fresh: {trouble}", self.name))
     }
+}
+
+/// Returns the folders in which there may be such files.
+pub(crate) fn places(cx: &Context, state: &Path) -> Vec<PathBuf> {
+    runtime(cx).into_iter().chain([fallback(state)]).collect()
+}
+
+/// Removes what commands that were killed have left: tokens, in clear.
+pub(crate) fn sweep(cx: &Context) {
+    if let Ok(settings) = cx.settings() {
+        for place in places(cx, &settings.folders.state) {
+            temporary::sweep(&place);
+        }
+    }
+}
+
+/// Returns the folder of this login, which is in memory.
+fn runtime(cx: &Context) -> Option<PathBuf> {
+    cx.host.env.folder("XDG_RUNTIME_DIR")
+}
+
+/// Returns the folder that is used where this login has none.
+fn fallback(state: &Path) -> PathBuf {
+    state.join("exec")
 }
 
 /// Returns the life of what was handed out, if the keeper can bring a newer one.

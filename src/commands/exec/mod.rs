@@ -1,6 +1,6 @@
 //! `exec`: runs a command with tokens in its environment, and ends as the command does.
 
-mod fresh;
+pub(crate) mod fresh;
 
 use std::ffi::{OsStr, OsString};
 use std::io::ErrorKind;
@@ -37,7 +37,7 @@ const EXAMPLES: &str = "Examples:
 
 /// Run a command with tokens in its environment
 ///
-/// The variable is the profile's `var`, else the name in upper case with _`ACCESS_TOKEN` behind it; a secret's has nothing
+/// The variable is the profile's `var`, else the name in upper case with `_ACCESS_TOKEN` behind it; a secret's has nothing
 /// behind it. Signals are passed on. The exit code is the command's, or 128+N if signal N killed it; 127 if it was not
 /// found, 126 if it cannot be run, 125 if it was never started.
 #[derive(clap::Args)]
@@ -78,6 +78,7 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     for notice in filled.iter().filter_map(|one| one.handout.notice()) {
         cx.printer.notice(notice);
     }
+    fresh::sweep(cx);
     // the vault is open: what opened it need not stay in memory
     cx.host.env.wipe(child::IDENTITY);
     let (sender, events) = mpsc::channel();

@@ -1,8 +1,11 @@
 //! `tokenkeep profile add`: writes a profile into `config.toml`, which keeps its comments and its order.
 
+use serde_json::json;
+
 use super::flags::{ProfileFlags, write_profile};
 use crate::commands::{Context, Outcome};
 use crate::error::{Failure, Kind};
+use crate::output::{Form, json_path};
 use crate::profile::EntryName;
 use crate::settings::SettingsError;
 
@@ -43,13 +46,19 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
         )));
     }
     let table = profile.table();
+    let replaced = cx.settings()?.config.profiles.contains_key(name);
     write_profile(cx, name, &table)?;
     let settings = cx.settings()?;
     let parameter = match settings.build(name, &table) {
         Err(SettingsError::MissingParameter { parameter, .. }) => format!(" --param {parameter}=VALUE"),
         _ => String::new(),
     };
-    let path = settings.path.display();
+    let path = settings.path.clone();
+    if cx.printer.form == Form::Json {
+        let outcome = if replaced { "replaced" } else { "made" };
+        cx.printer.object(json!({"name": name, "outcome": outcome, "config": json_path(&path)}))?;
+    }
+    let path = path.display();
     let notice = format!("the profile `{name}` is in {path}; log in with `tokenkeep generate {name}{parameter}`");
     cx.printer.notice(&notice);
     Ok(Outcome::Done)

@@ -39,7 +39,7 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
         })?,
     };
     let ca_file = args.ca_file.clone().or_else(|| profile.as_ref().and_then(|profile| profile.ca_file.clone()));
-    let metadata = Wire::open(ca_file.as_deref()).and_then(|wire| wire.discover(&issuer)).map_err(|error| {
+    let metadata = Wire::open(ca_file.as_deref())?.discover(&issuer).map_err(|error| {
         let failure = Failure::from(error);
         match failure.kind {
             Kind::Config => {

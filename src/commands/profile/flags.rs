@@ -15,7 +15,7 @@ use crate::host::folders::absolute;
 use crate::profile::{AudienceAs, ClientAuth, EntryName, Flow};
 use crate::settings::edit::Edit;
 use crate::settings::report::word;
-use crate::settings::{ProfileTable, Settings, SettingsError};
+use crate::settings::{ProfileTable, Settings, SettingsError, Spelled};
 use crate::token::scopes::Scopes;
 use crate::token::time::Lifetime;
 
@@ -127,8 +127,8 @@ impl ProfileFlags {
             scopes: self.scopes.iter().flat_map(words).collect(),
             audience: self.audience.clone(),
             audience_as: self.audience_as,
-            offline_idle: self.offline_idle,
-            reuse_grace: self.reuse_grace,
+            offline_idle: self.offline_idle.map(Into::into),
+            reuse_grace: self.reuse_grace.map(Into::into),
             client_auth: self.client_auth,
             client_secret: self.client_secret.clone(),
             ca_file: self.ca_file.as_deref().map(from_here),
@@ -225,7 +225,7 @@ fn flag_of(key: &str) -> String {
 /// Returns the keys of a profile that have a value, as they stand in the file; groups and parameters are not among them.
 pub(super) fn keys(table: &ProfileTable) -> Vec<(&'static str, Value)> {
     let text = |text: &Option<String>| text.clone().map(Value::from);
-    let time = |time: Option<Lifetime>| time.map(|time| Value::from(time.exact()));
+    let time = |time: &Option<Spelled>| time.as_ref().map(|time| Value::from(time.lifetime.exact()));
     let scopes = Some(&table.scopes).filter(|scopes| !scopes.is_empty());
     let all = [
         ("issuer", text(&table.issuer)),
@@ -234,8 +234,8 @@ pub(super) fn keys(table: &ProfileTable) -> Vec<(&'static str, Value)> {
         ("scopes", scopes.map(|scopes| list(scopes).into())),
         ("audience", text(&table.audience)),
         ("audience_as", table.audience_as.and_then(word_value)),
-        ("offline_idle", time(table.offline_idle)),
-        ("reuse_grace", time(table.reuse_grace)),
+        ("offline_idle", time(&table.offline_idle)),
+        ("reuse_grace", time(&table.reuse_grace)),
         ("client_auth", table.client_auth.and_then(word_value)),
         ("client_secret", text(&table.client_secret)),
         ("ca_file", text(&table.ca_file)),

@@ -1,11 +1,13 @@
 //! `tokenkeep profile remove`: takes a profile out of `config.toml` and leaves the rest as it is.
 
 use clap_complete::ArgValueCompleter;
+use serde_json::json;
 
 use super::list::entries;
 use crate::commands::completions::profile_names;
 use crate::commands::{Context, Outcome};
 use crate::error::Failure;
+use crate::output::{Form, json_path};
 use crate::profile::EntryName;
 use crate::settings::edit::Edit;
 use crate::settings::{SettingsError, nearest};
@@ -37,6 +39,10 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     edit.save()?;
     let was_default = settings.config.defaults.profile.as_ref() == Some(name);
     let left: Vec<EntryName> = entries(cx)?.into_iter().filter(|entry| entry.profile() == *name).collect();
+    if cx.printer.form == Form::Json {
+        let config = json_path(&settings.path);
+        cx.printer.object(json!({"name": name, "outcome": "removed", "config": config, "entries_left": left}))?;
+    }
     if was_default {
         cx.printer.notice(&format!("`{name}` is still the default: change `defaults.profile` in config.toml"));
     }

@@ -7,7 +7,7 @@ use super::flags::keys;
 use crate::commands::completions::profile_names;
 use crate::commands::{Context, Outcome};
 use crate::error::Failure;
-use crate::output::Form;
+use crate::output::{Form, json_path};
 use crate::profile::{EntryName, Profile, SecureUrl};
 use crate::settings::ProfileTable;
 use crate::token::scopes::Scopes;
@@ -75,7 +75,7 @@ fn object(profile: &Profile) -> Value {
         "reuse_grace_seconds": profile.reuse_grace,
         "client_auth": profile.client_auth,
         "client_secret": profile.client_secret.as_ref().map(|name| format!("entry:{name}")),
-        "ca_file": profile.ca_file,
+        "ca_file": profile.ca_file.as_deref().map(json_path),
         "var": profile.var,
         "token_endpoint": profile.endpoints.token,
         "device_authorization_endpoint": profile.endpoints.device_authorization,
@@ -97,8 +97,8 @@ fn in_force(profile: &Profile) -> ProfileTable {
         scopes: profile.scopes.iter().map(str::to_owned).collect(),
         audience: profile.audience.clone(),
         audience_as: Some(profile.audience_as),
-        offline_idle: profile.offline_idle,
-        reuse_grace: Some(profile.reuse_grace),
+        offline_idle: profile.offline_idle.map(Into::into),
+        reuse_grace: Some(profile.reuse_grace.into()),
         client_auth: Some(profile.client_auth),
         client_secret: profile.client_secret.as_ref().map(|name| format!("entry:{name}")),
         ca_file: profile.ca_file.as_ref().map(|path| path.display().to_string()),

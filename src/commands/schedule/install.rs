@@ -3,14 +3,14 @@
 use std::path::Path;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::job::{Job, JobArgs, Scope};
 use super::place::{Part, Place, Present, foreign, look};
 use crate::commands::{Context, Outcome};
 use crate::error::{Failure, Kind, file_failure};
 use crate::host::{files, machine, program};
-use crate::output::Form;
+use crate::output::{Form, json_path};
 use crate::vault::unlock::Lent;
 
 /// Examples of the command.
@@ -191,7 +191,7 @@ fn report(cx: &mut Context, place: &Place, done: &Done) -> Result<Outcome, Failu
     let Done { parts, changed, started } = done;
     let next = if *started { Vec::new() } else { place.starting() };
     if cx.printer.form == Form::Json {
-        let paths: Vec<&Path> = parts.iter().map(|part| part.path.as_path()).collect();
+        let paths: Vec<Value> = parts.iter().map(|part| json_path(&part.path)).collect();
         let next: Vec<String> = next.iter().map(|command| typed(std::slice::from_ref(command))).collect();
         cx.printer.object(json!({"files": paths, "changed": changed, "started": started, "next": next}))?;
         return Ok(Outcome::Done);

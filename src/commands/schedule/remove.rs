@@ -9,7 +9,7 @@ use super::place::{Place, PlaceArgs, Present, foreign, look};
 use crate::commands::{Context, Outcome};
 use crate::error::{Failure, Kind, file_failure};
 use crate::host::files;
-use crate::output::Form;
+use crate::output::{Form, json_path};
 
 /// Examples of the command.
 const EXAMPLES: &str = "Examples:
@@ -40,7 +40,7 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let paths: Vec<PathBuf> = found.into_iter().map(|(path, _)| path).collect();
     remove(&place, &paths, cx)?;
     if cx.printer.form == Form::Json {
-        cx.printer.object(json!({"removed": paths}))?;
+        cx.printer.object(json!({"removed": paths.iter().map(|path| json_path(path)).collect::<Vec<_>>()}))?;
     }
     for path in paths {
         cx.printer.notice(&format!("{} is removed", path.display()));

@@ -7,7 +7,7 @@ use super::job::{Job, JobArgs};
 use super::place::Place;
 use crate::commands::{Context, Outcome};
 use crate::error::Failure;
-use crate::output::Form;
+use crate::output::{Form, json_path};
 
 /// Examples of the command.
 const EXAMPLES: &str = "Examples:
@@ -39,7 +39,8 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     }
     let parts = place.parts(&job)?;
     if cx.printer.form == Form::Json {
-        let files: Vec<Value> = parts.iter().map(|part| json!({"path": part.path, "text": part.text})).collect();
+        let files: Vec<Value> =
+            parts.iter().map(|part| json!({"path": json_path(&part.path), "text": part.text})).collect();
         let line = place.is_cron().then(|| cron::line(&job)).transpose()?;
         cx.printer.object(json!({"files": files, "line": line}))?;
         return Ok(Outcome::Done);

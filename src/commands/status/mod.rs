@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::problems::Problem;
 use super::{Context, Outcome};
 use crate::error::Failure;
-use crate::output::{Form, put_time};
+use crate::output::{Form, json_path, put_time};
 use crate::settings::report::Setting;
 use health::{Health, Left, Lookup};
 
@@ -39,12 +39,12 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let backend = settings
         .iter()
         .find(|setting| setting.key == "vault.backend")
-        .and_then(|found| found.value.as_ref().ok()?.clone());
+        .and_then(|found| found.value.as_ref().ok()?.as_ref().map(ToString::to_string));
     if cx.printer.form == Form::Json {
         let mut object = object(&health);
         if let Some(fields) = object.as_object_mut() {
             fields.insert("backend".to_owned(), json!(backend));
-            fields.insert("config".to_owned(), json!({"path": config, "exists": config.exists()}));
+            fields.insert("config".to_owned(), json!({"path": json_path(&config), "exists": config.exists()}));
             fields
                 .insert("settings".to_owned(), json!(explained.map(|all| all.iter().map(setting).collect::<Vec<_>>())));
         }
@@ -129,7 +129,7 @@ fn object(health: &Health) -> Value {
     let problem = |problem: &Problem| json!({"what": problem.what, "mend": problem.mend});
     json!({
         "vault": {
-            "path": health.vault,
+            "path": json_path(&health.vault),
             "exists": health.opens != Lookup::Missing,
             "recipient_digest": health.recipient,
             "pinned_digest": health.pinned,
@@ -149,7 +149,7 @@ fn object(health: &Health) -> Value {
 /// Describes a setting to programs.
 fn setting(setting: &Setting) -> Value {
     let (value, error) = match &setting.value {
-        Ok(value) => (value.as_deref(), None),
+        Ok(value) => (value.as_ref(), None),
         Err(error) => (None, Some(error.to_string())),
     };
     json!({"key": setting.key, "value": value, "origin": setting.origin.to_string(), "error": error})
@@ -158,7 +158,7 @@ fn setting(setting: &Setting) -> Value {
 /// Describes a setting to people; one that is not set has no row.
 fn row(setting: &Setting) -> Option<Vec<String>> {
     let value = match &setting.value {
-        Ok(value) => value.clone()?,
+        Ok(value) => value.as_ref()?.to_string(),
         Err(error) => format!("({error})"),
     };
     Some(vec![setting.key.clone(), value, setting.origin.to_string()])

@@ -9,7 +9,7 @@ use crate::error::{Failure, Kind, file_failure};
 use crate::host::files::{self, Published};
 use crate::host::folders::absolute;
 use crate::keeper::LOCK_PATIENCE;
-use crate::output::{Form, counted};
+use crate::output::{Form, counted, json_path};
 use crate::vault::backup::Backup;
 
 /// Examples of the command.
@@ -60,7 +60,7 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
         backup.write_folder(&target)?;
     }
     if cx.printer.form == Form::Json && !to_stdout {
-        cx.printer.object(json!({"target": target, "entries": backup.entries}))?;
+        cx.printer.object(json!({"target": json_path(target), "entries": backup.entries}))?;
     }
     cx.printer.notice(&format!(
         "copied {}; the key of the vault is not in the copy",

@@ -10,7 +10,7 @@ use crate::error::{Doing, Failure, Kind, Named, file_failure, keeper_failure};
 use crate::host::descriptor;
 use crate::host::files::{self, Published};
 use crate::keeper::LOCK_PATIENCE;
-use crate::output::{Form, counted};
+use crate::output::{Form, counted, json_path};
 use crate::profile::EntryName;
 use crate::vault::entry::Entry;
 use crate::vault::slots::Wrapping;
@@ -60,7 +60,7 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
             }
             if cx.printer.form == Form::Json {
                 let names: Vec<&EntryName> = entries.iter().map(|entry| &entry.name).collect();
-                cx.printer.object(json!({"file": path, "entries": names}))?;
+                cx.printer.object(json!({"file": json_path(path), "entries": names}))?;
             }
         }
         None => cx.printer.bytes(&file)?,

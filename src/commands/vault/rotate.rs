@@ -12,7 +12,7 @@ use crate::host::descriptor;
 use crate::host::folders::absolute;
 use crate::keeper::LOCK_PATIENCE;
 use crate::keeper::note::Note;
-use crate::output::Form;
+use crate::output::{Form, json_path};
 use crate::profile::EntryName;
 use crate::secret::Passphrase;
 use crate::vault::header::Slot;
@@ -83,7 +83,7 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
             "entries": count,
             "slots": names(rotated.vault.slots()),
             "dropped": args.drop,
-            "identity_files": files,
+            "identity_files": files.iter().map(|file| json_path(file)).collect::<Vec<_>>(),
             "replace_elsewhere": elsewhere,
         }))?;
     }

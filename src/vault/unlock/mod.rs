@@ -158,7 +158,7 @@ impl Sources {
         match (ask, absence) {
             (Some(ask), _) if header.slots.iter().any(|slot| slot.kind == SlotKind::Passphrase) => {
                 let passphrase = ask("Passphrase of the vault: ")?;
-                Ok(("the passphrase".to_owned(), Given::Passphrase(passphrase)))
+                Ok(("typed".to_owned(), Given::Passphrase(passphrase)))
             }
             (_, Some(absence)) => Err(absence),
             (_, None) => {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::list;
 use crate::commands::init::identity_in;
 use crate::commands::{Context, Outcome, new_passphrase};
 use crate::error::Failure;
@@ -35,6 +36,7 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let mut vault = cx.open_vault()?;
     let wrapping = wrapping(args, cx)?;
     vault.add_slot(&args.name, wrapping, cx.asker().as_deref())?;
+    list::report(cx, vault.slots().iter().find(|slot| slot.name == args.name))?;
     cx.printer.notice(&format!("added the slot `{}`", args.name));
     if let Some(file) = &args.identity_file {
         let file = absolute(file);

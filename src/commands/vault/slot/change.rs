@@ -1,5 +1,6 @@
 //! `vault slot change`: another passphrase for a slot.
 
+use super::list;
 use crate::commands::{Context, Outcome, new_passphrase};
 use crate::error::Failure;
 use crate::host::descriptor;
@@ -25,6 +26,7 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     vault.passphrase_slot(&args.name)?;
     let passphrase = new_passphrase::take(cx, "--new-passphrase-fd", args.new_passphrase_fd)?;
     vault.change_passphrase(&args.name, passphrase)?;
+    list::report(cx, vault.slots().iter().find(|slot| slot.name == args.name))?;
     cx.printer.notice(&format!("the slot `{}` opens with the new passphrase now", args.name));
     Ok(Outcome::Done)
 }

@@ -21,6 +21,14 @@ pub(super) fn run(cx: &mut Context) -> Result<Outcome, Failure> {
     Ok(Outcome::Done)
 }
 
+/// Describes to a program a slot that was added or changed.
+pub(super) fn report(cx: &mut Context, slot: Option<&Slot>) -> Result<(), Failure> {
+    if cx.printer.form == Form::Json {
+        cx.printer.object(slot.map_or(Value::Null, object))?;
+    }
+    Ok(())
+}
+
 /// Describes a slot to programs.
 fn object(slot: &Slot) -> Value {
     json!({"name": slot.name, "kind": slot.kind.name(), "recipient": slot.recipient})
