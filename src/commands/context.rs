@@ -10,6 +10,7 @@ use crate::host::folders::Folders;
 use crate::host::machine;
 use crate::host::terminal::{self, Echo};
 use crate::keeper::Keeper;
+use crate::keeper::spent::Spent;
 use crate::ledger::{By, Ledger, LedgerError};
 use crate::output::Printer;
 use crate::profile::EntryName;
@@ -36,12 +37,22 @@ pub(crate) struct Context {
     settings: OnceCell<Settings>,
     /// The keyring of this session, once somebody wanted it.
     keyring: OnceCell<Keyring>,
+    /// What is known to be spent, once somebody looked at entries.
+    spent: OnceCell<Spent>,
 }
 
 impl Context {
     /// Takes the world, the flags and the way out.
     pub(crate) const fn new(host: Host, globals: Globals, printer: Printer, tree: fn() -> clap::Command) -> Self {
-        Self { host, globals, printer, tree, settings: OnceCell::new(), keyring: OnceCell::new() }
+        Self {
+            host,
+            globals,
+            printer,
+            tree,
+            settings: OnceCell::new(),
+            keyring: OnceCell::new(),
+            spent: OnceCell::new(),
+        }
     }
 
     /// Returns the time.
@@ -80,6 +91,12 @@ impl Context {
     pub(crate) fn by(&self) -> By {
         let actor = format!("os:{}", machine::user());
         By { actor, host: machine::name(), address: machine::remote_address(&self.host.env), at: self.now() }
+    }
+
+    /// Returns what is known to be spent, reading it at the first call.
+    pub(crate) fn spent(&self) -> Result<&Spent, Failure> {
+        let state = &self.settings()?.folders.state;
+        Ok(self.spent.get_or_init(|| Spent::read(state)))
     }
 
     /// Returns where the ledger is.

@@ -66,6 +66,10 @@ pub(crate) fn of_entry(seen: &Seen) -> Option<Problem> {
         Standing::Refused { refused, .. } => {
             Some(Problem::new(format!("the provider refused the token of `{name}`: {}", refused.words), &generate))
         }
+        Standing::Spent => {
+            let mend = format!("{generate}; if it is the newest after all, `tokenkeep refresh {name} --present-spent`");
+            Some(Problem::new(format!("the token of `{name}` was exchanged for a newer one before"), &mend))
+        }
         Standing::Expired { at } => {
             let is_login = matches!(opened.entry.body, Body::RefreshToken(_));
             let store = format!("store a new one with `tokenkeep store {name} --kind {}`", opened.entry.body.kind());

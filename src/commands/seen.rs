@@ -49,7 +49,7 @@ pub(crate) struct Opened {
 
 /// Looks at an entry; `None` if it has gone meanwhile.
 pub(crate) fn look(cx: &Context, vault: Option<&Vault>, name: &EntryName) -> Result<Option<Seen>, Failure> {
-    let settings = cx.settings()?;
+    let (settings, spent) = (cx.settings()?, cx.spent()?);
     // a profile that lacks a parameter still lets its entry be seen
     let profile = settings.profile(&name.profile()).ok();
     let found = match vault.map(|vault| (vault, vault.newest(name))) {
@@ -61,7 +61,7 @@ pub(crate) fn look(cx: &Context, vault: Option<&Vault>, name: &EntryName) -> Res
             // a note that cannot be read is no reason to hide the entry
             let note = standing::noted(&vault.shelf(), name, entry.generation).unwrap_or(None);
             let wanted = (profile.as_ref(), settings.min_ttl(None));
-            let standing = standing::standing(&entry.body, note.as_ref(), wanted, cx.now());
+            let standing = standing::standing(&entry.body, (note.as_ref(), spent), wanted, cx.now());
             Found::Open(Box::new(Opened { entry, note, standing }))
         }
     };
@@ -164,6 +164,7 @@ impl Seen {
                 | Standing::Due
                 | Standing::Refreshing
                 | Standing::ResponseLost { .. }
+                | Standing::Spent
                 | Standing::Expired { .. }
                 | Standing::Unknown,
             )

@@ -17,7 +17,7 @@ pub(crate) mod plan;
 mod refusal;
 pub(crate) mod request;
 mod revocation;
-mod spent;
+pub(crate) mod spent;
 pub(crate) mod standing;
 
 use std::io;

@@ -3,6 +3,7 @@
 //! A backup that is restored brings an old refresh token back; presenting it would make a careful provider revoke the
 //! newest one, too. A digest in this journal says: not this one.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
@@ -44,6 +45,24 @@ pub(super) fn contains(state: &Path, name: &EntryName, token: &RefreshToken) -> 
     let Ok(journals) = std::fs::read_dir(folder(state)) else { return Ok(false) };
     // what cannot be read there is not a journal of ours
     Ok(journals.flatten().any(|journal| read(&journal.path()).is_ok_and(is_in)))
+}
+
+/// All that is known to be spent, read once: for those who look at many entries, and present nothing.
+#[derive(Debug, Default)]
+pub(crate) struct Spent(HashSet<String>);
+
+impl Spent {
+    /// Reads every journal; what cannot be read is no reason to see nothing.
+    pub(crate) fn read(state: &Path) -> Self {
+        let journals = std::fs::read_dir(folder(state)).into_iter().flatten().flatten();
+        let texts = journals.filter_map(|journal| read(&journal.path()).ok());
+        Self(texts.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>()).collect())
+    }
+
+    /// Tells whether the refresh token of an entry is among them.
+    pub(crate) fn holds(&self, tokens: &TokenSet) -> bool {
+        !self.0.is_empty() && self.0.contains(&line_of(&tokens.refresh_token))
+    }
 }
 
 /// Adds the refresh token of a generation if it was exchanged for another one; a new login leaves the old one unspent.

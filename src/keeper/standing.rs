@@ -3,6 +3,7 @@
 use std::io;
 
 use super::note::{Event, Note, Refused};
+use super::spent::Spent;
 use super::{dies_at, plain_request};
 use crate::host::files;
 use crate::profile::{EntryName, Profile};
@@ -41,6 +42,8 @@ pub(crate) enum Standing {
         /// When it is tried again by itself.
         retry_at: Timestamp,
     },
+    /// The refresh token was exchanged before: an old copy came back, and it is not presented.
+    Spent,
     /// It is too old to be of use.
     Expired {
         /// Since when.
@@ -60,8 +63,23 @@ impl Standing {
             Self::Unavailable { .. } => "unavailable",
             Self::ResponseLost { .. } => "response lost",
             Self::Refused { .. } => "refused",
+            Self::Spent => "spent",
             Self::Expired { .. } => "expired",
             Self::Unknown => "unknown",
+        }
+    }
+
+    /// Says how an entry stands whose refresh token is spent. What the provider says of it goes before what we know.
+    fn spent(self) -> Self {
+        match self {
+            Self::Refreshing | Self::Refused { .. } => self,
+            Self::Good
+            | Self::Due
+            | Self::Unavailable { .. }
+            | Self::ResponseLost { .. }
+            | Self::Spent
+            | Self::Expired { .. }
+            | Self::Unknown => Self::Spent,
         }
     }
 }
@@ -81,15 +99,19 @@ pub(crate) fn plain_token<'a>(tokens: &'a TokenSet, profile: Option<&Profile>) -
     tokens.access.iter().find(|cached| cached.asked == plain)
 }
 
-/// Says how an entry stands.
+/// Says how an entry stands. What is known to be spent was read before the entry was: an exchange in between cannot make
+/// one look spent that is not.
 pub(crate) fn standing(
     body: &Body,
-    note: Option<&Note>,
+    (note, spent): (Option<&Note>, &Spent),
     (profile, min_ttl): (Option<&Profile>, MinTtl),
     now: Timestamp,
 ) -> Standing {
     let expiry = match body {
-        Body::RefreshToken(tokens) => return of_tokens(tokens, note, (profile, min_ttl), now),
+        Body::RefreshToken(tokens) => {
+            let standing = of_tokens(tokens, note, (profile, min_ttl), now);
+            return if spent.holds(tokens) { standing.spent() } else { standing };
+        }
         Body::AccessToken(fixed) if fixed.expires_at.is_none() => return Standing::Unknown,
         Body::AccessToken(fixed) => fixed.expires_at,
         Body::ClientSecret(stored) | Body::AdminKey(stored) | Body::Secret(stored) => stored.expires_at,
@@ -145,7 +167,8 @@ mod tests {
 
     fn stand(body: &Body, event: Option<Event>, now: i64) -> &'static str {
         let note = event.map(|event| Note { generation: 1, since: at(100), lost_since: None, tries: 1, event });
-        standing(body, note.as_ref(), (None, MinTtl::Default(Lifetime::seconds(60))), at(now)).name()
+        standing(body, (note.as_ref(), &Spent::default()), (None, MinTtl::Default(Lifetime::seconds(60))), at(now))
+            .name()
     }
 
     #[test]
@@ -168,6 +191,19 @@ mod tests {
         let unavailable = || Event::Unavailable { retry_at: at(0), why: String::new() };
         assert_eq!(stand(&body, Some(unavailable()), 110), "good");
         assert_eq!(stand(&body, Some(unavailable()), 299), "unavailable");
+    }
+
+    #[test]
+    fn what_is_spent_looks_neither_good_nor_worth_another_try() {
+        for (standing, word) in [
+            (Standing::Good, "spent"),
+            (Standing::Due, "spent"),
+            (Standing::ResponseLost { since: at(0) }, "spent"),
+            (Standing::Expired { at: at(0) }, "spent"),
+            (Standing::Refreshing, "refreshing"),
+        ] {
+            assert_eq!(standing.spent().name(), word);
+        }
     }
 
     #[test]

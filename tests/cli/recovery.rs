@@ -107,6 +107,31 @@ fn an_old_backup_is_told_by_its_spent_token_and_nothing_is_sent() {
 }
 
 #[test]
+fn whoever_looks_sees_that_a_token_is_spent_and_what_helps() {
+    let world = World::logged_in(short_lived(300));
+    world.token("prod");
+    let (vault, backup) = (world.vault(), world.file("backup"));
+    sh(&format!("cp -a '{}' '{}'", vault.display(), backup.display()));
+    assert_eq!(world.run(["list", "--json"]).ok().json()[0]["state"], "good");
+    world.run(["get", "prod", "--no-cache"]).ok();
+    // the newest is not spent, nor is it while the journal knows of others
+    assert_eq!(world.run(["list", "--json"]).ok().json()[0]["state"], "good");
+    sh(&format!("rm -r '{0}' && cp -a '{1}' '{0}'", vault.display(), backup.display()));
+    world.run(["get", "prod", "--no-cache"]).fails(4).says("exchanged");
+    assert_eq!(world.run(["list", "--json"]).ok().json()[0]["state"], "spent");
+    assert_eq!(world.run(["show", "prod", "--json"]).ok().json()["state"], "spent");
+    let status = world.run(["status"]).ok();
+    for part in ["1 spent", "exchanged for a newer one before", "tokenkeep generate prod"] {
+        assert!(status.stdout.contains(part), "{part}: {status:?}");
+    }
+    let doctor = world.run(["doctor", "--json"]);
+    let findings = doctor.json();
+    let entry = findings["checks"].as_array().unwrap().iter().find(|one| one["check"] == "entry prod").unwrap();
+    assert_eq!(entry["status"], "warn", "{entry}");
+    assert!(entry["mend"].as_str().unwrap().contains("tokenkeep generate prod"), "{entry}");
+}
+
+#[test]
 fn no_force_presents_a_spent_token() {
     let (world, spent) = restored(Settings::default());
     world.run(["refresh", "prod", "--force"]).fails(4);

@@ -246,11 +246,15 @@ pub(super) fn entries(scene: &Scene<'_>) -> Vec<Finding> {
 fn of_seen(scene: &Scene<'_>, seen: &Seen) -> Finding {
     let check = format!("entry {}", seen.name);
     if let Some(problem) = of_entry(seen) {
-        let passes = |standing: &Standing| {
-            matches!(standing, Standing::Unavailable { .. } | Standing::ResponseLost { .. } | Standing::Refreshing)
+        // one passes by itself, and of one that is spent the access token may still be of use
+        let warns = |standing: &Standing| {
+            matches!(
+                standing,
+                Standing::Unavailable { .. } | Standing::ResponseLost { .. } | Standing::Refreshing | Standing::Spent
+            )
         };
-        let passes = seen.opened().is_some_and(|opened| passes(&opened.standing));
-        return Finding::of_problem(&check, if passes { Status::Warn } else { Status::Fail }, problem);
+        let warns = seen.opened().is_some_and(|opened| warns(&opened.standing));
+        return Finding::of_problem(&check, if warns { Status::Warn } else { Status::Fail }, problem);
     }
     let state = seen.state().unwrap_or("locked");
     let generation =
