@@ -62,16 +62,32 @@ impl Args {
             (false, false) => Fetch::IfDue,
         }
     }
+
+    /// Refuses to print in two forms at once. `--json` may stand in front of the command, where clap does not compare it.
+    fn refuse_two_forms(&self, cx: &Context) -> Result<(), Failure> {
+        match (cx.globals.json, self.header, self.curl) {
+            (true, true, _) => Err(two_forms("--header")),
+            (true, false, true) => Err(two_forms("--curl")),
+            (true, false, false) | (false, ..) => Ok(()),
+        }
+    }
+
+    /// Returns the flags that were given and that a stored text has no answer to.
+    fn of_a_provider(&self) -> Vec<&'static str> {
+        let no_cache = self.no_cache.then_some("--no-cache");
+        self.token.of_a_provider(self.min_ttl).into_iter().chain(no_cache).collect()
+    }
 }
 
 /// Runs the command.
 pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
+    args.refuse_two_forms(cx)?;
     let target = Target::of(cx, args.name.as_ref(), args.token.user.as_deref())?;
     super::issued::refuse_reserved(&target.name)?;
     target.must_exist(cx)?;
     let wanted = target.wanted(cx, &args.token, args.min_ttl, args.fetch())?;
     let vault = cx.open_vault()?;
-    let handout = target.hand_out(&cx.keeper(&vault)?, &wanted)?;
+    let handout = target.hand_out(&cx.keeper(&vault)?, &wanted, &args.of_a_provider())?;
     if let Some(notice) = handout.notice() {
         cx.printer.notice(notice);
     }
@@ -79,6 +95,11 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
         return print_id_token(cx, &target, &id_token(&target, &cx.keeper(&vault)?, &wanted)?);
     }
     print(args, cx, &target, &handout)
+}
+
+/// Describes a command line that asks for JSON and for another form.
+fn two_forms(flag: &str) -> Failure {
+    Failure::new(Kind::Usage, format!("--json and {flag} are two forms of one token")).hint("leave out one of them")
 }
 
 /// Returns the ID token of the newest token set, refreshed if it has expired.

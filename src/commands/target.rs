@@ -30,6 +30,22 @@ pub(crate) struct TokenArgs {
     pub(crate) user: Option<String>,
 }
 
+impl TokenArgs {
+    /// Returns those of these flags, and of `--min-ttl`, that were given and that a stored text has no answer to.
+    pub(crate) fn of_a_provider(&self, min_ttl: Option<Lifetime>) -> Vec<&'static str> {
+        let flags = [
+            ("--scope", !self.scopes.is_empty()),
+            ("--group", self.group.is_some()),
+            ("--audience", self.audience.is_some()),
+            (MIN_TTL, min_ttl.is_some()),
+        ];
+        flags.into_iter().filter_map(|(flag, given)| given.then_some(flag)).collect()
+    }
+}
+
+/// The flag that a stored text answers all the same if it is known when it ends.
+const MIN_TTL: &str = "--min-ttl";
+
 /// An entry and the profile that goes with it, if there is one.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
@@ -155,16 +171,24 @@ impl Target {
         keeper.fetch(&self.name, self.profile.as_ref(), wanted).map_err(|error| self.failure(error))
     }
 
-    /// Returns what an entry of any kind has to give: an access token that is good, or the stored text.
-    pub(crate) fn hand_out(&self, keeper: &Keeper<'_>, wanted: &Wanted) -> Result<Handout, Failure> {
+    /// Returns what an entry of any kind has to give: an access token that is good, or the stored text. That is refused if
+    /// one of the flags that were given asks for what only a provider has.
+    pub(crate) fn hand_out(
+        &self,
+        keeper: &Keeper<'_>,
+        wanted: &Wanted,
+        flags: &[&'static str],
+    ) -> Result<Handout, Failure> {
         let handout = match keeper.fetch(&self.name, self.profile.as_ref(), wanted) {
             Ok(handed) => return Ok(Handout::Token(handed)),
             Err(KeeperError::NotATokenSet { .. }) => self.stored(keeper)?,
             Err(error) => return Err(self.failure(error)),
         };
-        if !wanted.asked.scopes.is_empty() {
-            let message = format!("`{}` was stored as it is, so no scopes can be asked for", self.name);
-            return Err(Failure::new(Kind::Usage, message).hint("leave out --scope and --group"));
+        let has_an_end = handout.expires_at().is_some();
+        if let Some(flag) = flags.iter().find(|flag| **flag != MIN_TTL || !has_an_end) {
+            let why = if *flag == MIN_TTL { " without an end" } else { "" };
+            let message = format!("`{}` was stored as it is{why}, so it has no answer to {flag}", self.name);
+            return Err(Failure::new(Kind::Usage, message).hint(format!("leave out {flag}")));
         }
         let now = (keeper.now)().into();
         match handout.expires_at() {

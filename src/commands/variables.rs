@@ -33,6 +33,8 @@ pub(crate) struct Request {
     pub(crate) target: Target,
     /// What is wanted of it.
     pub(crate) wanted: Wanted,
+    /// The flags that were given and that a stored text has no answer to.
+    pub(crate) flags: Vec<&'static str>,
 }
 
 /// A variable and what an entry gave for it.
@@ -72,7 +74,7 @@ impl VariableArgs {
         }
         let request = |target: Target| {
             let wanted = target.wanted(cx, &self.token, self.min_ttl, Fetch::IfDue)?;
-            Ok(Request { target, wanted })
+            Ok(Request { target, wanted, flags: self.token.of_a_provider(self.min_ttl) })
         };
         targets.into_iter().map(request).collect()
     }
@@ -81,7 +83,7 @@ impl VariableArgs {
     pub(crate) fn fill(&self, keeper: &Keeper<'_>, requests: Vec<Request>) -> Result<Vec<Filled>, Failure> {
         let mut all: Vec<Filled> = Vec::with_capacity(requests.len());
         for request in requests {
-            let handout = request.target.hand_out(keeper, &request.wanted)?;
+            let handout = request.target.hand_out(keeper, &request.wanted, &request.flags)?;
             let variable = self.var.clone().unwrap_or_else(|| request.target.variable(&handout));
             check_profile_variable(&request.target, &variable)?;
             if let Some(other) = all.iter().find(|other| other.variable == variable) {

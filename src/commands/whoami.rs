@@ -82,7 +82,7 @@ fn ask(args: &Args, cx: &mut Context) -> Result<(Target, Identity), Failure> {
     target.must_exist(cx)?;
     let wanted = target.wanted(cx, &args.token, None, Fetch::IfDue)?;
     let vault = cx.open_vault()?;
-    let handout = target.hand_out(&cx.keeper(&vault)?, &wanted)?;
+    let handout = target.hand_out(&cx.keeper(&vault)?, &wanted, &args.token.of_a_provider(None))?;
     if let Some(notice) = handout.notice() {
         cx.printer.notice(notice);
     }

@@ -45,3 +45,49 @@ fn many_processes_make_one_exchange() {
     }
     assert_eq!(world.provider.exchanges(), 1);
 }
+
+#[test]
+fn one_token_is_printed_in_one_form() {
+    let world = World::logged_in(short_lived(300));
+    let token = world.token("prod");
+    for flag in ["--header", "--curl"] {
+        for line in [["get", "prod", flag, "--json"], ["--json", "get", "prod", flag]] {
+            let ran = world.run(line).says(flag).says("two forms").hides(&token);
+            assert_eq!((ran.code, ran.stdout.as_str()), (2, ""));
+        }
+        world.run(["get", "prod", flag]).ok();
+    }
+    assert_eq!(world.run(["get", "prod", "--json"]).ok().json()["access_token"], token);
+}
+
+#[test]
+fn what_a_stored_text_has_no_answer_to_is_refused() {
+    let world = World::with(short_lived(300));
+    world.feed(["store", "at", "--kind", "access-token", "--stdin", "--expires", "1h"], "an-old-token").ok();
+    world.feed(["store", "text", "--stdin"], "a-secret-text").ok();
+    for name in ["at", "text"] {
+        for flags in [&["--audience", "nope"][..], &["--scope", "more"], &["--no-cache"]] {
+            let ran = world.run([&["get", name], flags].concat()).fails(2).says(&format!("leave out {}", flags[0]));
+            ran.hides("an-old-token").hides("a-secret-text");
+        }
+        world.run(["env", name, "--audience", "nope"]).fails(2).says("--audience");
+        world.run(["exec", name, "--audience", "nope", "--", "true"]).fails(125).says("--audience");
+    }
+    world.run(["whoami", "at", "--audience", "nope"]).fails(2).says("--audience");
+    world.run(["get", "text", "--min-ttl", "10h"]).fails(2).says("--min-ttl").hides("a-secret-text");
+    world.run(["env", "text", "--min-ttl", "10h"]).fails(2).says("--min-ttl").hides("a-secret-text");
+    // whose end is known, that has an answer
+    world.run(["get", "at", "--min-ttl", "10h"]).fails(4).says("cannot be refreshed");
+    assert_eq!(world.run(["get", "at", "--min-ttl", "10m"]).ok().stdout.trim_end(), "an-old-token");
+}
+
+#[test]
+fn defaults_for_tokens_do_not_keep_a_stored_text_back() {
+    let world = World::with(short_lived(300));
+    world.add_profile("at", &["--audience", "https://api.example.org"]);
+    world.feed(["store", "at", "--kind", "access-token", "--stdin"], "an-old-token").ok();
+    world.edit_config(|config| config + "\n[defaults]\nmin_ttl = \"10h\"\n");
+    assert_eq!(world.token("at"), "an-old-token");
+    let mut command = world.command(["get", "at"]);
+    assert_eq!(command.env("TOKENKEEP_MIN_TTL", "10h").output().unwrap().stdout, b"an-old-token\n");
+}

@@ -150,7 +150,7 @@ fn start_asking(
             }
         }
         let keeper = Keeper { vault: &vault, state: &state, env: &env, now };
-        Some(request.target.hand_out(&keeper, &request.wanted))
+        Some(request.target.hand_out(&keeper, &request.wanted, &request.flags))
     };
     let started = std::thread::Builder::new().spawn(move || answer_all(answer, &asked, &events));
     started
