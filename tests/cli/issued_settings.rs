@@ -29,7 +29,7 @@ fn the_example_of_the_manual_is_a_configuration() {
 fn without_a_word_in_the_file_there_are_defaults() {
     let world = World::new();
     assert_eq!(get(&world, "issued.ledger"), world.home().join("data/ledger.db").to_str().unwrap());
-    assert_eq!((get(&world, "issued.job_ttl"), get(&world, "issued.user_ttl")), ("1d".into(), "90d".into()));
+    assert_eq!((get(&world, "issued.job_ttl"), get(&world, "issued.user_ttl")), ("24h".into(), "90d".into()));
     world.run(["config", "get", "issued.issuer"]).fails(8);
     world.run(["config", "get", "issued.known_scopes"]).fails(8);
     assert!(get(&world, "policy.job_events").split(' ').any(|event| event == "update"));
