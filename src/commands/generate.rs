@@ -16,9 +16,10 @@ use crate::keeper::{Keeper, KeeperError, dies_at, token_set};
 use crate::output::link::{self, Qr};
 use crate::output::{Form, put_time};
 use crate::profile::{EntryName, Profile};
+use crate::token::claims::Claims;
 use crate::token::scopes::Scopes;
 use crate::token::time::Lifetime;
-use crate::vault::entry::Born;
+use crate::vault::entry::{Born, CachedToken};
 use crate::vault::{Vault, VaultError, header};
 
 /// Examples of the command.
@@ -70,6 +71,10 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let vault = open_or_make_vault(cx)?;
     refuse_stored(&target, &vault)?;
     if !args.force && is_good(cx, &target, &vault)? {
+        refuse_more(args, cx, &target, &vault)?;
+        if let Some(table) = new_profile {
+            write_profile(cx, &target.name.profile(), &table)?;
+        }
         cx.printer.notice(&format!("the token of `{}` is good; log in all the same with --force", target.name));
         return report(cx, &target, &vault);
     }
@@ -153,6 +158,51 @@ fn is_good(cx: &Context, target: &Target, vault: &Vault) -> Result<bool, Failure
     let tokens = entry.as_ref().and_then(|entry| entry.body.tokens());
     let is_spent = tokens.map(|tokens| keeper.is_spent(&target.name, tokens)).transpose();
     Ok(!is_spent.map_err(|error| target.failure(error))?.unwrap_or(true))
+}
+
+/// Refuses flags that ask for something that the token which is kept does not have: they would change nothing.
+fn refuse_more(args: &Args, cx: &Context, target: &Target, vault: &Vault) -> Result<(), Failure> {
+    let entry = vault.newest(&target.name)?;
+    let access = entry.as_ref().and_then(|entry| entry.body.tokens()).map_or(&[][..], |tokens| &tokens.access);
+    // what the profile asks for at every login was asked for at the one before, whatever the provider made of it
+    let settled = cx.settings()?.profile(&target.name.profile()).ok();
+    let refusal = |what: String| {
+        Failure::new(Kind::Usage, format!("the token of `{}` is good, but it does not have the {what}", target.name))
+            .hint("leave the flag out, or log in again for it: add --force")
+    };
+    let wanted = Scopes::parse(&args.profile.scopes)
+        .map_err(|fault| Failure::from_error(Kind::Usage, &fault).hint("repeat --scope for each scope"))?;
+    if let Some(scope) = wanted.iter().find(|scope| !has_scope(access, settled.as_ref(), scope)) {
+        return Err(refusal(format!("scope `{scope}`")));
+    }
+    match &args.profile.audience {
+        Some(audience) if !has_audience(access, settled.as_ref(), audience) => {
+            Err(refusal(format!("audience `{audience}`")))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Tells whether a login has a scope: it was granted, or the profile asks for it anyway.
+fn has_scope(access: &[CachedToken], profile: Option<&Profile>, scope: &str) -> bool {
+    // not all providers name this one in their answer, and the offline token is there
+    let is_offline = scope == "offline_access";
+    let is_granted = || access.iter().filter_map(|token| token.scopes.as_ref()).any(|scopes| scopes.contains(scope));
+    is_offline
+        || is_granted()
+        || profile.is_some_and(|profile| {
+            let asked = if profile.scopes.is_empty() { &default_scopes() } else { &profile.scopes };
+            asked.contains(scope)
+        })
+}
+
+/// Tells whether a login has an audience: a token was asked for with it or names it, or the profile asks for it anyway.
+fn has_audience(access: &[CachedToken], profile: Option<&Profile>, audience: &str) -> bool {
+    let names_it = |token: &CachedToken| {
+        Claims::unverified(token.token.secret()).is_some_and(|claims| claims.audiences().contains(&audience))
+    };
+    profile.is_some_and(|profile| profile.audience.as_deref() == Some(audience))
+        || access.iter().any(|token| token.asked.audience.as_deref() == Some(audience) || names_it(token))
 }
 
 /// Returns the number of the newest generation, or 0.

@@ -317,6 +317,51 @@ fn a_good_login_is_left_alone() {
 }
 
 #[test]
+fn a_good_login_gets_the_profile_that_it_lost() {
+    let world = logged_in();
+    world.run(["profile", "remove", "prod"]).ok();
+    with_flags(&world, "prod").ok().says("--force");
+    assert_eq!(world.provider.logins(), 1);
+    world.run(["profile", "show", "prod"]).ok();
+    with_flags(&world, "prod").ok();
+}
+
+#[test]
+fn a_login_of_another_client_gets_no_profile_for_this_one() {
+    let world = logged_in();
+    world.run(["profile", "remove", "prod"]).ok();
+    let issuer = world.provider.issuer();
+    world.run(["generate", "prod", "--issuer", &issuer, "--client-id", "other"]).fails(9);
+    world.run(["profile", "show", "prod"]).fails(8);
+}
+
+#[test]
+fn flags_that_ask_a_good_login_for_more_are_exit_2() {
+    let world = logged_in();
+    for flags in [["--scope", "openid"], ["--scope", "openid offline_access"]] {
+        world.run(["generate", "prod", flags[0], flags[1]]).ok();
+    }
+    for flags in [["--scope", "more"], ["--audience", "https://api.example.org"]] {
+        world.run(["generate", "prod", flags[0], flags[1]]).fails(2).says(flags[1]).says("--force");
+    }
+    assert_eq!(world.provider.logins(), 1);
+    let audience = ["--audience", "https://api.example.org"];
+    world.run(["generate", "prod", "--force", audience[0], audience[1]]).ok();
+    world.run(["generate", "prod", audience[0], audience[1]]).ok();
+    assert_eq!(world.provider.logins(), 2);
+}
+
+#[test]
+fn a_profile_is_not_made_with_more_than_the_good_login_has() {
+    let world = logged_in();
+    world.run(["profile", "remove", "prod"]).ok();
+    let issuer = world.provider.issuer();
+    let args = ["generate", "prod", "--issuer", &issuer, "--client-id", "automated-access", "--scope", "more"];
+    world.run(args).fails(2).says("more").says("--force");
+    world.run(["profile", "show", "prod"]).fails(8);
+}
+
+#[test]
 fn a_dead_login_is_replaced() {
     let world = logged_in();
     world.provider.revoke_family_of(&world.provider.newest_refresh_token().unwrap());
