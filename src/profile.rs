@@ -98,6 +98,8 @@ pub(crate) struct Endpoints {
     pub(crate) token: Option<SecureUrl>,
     /// Where a device login begins (RFC 8628 section 3.1).
     pub(crate) device_authorization: Option<SecureUrl>,
+    /// Where a login in a browser begins (RFC 6749 section 3.1). It is kept and shown; the device flow does not use it.
+    pub(crate) authorization: Option<SecureUrl>,
     /// Where tokens are revoked (RFC 7009).
     pub(crate) revocation: Option<SecureUrl>,
     /// Where tokens are asked about (RFC 7662).

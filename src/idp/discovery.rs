@@ -98,6 +98,7 @@ impl Metadata {
         Self {
             token: own.token.clone().or(self.token),
             device_authorization: own.device_authorization.clone().or(self.device_authorization),
+            authorization: own.authorization.clone().or(self.authorization),
             revocation: own.revocation.clone().or(self.revocation),
             introspection: own.introspection.clone().or(self.introspection),
             jwks: own.jwks.clone().or(self.jwks),

@@ -85,6 +85,7 @@ pub(crate) struct ProfileTable {
     pub(crate) var: Option<String>,
     pub(crate) token_endpoint: Option<String>,
     pub(crate) device_authorization_endpoint: Option<String>,
+    pub(crate) authorization_endpoint: Option<String>,
     pub(crate) revocation_endpoint: Option<String>,
     pub(crate) introspection_endpoint: Option<String>,
     pub(crate) jwks_uri: Option<String>,

@@ -73,6 +73,7 @@ impl Filling<'_> {
             token: self.url("token_endpoint", table.token_endpoint.as_deref())?,
             device_authorization: self
                 .url("device_authorization_endpoint", table.device_authorization_endpoint.as_deref())?,
+            authorization: self.url("authorization_endpoint", table.authorization_endpoint.as_deref())?,
             revocation: self.url("revocation_endpoint", table.revocation_endpoint.as_deref())?,
             introspection: self.url("introspection_endpoint", table.introspection_endpoint.as_deref())?,
             jwks: self.url("jwks_uri", table.jwks_uri.as_deref())?,

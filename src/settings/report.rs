@@ -163,7 +163,7 @@ impl Settings {
         let ProfileTable { issuer, client_id, flow, scopes, audience, audience_as, offline_idle, .. } = table;
         let ProfileTable { reuse_grace, client_auth, client_secret, ca_file, var, groups, params, .. } = table;
         let ProfileTable { token_endpoint, device_authorization_endpoint, revocation_endpoint, .. } = table;
-        let ProfileTable { introspection_endpoint, jwks_uri, .. } = table;
+        let ProfileTable { authorization_endpoint, introspection_endpoint, jwks_uri, .. } = table;
         let full = |key: &str| format!("profiles.{name}.{key}");
         let filling = Filling { settings: self, name, table };
         let text = |key: &str, text: &Option<String>| Setting {
@@ -203,6 +203,7 @@ impl Settings {
             plain("var", var.clone(), None),
             text("token_endpoint", token_endpoint),
             text("device_authorization_endpoint", device_authorization_endpoint),
+            text("authorization_endpoint", authorization_endpoint),
             text("revocation_endpoint", revocation_endpoint),
             text("introspection_endpoint", introspection_endpoint),
             text("jwks_uri", jwks_uri),

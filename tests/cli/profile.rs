@@ -104,3 +104,25 @@ fn discovery_shows_what_a_provider_offers() {
     let missing = world.run(["profile", "discover", &issuer, "--ca-file", "nofile"]).fails(9).says("certificates in");
     assert!(missing.stderr.contains("PEM") && !missing.stderr.contains("letter by letter"), "{}", missing.stderr);
 }
+
+#[test]
+fn the_endpoint_of_a_browser_is_a_key_like_the_others() {
+    let world = World::new();
+    let address = "https://auth.example.org/authorize";
+    world.add_profile("flagged", &["--authorization-endpoint", address]);
+    world.edit_config(|config| {
+        let table = "[profiles.written]\nissuer = \"https://auth.example.org\"\nclient_id = \"c\"\n";
+        format!("{config}\n{table}authorization_endpoint = \"{address}\"\n")
+    });
+    for name in ["flagged", "written"] {
+        assert_eq!(world.run(["profile", "show", name, "--json"]).ok().json()["authorization_endpoint"], address);
+        assert!(world.run(["profile", "show", name]).ok().stdout.contains(address));
+        let key = format!("profiles.{name}.authorization_endpoint");
+        assert_eq!(world.run(["config", "get", &key]).ok().stdout.trim_end(), address);
+    }
+    let far = ["profile", "add", "far", "--issuer", "https://a.example", "--client-id", "c"];
+    let flag = ["--authorization-endpoint", "http://a.example/authorize"];
+    world.run([&far[..], &flag].concat()).fails(2).says("--authorization-endpoint").says("not https");
+    world.edit_config(|config| config.replace(address, flag[1]));
+    world.run(["profile", "show", "written"]).fails(9).says("authorization_endpoint");
+}

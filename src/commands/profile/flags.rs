@@ -65,6 +65,9 @@ pub(crate) struct ProfileFlags {
     /// Where a device login begins, if discovery does not say
     #[arg(long, value_name = "URL")]
     pub(crate) device_authorization_endpoint: Option<String>,
+    /// Where a login in a browser begins, if discovery does not say; the device flow does not use it
+    #[arg(long, value_name = "URL")]
+    pub(crate) authorization_endpoint: Option<String>,
     /// Where tokens are revoked, if discovery does not say
     #[arg(long, value_name = "URL")]
     pub(crate) revocation_endpoint: Option<String>,
@@ -135,6 +138,7 @@ impl ProfileFlags {
             var: self.var.clone(),
             token_endpoint: self.token_endpoint.clone(),
             device_authorization_endpoint: self.device_authorization_endpoint.clone(),
+            authorization_endpoint: self.authorization_endpoint.clone(),
             revocation_endpoint: self.revocation_endpoint.clone(),
             introspection_endpoint: self.introspection_endpoint.clone(),
             jwks_uri: self.jwks_uri.clone(),
@@ -242,6 +246,7 @@ pub(super) fn keys(table: &ProfileTable) -> Vec<(&'static str, Value)> {
         ("var", text(&table.var)),
         ("token_endpoint", text(&table.token_endpoint)),
         ("device_authorization_endpoint", text(&table.device_authorization_endpoint)),
+        ("authorization_endpoint", text(&table.authorization_endpoint)),
         ("revocation_endpoint", text(&table.revocation_endpoint)),
         ("introspection_endpoint", text(&table.introspection_endpoint)),
         ("jwks_uri", text(&table.jwks_uri)),
@@ -303,6 +308,7 @@ mod tests {
             "--issuer https://a.example --client-id c --flow device --scope openid --audience a --audience-as resource \
              --offline-idle 30d --reuse-grace 90s --client-auth post --client-secret entry:s --ca-file /ca.pem --var V \
              --token-endpoint https://a/t --device-authorization-endpoint https://a/d --revocation-endpoint https://a/r \
+             --authorization-endpoint https://a/l \
              --introspection-endpoint https://a/i --jwks-uri https://a/k --group g=one --set-param p=v",
         );
         let table = given.table();
