@@ -54,16 +54,25 @@ impl SourceArgs {
 
     /// Reads the text, without the white space around it; `None` if no source is named.
     pub(crate) fn read(&self, cx: &mut Context) -> Result<Option<StoredSecret>, Failure> {
-        self.read_part(cx, |text| text)
+        self.read_part(cx, trimmed)
+    }
+
+    /// Reads the text as it is, but for one line end behind it; `None` if no source is named.
+    pub(crate) fn read_whole(&self, cx: &mut Context) -> Result<Option<StoredSecret>, Failure> {
+        self.read_part(cx, whole)
     }
 
     /// Reads a token that is to be judged, without what says where it is for.
     pub(crate) fn read_token(&self, cx: &mut Context) -> Result<Option<StoredSecret>, Failure> {
-        self.read_part(cx, without_place)
+        self.read_part(cx, |text, name| trimmed(without_place(text), name))
     }
 
-    /// Reads the text, and takes a part of it.
-    fn read_part(&self, cx: &mut Context, part: fn(&str) -> &str) -> Result<Option<StoredSecret>, Failure> {
+    /// Reads the text, and takes what is meant of it.
+    fn read_part(
+        &self,
+        cx: &mut Context,
+        part: fn(&str, &str) -> Result<StoredSecret, Failure>,
+    ) -> Result<Option<StoredSecret>, Failure> {
         let (name, bytes) = if self.stdin {
             ("standard input".to_owned(), limited(&mut cx.host.stdin))
         } else if let Some(path) = &self.from_file {
@@ -80,7 +89,7 @@ impl SourceArgs {
         let bytes = bytes.map_err(|error| unreadable(&name, &error.to_string()).hint(self.how_to_give(&error)));
         let bytes = Zeroizing::new(bytes?);
         let text = std::str::from_utf8(&bytes).map_err(|_| unreadable(&name, "it is not UTF-8"))?;
-        trimmed(part(text), &name).map(Some)
+        part(text, &name).map(Some)
     }
 
     /// Says how a source is named that could not be read.
@@ -105,8 +114,13 @@ fn without_place(text: &str) -> &str {
 
 /// Takes the white space around a text away, and refuses what is left if that is nothing or too much.
 pub(crate) fn trimmed(text: &str, name: &str) -> Result<StoredSecret, Failure> {
-    let text = text.trim();
-    if text.is_empty() {
+    whole(text.trim(), name)
+}
+
+/// Takes one line end behind a text away, and refuses what is left if that is nothing to see or too much.
+pub(crate) fn whole(text: &str, name: &str) -> Result<StoredSecret, Failure> {
+    let text = text.strip_suffix('\n').map_or(text, |text| text.strip_suffix('\r').unwrap_or(text));
+    if text.trim().is_empty() {
         return Err(unreadable(name, "it is empty"));
     }
     if text.len() as u64 > LARGEST {

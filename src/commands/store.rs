@@ -6,7 +6,7 @@ use super::admin_token::how_to_mint;
 use super::context::unanswered;
 use super::profile::flags::{ProfileFlags, write_profile};
 use super::revoke_old::revoke_old;
-use super::source::{SourceArgs, trimmed};
+use super::source::{SourceArgs, trimmed, whole};
 use super::target::Target;
 use super::{Context, Outcome};
 use crate::error::{Failure, Kind};
@@ -71,7 +71,7 @@ enum StoreKind {
     ClientSecret,
     /// The signing key of an administrator, in PKCS#8 form
     AdminKey,
-    /// Any other text
+    /// Any other text, kept as it is but for one line end behind it
     Secret,
 }
 
@@ -87,7 +87,7 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let expires_at = expiry(args, cx)?;
     args.source.check(cx)?;
     let vault = cx.open_vault()?;
-    let text = read(args, cx, &target)?;
+    let text = read(args, cx, &target, kind)?;
     let body = body(kind, (&text, expires_at), &target, cx.now())?;
     let generation = put(cx, &target, (&vault, body.clone()), || Ok(()))?;
     if let Some(table) = new_profile {
@@ -125,9 +125,10 @@ fn expiry(args: &Args, cx: &Context) -> Result<Option<Timestamp>, Failure> {
     }
 }
 
-/// Reads the text from the source that is named, or asks for it.
-fn read(args: &Args, cx: &mut Context, target: &Target) -> Result<StoredSecret, Failure> {
-    if let Some(text) = args.source.read(cx)? {
+/// Reads the text from the source that is named, or asks for it. Of a secret the white space around it may be a part.
+fn read(args: &Args, cx: &mut Context, target: &Target, kind: StoreKind) -> Result<StoredSecret, Failure> {
+    let named = if kind == StoreKind::Secret { args.source.read_whole(cx) } else { args.source.read(cx) };
+    if let Some(text) = named? {
         return Ok(text);
     }
     if !cx.may_ask() {
@@ -137,7 +138,8 @@ fn read(args: &Args, cx: &mut Context, target: &Target) -> Result<StoredSecret, 
         return Err(if is_unknown { failure.unless_token(&target.name, None) } else { failure });
     }
     let line = terminal::ask(&format!("Text for `{}` (not shown): ", target.name), Echo::Hidden);
-    trimmed(&line.map_err(|error| unanswered(&error))?, "the terminal")
+    let line = line.map_err(|error| unanswered(&error))?;
+    if kind == StoreKind::Secret { whole(&line, "the terminal") } else { trimmed(&line, "the terminal") }
 }
 
 /// Makes the body of the entry.

@@ -17,10 +17,36 @@ fn who_deletes_a_login_is_told_what_is_gone_and_what_lives_on() {
 }
 
 #[test]
-fn every_source_gives_the_text_without_the_space_around_it() {
+fn a_token_is_taken_without_the_space_around_it() {
+    let world = World::new();
+    let kinds = ["access-token", "client-secret"];
+    for kind in kinds {
+        world.feed(["store", kind, "--kind", kind, "--stdin"], "\n \tthe-text \r\n\n").ok();
+    }
+    assert_eq!(kinds.map(|kind| world.token(kind)), ["the-text", "the-text"]);
+}
+
+#[test]
+fn a_secret_is_kept_as_it_is_but_for_one_line_end() {
+    let world = World::new();
+    for (given, kept) in [
+        (" with blanks  ", " with blanks  "),
+        ("\tone line \n", "\tone line "),
+        ("from elsewhere \r\n", "from elsewhere "),
+        ("\ntwo ends\n\n", "\ntwo ends\n"),
+        ("an odd end\r", "an odd end\r"),
+    ] {
+        world.feed(["store", "text", "--kind", "secret", "--stdin"], given).ok();
+        assert_eq!(world.run(["get", "text"]).ok().stdout, format!("{kept}\n"));
+    }
+    world.feed(["store", "other", "--stdin"], "\r\n").fails(2).says("empty");
+}
+
+#[test]
+fn every_source_gives_the_text() {
     let world = World::new();
     let file = world.folder.path().join("secret.txt");
-    std::fs::write(&file, "\n  from-a-file \r\n").unwrap();
+    std::fs::write(&file, "from-a-file\r\n").unwrap();
     world.run(["store", "one", "--from-file", file.to_str().unwrap()]).ok();
     world.feed(["store", "two", "--stdin"], "from-a-pipe\n").ok();
     let mut command = world.command(["store", "three", "--from-env", "HANDED_OVER"]);
