@@ -89,11 +89,18 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let vault = cx.open_vault()?;
     let text = read(args, cx, &target, kind)?;
     let body = body(kind, (&text, expires_at), &target, cx.now())?;
-    let generation = put(cx, &target, (&vault, body.clone()), || Ok(()))?;
+    let mut spent = None;
+    let generation = put(cx, &target, (&vault, body.clone()), || {
+        spent = spent_notice(cx, &target, &vault, &body)?;
+        Ok(())
+    })?;
     if let Some(table) = new_profile {
         write_profile(cx, &target.name.profile(), &table)?;
     }
     report(cx, &target, &body, generation)?;
+    if let Some(notice) = spent {
+        cx.printer.notice(&notice);
+    }
     if args.revoke_old {
         revoke_old(cx, &target, &vault, generation)?;
     }
@@ -235,6 +242,30 @@ pub(super) fn refuse_other_kind(target: &Target, vault: &Vault, new: &Body) -> R
                 .hint(hint))
         }
     }
+}
+
+/// Refuses to replace a login by a token that is known to be spent; says so of one that replaces nothing better.
+fn spent_notice(cx: &Context, target: &Target, vault: &Vault, new: &Body) -> Result<Option<String>, Failure> {
+    let (name, keeper) = (&target.name, cx.keeper(vault)?);
+    let is_spent = |body: &Body| {
+        let spent = body.tokens().map(|tokens| keeper.is_spent(name, tokens)).transpose();
+        spent.map(Option::unwrap_or_default).map_err(|error| target.failure(error))
+    };
+    if !is_spent(new)? {
+        return Ok(None);
+    }
+    let message = format!("the token for `{name}` was exchanged for a newer one before");
+    // one that does not open may be that newer one
+    let is_better = match vault.newest(name) {
+        Ok(present) => present.map(|present| is_spent(&present.body)).transpose()? == Some(false),
+        Err(_) => true,
+    };
+    if is_better {
+        return Err(Failure::new(Kind::Login, message)
+            .because("what is kept there may be the newest one, and stays")
+            .hint(format!("give the newest token, or log in again with `tokenkeep generate {name}`")));
+    }
+    Ok(Some(format!("{message}; it will not be presented: log in with `tokenkeep generate {name}`")))
 }
 
 /// Refuses an admin key that could never sign.

@@ -183,11 +183,28 @@ fn a_token_that_was_spent_under_another_name_is_not_presented() {
 }
 
 #[test]
+fn a_spent_token_that_is_stored_replaces_no_login_that_is_not() {
+    let world = World::with(short_lived(300));
+    let spent = world.store_login("prod");
+    world.token("prod");
+    let store = ["store", "prod", "--kind", "refresh-token", "--stdin", "--revoke-old"];
+    world.feed(store, &spent).fails(4).says("exchanged for a newer one").says("tokenkeep generate prod").hides(&spent);
+    world.run(["get", "prod", "--no-cache"]).ok();
+    assert_eq!(world.provider.presentations(&spent), 1);
+    // what does not open may be the newest one, too
+    let newest = world.entry("prod").join("3.age");
+    std::fs::write(&newest, "damaged").unwrap();
+    world.feed(store, &spent).fails(4);
+    assert_eq!(std::fs::read_to_string(newest).unwrap(), "damaged");
+}
+
+#[test]
 fn after_an_old_backup_the_hint_to_log_in_again_works() {
     let world = World::logged_in(short_lived(300));
     let old = world.provider.newest_refresh_token().unwrap();
     world.token("prod");
-    world.feed(["store", "prod", "--kind", "refresh-token", "--stdin"], &old).ok();
+    world.run(["delete", "prod", "--yes"]).ok();
+    world.feed(["store", "prod", "--kind", "refresh-token", "--stdin"], &old).ok().says("exchanged for a newer one");
     world.run(["get", "prod"]).fails(4).says("tokenkeep generate prod");
     world.run(["generate", "prod", "--no-browser"]).ok();
     world.run(["get", "prod", "--no-cache"]).ok();

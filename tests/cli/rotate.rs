@@ -251,6 +251,7 @@ fn a_login_is_refreshed_as_before_and_spent_tokens_are_known() {
     world.token("prod");
     world.run(ROTATE).ok();
     assert!(world.provider.is_access_live(world.run(["get", "prod", "--no-cache"]).ok().stdout.trim_end()));
+    world.run(["delete", "prod", "--yes"]).ok();
     world.feed(["store", "prod", "--kind", "refresh-token", "--stdin"], &spent).ok();
     world.run(["get", "prod"]).fails(4).says("exchanged before");
     assert_eq!(world.provider.presentations(&spent), 1);
