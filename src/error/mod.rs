@@ -206,13 +206,23 @@ impl From<SettingsError> for Failure {
             SettingsError::MissingParameter { parameter, .. } => {
                 (Kind::Usage, Some(format!("give it with `--param {parameter}=VALUE`, or in the profile's `params`")))
             }
+            SettingsError::UnknownParameter { nearest, .. } => (
+                Kind::Usage,
+                Some(nearest.as_ref().map_or_else(
+                    || "`tokenkeep profile show` shows a profile; write `{name}` into a value of it first".to_owned(),
+                    |near| format!("did you mean `--param {near}=VALUE`?"),
+                )),
+            ),
             SettingsError::Content { nearest, .. } => {
                 (Kind::Config, nearest.as_ref().map(|near| format!("did you mean `{near}`?")))
             }
             SettingsError::File(FileFault::Io { path, .. }) if is_missing(&error) => {
                 (Kind::Config, Some(format!("if it shall be a new one, type `touch '{}'`", path.display())))
             }
-            SettingsError::File(fault) => (Kind::Config, fault.mend().map(|command| format!("type `{command}`"))),
+            SettingsError::File(fault) => {
+                let kind = if fault.is_about_writing() { Kind::Failed } else { Kind::Config };
+                (kind, fault.mend().map(|command| format!("type `{command}`")))
+            }
             SettingsError::Profile { profile, .. } => {
                 (Kind::Config, Some(format!("see it with `tokenkeep profile show {profile}`")))
             }

@@ -16,6 +16,53 @@ pub(super) struct Filling<'a> {
     pub(super) table: &'a ProfileTable,
 }
 
+/// Returns the names of the parameters that a profile has: those in its values, and those that it gives a default.
+pub(super) fn parameters(table: &ProfileTable) -> impl Iterator<Item = &str> {
+    let one = [
+        &table.issuer,
+        &table.client_id,
+        &table.audience,
+        &table.ca_file,
+        &table.token_endpoint,
+        &table.device_authorization_endpoint,
+        &table.authorization_endpoint,
+        &table.revocation_endpoint,
+        &table.introspection_endpoint,
+        &table.jwks_uri,
+    ];
+    let many = [&table.scopes].into_iter().chain(table.groups.values()).flatten();
+    let texts = one.into_iter().flatten().chain(many);
+    texts.flat_map(|text| parts(text)).filter_map(|part| part.parameter).chain(table.params.keys().map(String::as_str))
+}
+
+/// A piece of a text: what stands before a `{name}`, and the name.
+struct Part<'a> {
+    /// What stands as it is.
+    before: &'a str,
+    /// The name between the braces; `None` at the end of the text.
+    parameter: Option<&'a str>,
+}
+
+/// Splits a text at its parameters.
+fn parts(text: &str) -> impl Iterator<Item = Part<'_>> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let split = text.split_once('{').and_then(|(before, after)| Some((before, after.split_once('}')?)));
+        let (before, parameter) = match split {
+            Some((before, (parameter, after))) => {
+                rest = Some(after);
+                (before, Some(parameter))
+            }
+            None => {
+                rest = None;
+                (text, None)
+            }
+        };
+        Some(Part { before, parameter })
+    })
+}
+
 impl Filling<'_> {
     /// Builds the profile.
     pub(super) fn profile(&self) -> Result<Profile, SettingsError> {
@@ -100,14 +147,12 @@ impl Filling<'_> {
     /// Puts values in the place of `{name}`: a flag's, the environment's, or the default of the profile.
     pub(super) fn text(&self, text: &str) -> Result<String, SettingsError> {
         let mut filled = String::with_capacity(text.len());
-        let mut rest = text;
-        while let Some((before, after)) = rest.split_once('{') {
-            let Some((parameter, after)) = after.split_once('}') else { break };
-            filled.push_str(before);
-            filled.push_str(self.value(parameter)?);
-            rest = after;
+        for part in parts(text) {
+            filled.push_str(part.before);
+            if let Some(parameter) = part.parameter {
+                filled.push_str(self.value(parameter)?);
+            }
         }
-        filled.push_str(rest);
         Ok(filled)
     }
 

@@ -9,7 +9,7 @@ mod issued;
 pub(crate) mod report;
 mod spelled;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
@@ -61,6 +61,14 @@ pub(crate) enum SettingsError {
         profile: EntryName,
         /// The name between the braces.
         parameter: String,
+    },
+    /// A value is given for a `{name}` that stands in no profile.
+    #[error("no profile has the parameter `{parameter}`, which the command line gives")]
+    UnknownParameter {
+        /// The name that was given.
+        parameter: String,
+        /// The parameter that was probably meant.
+        nearest: Option<String>,
     },
     /// There is no such profile.
     #[error("there is no profile `{name}`")]
@@ -172,7 +180,25 @@ impl Settings {
             name: name.clone(),
             nearest: nearest(name.as_str(), self.config.profiles.keys().map(EntryName::as_str)),
         })?;
+        self.check_parameters(table)?;
         self.build(name, table)
+    }
+
+    /// Refuses a parameter of the command line that neither this table nor any profile of the file has: it would be
+    /// ignored. One that only another profile has is fine, since a command may use many.
+    pub(crate) fn check_parameters(&self, table: &ProfileTable) -> Result<(), SettingsError> {
+        if self.parameters.is_empty() {
+            return Ok(());
+        }
+        let tables = self.config.profiles.values().chain([table]);
+        let known: BTreeSet<&str> = tables.flat_map(filling::parameters).collect();
+        match self.parameters.keys().find(|parameter| !known.contains(parameter.as_str())) {
+            Some(parameter) => Err(SettingsError::UnknownParameter {
+                parameter: parameter.clone(),
+                nearest: nearest(parameter, known.into_iter()),
+            }),
+            None => Ok(()),
+        }
     }
 
     /// Builds a profile from a table, one of the file's or one that flags describe.

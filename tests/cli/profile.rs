@@ -55,6 +55,32 @@ fn an_existing_profile_is_not_overwritten() {
 }
 
 #[test]
+fn a_profile_whose_name_differs_only_by_case_is_refused() {
+    let world = World::new();
+    world.run(["profile", "add", "Prod", "--issuer", "https://a.example", "--client-id", "c"]).fails(2).says("`prod`");
+    world.run(["profile", "add", "Prod", "--issuer", "https://a.example", "--client-id", "c", "--replace"]).fails(2);
+    assert_eq!(world.run(["profile", "list", "--json"]).ok().json().as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_parameter_that_no_profile_has_is_exit_2() {
+    let world = World::new();
+    let issuer = "https://{domain}/realms/{realm}";
+    world.run(["profile", "add", "stage", "--issuer", issuer, "--client-id", "c", "--set-param", "spare=x"]).ok();
+    let given = ["--param", "domain=d.example", "--param", "realm=main"];
+    let with = |more: &str| world.run([&["profile", "show", "stage"][..], &given, &["--param", more]].concat());
+    with("spare=y").ok();
+    with("relm=main").fails(2).says("`relm`").says("--param realm=VALUE");
+    with("realm-of-nobody=main").fails(2).says("--param realm=VALUE");
+    // another profile may have it
+    world.run(["profile", "show", "prod", "--param", "realm=main"]).ok();
+    world.run(["profile", "show", "prod", "--param", "nobody=main"]).fails(2);
+    let add = ["profile", "add", "new", "--issuer", "https://{host}", "--client-id", "c"];
+    world.run([&add[..], &["--param", "hos=a.example"]].concat()).fails(2).says("--param host=VALUE");
+    world.run([&add[..], &["--param", "host=a.example"]].concat()).ok();
+}
+
+#[test]
 fn what_could_never_be_used_is_refused_and_nothing_is_written() {
     let world = World::new();
     let before = config(&world);

@@ -183,6 +183,12 @@ pub(crate) fn check_profile(cx: &Context, name: &EntryName, table: &ProfileTable
         return Err(Failure::from_error(Kind::Usage, &fault).hint(format!("call it `{}`", name.profile())));
     }
     let settings = cx.settings()?;
+    let in_other_case = |other: &&EntryName| *other != name && other.as_str().eq_ignore_ascii_case(name.as_str());
+    if let Some(other) = settings.config.profiles.keys().find(in_other_case) {
+        return Err(Failure::new(Kind::Usage, format!("`{name}` differs from the profile `{other}` only by case"))
+            .hint("choose another name: some file systems would mix their tokens up"));
+    }
+    settings.check_parameters(table)?;
     // a word, a port and a whole URL: a parameter may stand for each of them
     let outcomes = ["x", "1", "https://x"].map(|stand_in| build_with(settings, name, table, stand_in));
     let [first, ..] = &outcomes;
