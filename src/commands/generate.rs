@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::init::{self, Home};
-use super::profile::flags::{ProfileFlags, default_scopes, write_profile};
+use super::profile::flags::{ProfileFlags, default_scopes};
 use super::revoke_old::{generation_of_login, revoke_old};
 use super::target::{Target, TokenArgs};
 use super::{Context, Outcome};
@@ -12,7 +12,7 @@ use crate::host::process;
 use crate::idp::{Client, DeviceLogin, Endpoint, Wire};
 use crate::keeper::login::{Login, Poll};
 use crate::keeper::plan::Fetch;
-use crate::keeper::{Keeper, KeeperError, dies_at, token_set};
+use crate::keeper::{KeeperError, dies_at, token_set};
 use crate::output::link::{self, Qr};
 use crate::output::{Form, put_time};
 use crate::profile::{EntryName, Profile};
@@ -72,17 +72,13 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     refuse_stored(&target, &vault)?;
     if !args.force && is_good(cx, &target, &vault)? {
         refuse_more(args, cx, &target, &vault)?;
-        if let Some(table) = new_profile {
-            write_profile(cx, &target.name.profile(), &table)?;
-        }
+        target.write_profile(cx, new_profile.as_ref())?;
         cx.printer.notice(&format!("the token of `{}` is good; log in all the same with --force", target.name));
         return report(cx, &target, &vault);
     }
     let seen = newest_generation(&target, &vault)?;
     let rests = log_in(args, cx, &target, &profile, &vault)?;
-    if let Some(table) = new_profile {
-        write_profile(cx, &target.name.profile(), &table)?;
-    }
+    target.write_profile(cx, new_profile.as_ref())?;
     if args.revoke_old {
         match generation_of_login(&vault, &target.name, seen)?.filter(|_| rests == Rests::Published) {
             Some(login) => revoke_old(cx, &target, &vault, login)?,
@@ -241,7 +237,7 @@ fn log_in(args: &Args, cx: &mut Context, target: &Target, profile: &Profile, vau
         wire.begin_device(endpoints.need(Endpoint::DeviceAuthorization)?, &client, &profile.scopes, audience)?;
     show(args, cx, &device);
     let login = Login { name: &target.name, profile, born, client_secret, code: device.device_code.clone() };
-    let (rests, notice) = wait(&cx.keeper(vault)?, cx, target, &login, &device)?;
+    let (rests, notice) = wait(cx, vault, target, (&login, &device))?;
     if let Some(notice) = notice {
         cx.printer.notice(&notice);
     }
@@ -271,24 +267,28 @@ fn show(args: &Args, cx: &mut Context, device: &DeviceLogin) {
 
 /// Asks in the provider's rhythm until the person has decided or the code is too old.
 fn wait(
-    keeper: &Keeper<'_>,
-    cx: &Context,
+    cx: &mut Context,
+    vault: &Vault,
     target: &Target,
-    login: &Login<'_>,
-    device: &DeviceLogin,
+    (login, device): (&Login<'_>, &DeviceLogin),
 ) -> Result<(Rests, Option<String>), Failure> {
     let again = format!("type `tokenkeep generate {}` again", target.name);
     let end = cx.now().after(device.expires_in);
     let mut interval = device.interval;
+    let mut told = None;
     while cx.now() < end {
         process::pause(interval.min(end.since(cx.now())).into());
-        match keeper.poll(login).map_err(|error| target.login_failure(error))? {
+        match cx.keeper(vault)?.poll(login).map_err(|error| target.login_failure(error))? {
             Poll::Pending => {}
             Poll::SlowDown => interval = interval.plus(SLOW_DOWN),
             // RFC 8628 section 3.5: after a connection timeout, ask less often
             Poll::Retry { why } => {
                 interval = interval.plus(interval);
-                tracing::warn!(%why, "the provider did not answer");
+                // once for each reason: who waits at the browser may want to end it
+                if told.as_ref() != Some(&why) {
+                    cx.printer.notice(&format!("no token yet: {why}; asked again until {end}"));
+                    told = Some(why);
+                }
             }
             Poll::Done { unpublished: Some(why), .. } => {
                 return Ok((Rests::Aside, Some(format!("the login is kept, and waits to be published: {why}"))));

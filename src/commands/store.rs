@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::admin_token::how_to_mint;
 use super::context::unanswered;
-use super::profile::flags::{ProfileFlags, write_profile};
+use super::profile::flags::ProfileFlags;
 use super::revoke_old::revoke_old;
 use super::source::{SourceArgs, trimmed, whole};
 use super::target::Target;
@@ -94,9 +94,7 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
         spent = spent_notice(cx, &target, &vault, &body)?;
         Ok(())
     })?;
-    if let Some(table) = new_profile {
-        write_profile(cx, &target.name.profile(), &table)?;
-    }
+    target.write_profile(cx, new_profile.as_ref())?;
     report(cx, &target, &body, generation)?;
     if let Some(notice) = spent {
         cx.printer.notice(&notice);

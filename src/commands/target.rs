@@ -1,12 +1,13 @@
 //! Which entry a command means, under which profile, and what is asked for: shared by all commands that hand tokens out.
 
 use crate::commands::Context;
-use crate::commands::profile::flags::{ProfileFlags, check_profile};
+use crate::commands::profile::flags::{ProfileFlags, check_profile, write_profile};
 use crate::error::{Doing, Failure, Kind, Named, keeper_failure};
 use crate::keeper::plan::{Fetch, Insistence, Wanted};
 use crate::keeper::{Handed, Keeper, KeeperError, plain_request};
 use crate::profile::{EntryName, Profile, variable_of};
 use crate::secret::Secret;
+use crate::settings::edit::Edit;
 use crate::settings::{ProfileTable, SettingsError};
 use crate::token::scopes::Scopes;
 use crate::token::time::{Lifetime, MinTtl, Timestamp};
@@ -84,13 +85,28 @@ impl Target {
         }
         let shelf = crate::vault::shelf::Shelf::of(&cx.vault_folder()?);
         match shelf.lists(&self.name) {
-            Ok(false) => {
-                let unknown = cx.settings()?.profile(&self.name.profile()).err();
-                Err(unknown.map_or_else(|| Failure::new(Kind::NotFound, "nothing of that name"), Failure::from))
-            }
+            Ok(false) => Err(self.unknown(cx)?),
             // whatever else is wrong with the vault, opening it says it better
             Ok(_) | Err(_) => Ok(()),
         }
+    }
+
+    /// Describes a name that stands for nothing.
+    fn unknown(&self, cx: &Context) -> Result<Failure, Failure> {
+        let name = self.name.profile();
+        let nearest = match cx.settings()?.profile(&name) {
+            Err(SettingsError::UnknownProfile { nearest, .. }) => nearest,
+            Ok(_) | Err(_) => None,
+        };
+        let hint = match &nearest {
+            Some(near) => format!("did you mean `{near}`? `tokenkeep list` shows all that is kept"),
+            None => format!(
+                "`tokenkeep list` shows what is kept; `tokenkeep profile add {name} --issuer URL --client-id ID` makes a \
+                 profile"
+            ),
+        };
+        let failure = Failure::new(Kind::NotFound, format!("there is no profile and no entry `{}`", self.name));
+        Ok(failure.hint(hint).unless_token(&name, nearest.as_deref()))
     }
 
     /// Takes flags that describe a profile: they may make one, which is returned to be written once all else has
@@ -126,8 +142,20 @@ impl Target {
         }
         let table = flags.table();
         check_profile(cx, &name, &table)?;
+        // what becomes of the login depends on it: better now than after somebody has logged in
+        Edit::open(&settings.path)?.rehearse()?;
         self.profile = Some(settings.build(&name, &table)?);
         Ok(Some(table))
+    }
+
+    /// Writes the profile that `complete` made, if it made one, now that its token is in the vault.
+    pub(crate) fn write_profile(&self, cx: &Context, table: Option<&ProfileTable>) -> Result<(), Failure> {
+        let Some(table) = table else { return Ok(()) };
+        write_profile(cx, &self.name.profile(), table).map_err(|failure| {
+            failure
+                .while_doing(format!("the token of `{}` is kept, but its profile could not be written", self.name))
+                .or_hint(|| format!("then type `tokenkeep profile add {} ...`", self.name.profile()))
+        })
     }
 
     /// Puts together what is asked for.

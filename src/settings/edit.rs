@@ -103,10 +103,22 @@ impl Edit {
     pub(crate) fn save(self) -> Result<(), SettingsError> {
         use std::os::unix::fs::PermissionsExt as _;
         let mode = std::fs::metadata(&self.path).map_or(0o600, |found| found.permissions().mode() & 0o777);
-        if let Some(folder) = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            files::make_folder(folder)?;
-        }
+        self.make_folder()?;
         Ok(files::replace(&self.path, self.document.to_string().as_bytes(), mode)?)
+    }
+
+    /// Proves that the file could be replaced, for who must know before doing what the change is to record.
+    pub(crate) fn rehearse(self) -> Result<(), SettingsError> {
+        self.make_folder()?;
+        Ok(files::rehearse(&self.path)?)
+    }
+
+    /// Makes the folder of the file if there is none.
+    fn make_folder(&self) -> Result<(), SettingsError> {
+        match self.path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            Some(folder) => Ok(files::make_folder(folder)?),
+            None => Ok(()),
+        }
     }
 }
 

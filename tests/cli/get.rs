@@ -5,6 +5,16 @@ use provider::Endpoint;
 use crate::harness::{World, short_lived};
 
 #[test]
+fn a_name_that_stands_for_nothing_is_exit_8_and_tells_where_names_come_from() {
+    let world = World::new();
+    for command in ["get", "show", "refresh"] {
+        let ran = world.run([command, "nope"]).fails(8).says("no profile and no entry `nope`");
+        ran.says("tokenkeep list").says("tokenkeep profile add nope");
+        world.run([command, "prdo"]).fails(8).says("did you mean `prod`");
+    }
+}
+
+#[test]
 fn a_cached_token_is_handed_out_without_the_provider() {
     let world = World::logged_in(short_lived(300));
     let first = world.token("prod");

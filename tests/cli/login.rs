@@ -193,6 +193,48 @@ fn a_provider_that_goes_away_meanwhile_is_asked_less_often() {
 }
 
 #[test]
+fn who_waits_is_told_once_why_there_is_no_token_yet() {
+    let world = World::with(person(Approval::ByHand));
+    let front = world.start(["generate", "prod"]);
+    let code = world.provider.wait_for_user_code(PATIENCE);
+    for _ in 0..2 {
+        world.provider.misbehave(Endpoint::Token, Fault::Html);
+    }
+    world.provider.approve(&code);
+    let told = Ran::from(front.wait_with_output().unwrap()).ok().says("did not answer with JSON");
+    assert_eq!(told.stderr.matches("no token yet").count(), 1, "{}", told.stderr);
+}
+
+/// Puts something into the way of every change of `config.toml`.
+fn obstruct_config(world: &World) {
+    std::fs::create_dir(world.home().join("config/.config.toml.new")).unwrap();
+}
+
+#[test]
+fn nobody_is_sent_to_log_in_for_a_profile_that_cannot_be_written() {
+    let world = World::with(at_once());
+    obstruct_config(&world);
+    with_flags(&world, "new").fails(1).says(".config.toml.new");
+    assert_eq!(world.provider.count(Endpoint::Device), 0);
+    assert!(!world.entry("new").exists());
+}
+
+#[test]
+fn a_login_is_kept_though_its_profile_cannot_be_written_any_more() {
+    let world = World::with(person(Approval::ByHand));
+    let args = ["generate", "new", "--issuer", &world.provider.issuer(), "--client-id", "automated-access"];
+    let front = world.start(args);
+    let code = world.provider.wait_for_user_code(PATIENCE);
+    obstruct_config(&world);
+    world.provider.approve(&code);
+    Ran::from(front.wait_with_output().unwrap()).fails(1).says("the token of `new` is kept").says(".config.toml.new");
+    std::fs::remove_dir(world.home().join("config/.config.toml.new")).unwrap();
+    world.run(args).ok();
+    world.token("new");
+    assert_eq!(world.provider.logins(), 1);
+}
+
+#[test]
 fn a_login_without_a_refresh_token_is_exit_9_and_says_what_to_ask_for() {
     let world = World::with(Settings { refresh_tokens: RefreshTokens::Never, ..at_once() });
     generate(&world).fails(9).says("offline_access");

@@ -1,7 +1,7 @@
 //! One login of another tool: what it would be here, whether that is there already, and storing it.
 
 use super::Flags;
-use crate::commands::profile::flags::{ProfileFlags, check_profile, write_profile};
+use crate::commands::profile::flags::{ProfileFlags, check_profile};
 use crate::commands::target::{Target, TokenArgs};
 use crate::commands::{Context, store};
 use crate::error::{Failure, Kind};
@@ -183,9 +183,7 @@ impl Login {
             }
             TokenFate::Unchanged | TokenFate::Newer => fate,
         };
-        if let Some(table) = &self.table {
-            write_profile(cx, &self.target.name.profile(), table)?;
-        }
+        self.target.write_profile(cx, self.table.as_ref())?;
         Ok(fate)
     }
 

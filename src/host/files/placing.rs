@@ -44,6 +44,11 @@ pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileFa
     place(path, bytes, mode, |new| std::fs::rename(new, path).map_err(fault("replace", path)))
 }
 
+/// Proves that a file could be replaced now, and leaves it as it is.
+pub(crate) fn rehearse(path: &Path) -> Result<(), FileFault> {
+    place(path, &[], 0o600, |new| std::fs::remove_file(new).map_err(fault("remove", new)))
+}
+
 /// Makes a file in one step that survives a crash, and leaves one that is there as it is.
 pub(crate) fn make(path: &Path, bytes: &[u8], mode: u32) -> Result<Published, FileFault> {
     place(path, bytes, mode, |new| {
