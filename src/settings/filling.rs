@@ -49,17 +49,11 @@ fn parts(text: &str) -> impl Iterator<Item = Part<'_>> {
     std::iter::from_fn(move || {
         let text = rest?;
         let split = text.split_once('{').and_then(|(before, after)| Some((before, after.split_once('}')?)));
-        let (before, parameter) = match split {
-            Some((before, (parameter, after))) => {
-                rest = Some(after);
-                (before, Some(parameter))
-            }
-            None => {
-                rest = None;
-                (text, None)
-            }
-        };
-        Some(Part { before, parameter })
+        rest = split.map(|(_, (_, after))| after);
+        Some(Part {
+            before: split.map_or(text, |(before, _)| before),
+            parameter: split.map(|(_, (parameter, _))| parameter),
+        })
     })
 }
 
