@@ -167,11 +167,12 @@ fn a_signal_after_the_passphrase_ends_the_login_that_is_waited_for() {
     terminal.gets_sent(Signal::TERM).ends().with(143);
 }
 
-/// What a command run by `exec` does here: it counts what it gets, and tells how often when USR1 comes.
+/// What a command run by `exec` does here: it counts what it gets, and tells how often when USR1 comes. It ends by itself
+/// where the test that started it was killed.
 const COUNTING: &str = "trap 'i=$((i+1)); echo int' INT; trap 't=$((t+1)); echo term' TERM; \
     trap 'h=$((h+1)); echo hup' HUP; trap 'q=$((q+1)); echo quit' QUIT; \
     trap 'kill $waiting; echo counted $i $t $h $q; exit 7' USR1; i=0; t=0; h=0; q=0; \
-    sleep 60 & waiting=$!; echo ready; while :; do wait $waiting; done";
+    sleep 60 & waiting=$!; echo ready; while kill -0 $waiting; do wait $waiting; done";
 
 #[test]
 fn a_command_on_a_terminal_gets_ctrl_c_once() {
@@ -209,7 +210,7 @@ fn a_command_that_ctrl_c_kills_is_130() {
 fn hang_ups(line: &str) -> String {
     let world = World::logged_in(Settings::default());
     let counting = "trap 'h=$((h+1)); >hung' HUP; trap 'kill $w; echo $h >new; mv new counted; exit' USR1; h=0; \
-        sleep 60 & w=$!; echo $PPID >new; mv new ready; while :; do wait $w; done";
+        sleep 60 & w=$!; echo $PPID >new; mv new ready; while kill -0 $w; do wait $w; done";
     write(&world.file("count.sh"), counting.as_bytes(), 0o600);
     let mut terminal = Command::new("script");
     terminal.args(["--quiet", "--command", line, "/dev/null"]).env("TOKENKEEP_HOME", world.home());
