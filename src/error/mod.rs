@@ -169,9 +169,10 @@ impl Failure {
 
     /// Returns what people read.
     pub(crate) fn text(&self, heading: impl Fn(&str) -> String) -> String {
-        let message = format!("{} {}", heading("error:"), self.message);
-        let causes = self.causes.iter().map(|cause| format!("  {} {cause}", heading("cause:")));
-        let hint = self.hint.iter().map(|hint| format!("  {} {hint}", heading("hint:")));
+        // a path, a key of a file, a word of another program: each may hold line ends and escapes
+        let message = format!("{} {}", heading("error:"), text::escaped(&self.message));
+        let causes = self.causes.iter().map(|cause| format!("  {} {}", heading("cause:"), text::escaped(cause)));
+        let hint = self.hint.iter().map(|hint| format!("  {} {}", heading("hint:"), text::escaped(hint)));
         std::iter::once(message).chain(causes).chain(hint).fold(String::new(), |text, line| text + &line + "\n")
     }
 

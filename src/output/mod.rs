@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::host::{Environment, Terminals};
 use crate::secret::Secret;
+use crate::token::text::escaped;
 use crate::token::time::Timestamp;
 
 /// Why nothing can be printed.
@@ -181,8 +182,9 @@ impl Printer {
         self.write(&text)
     }
 
-    /// Writes a table with a heading.
+    /// Writes a table with a heading. What is in it may come from a file that anybody wrote: nothing moves the cursor.
     pub(crate) fn table(&mut self, heading: &[&str], rows: &[Vec<String>]) -> Result<(), OutputError> {
+        let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| escaped(cell)).collect()).collect();
         let width = |column: usize| {
             let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
             cells.chain(heading.get(column).map(|cell| cell.chars().count())).max().unwrap_or(0)
@@ -193,7 +195,7 @@ impl Printer {
             padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
         };
         self.line(&write(&mut heading.iter().copied()))?;
-        for row in rows {
+        for row in &rows {
             self.line(&write(&mut row.iter().map(String::as_str)))?;
         }
         Ok(())
@@ -214,7 +216,7 @@ impl Printer {
         let mut last = "";
         for (label, fact, secret) in facts {
             let shown = if *label == last { "" } else { label };
-            let text = format!("{shown:<width$}  {fact}");
+            let text = format!("{shown:<width$}  {}", escaped(fact));
             match secret {
                 Some(secret) => self.secret_line(&text, secret, "")?,
                 None => self.line(text.trim_end())?,
@@ -231,10 +233,12 @@ impl Printer {
         }
     }
 
-    /// Tells a person what they cannot do without.
+    /// Tells a person what they cannot do without, in lines of which none can move the cursor.
     pub(crate) fn say(&mut self, text: &str) {
-        // when standard error is gone there is nobody left to tell
-        drop(writeln!(self.stderr, "{text}"));
+        for line in text.split('\n') {
+            // when standard error is gone there is nobody left to tell
+            drop(writeln!(self.stderr, "{}", escaped(line)));
+        }
     }
 
     /// Shows how a command failed, in the words of whoever knows them.
