@@ -5,10 +5,12 @@ use std::error::Error;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::mem::ManuallyDrop;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
 use chrono::DateTime;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Certificate, ClientBuilder, RequestBuilder, Response, redirect, retry};
 use serde_json::Value;
@@ -199,7 +201,7 @@ impl Wire {
         match route {
             Route::Outside => trusting(builder).build(),
             Route::Loopback => trusting(builder).no_proxy().build(),
-            Route::ClearText => builder.tls_certs_only([]).no_proxy().build(),
+            Route::ClearText => builder.tls_certs_only([]).no_proxy().dns_resolver(ThisMachine).build(),
         }
     }
 
@@ -229,6 +231,19 @@ impl Route {
             (true, "http") => Self::ClearText,
             (true, _) => Self::Loopback,
         }
+    }
+}
+
+/// Takes every name for this machine's, as RFC 6761 section 6.3 wants it for `localhost` and all below it: a resolver that
+/// knows another address for one would have tokens sent there in clear text.
+struct ThisMachine;
+
+impl Resolve for ThisMachine {
+    fn resolve(&self, _name: Name) -> Resolving {
+        let loopback = [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()];
+        // a port of 0 stands for the one of the address
+        let places: Addrs = Box::new(loopback.into_iter().map(|address| SocketAddr::new(address, 0)));
+        Box::pin(std::future::ready(Ok(places)))
     }
 }
 
@@ -429,6 +444,14 @@ mod tests {
         for (url, route) in table {
             assert_eq!(Route::to(&url.parse().unwrap()), route, "{url}");
         }
+    }
+
+    #[test]
+    fn no_resolver_is_asked_where_a_name_of_this_machine_is() {
+        let served = super::super::canned::serve(super::super::canned::Canned::json(200, "{}"));
+        let named = served.as_str().replace("127.0.0.1", "no-resolver-knows-this.localhost");
+        let answer = Wire::open(None).unwrap().get(&named.parse().unwrap(), Patience::Half).unwrap();
+        assert_eq!(answer.status, 200);
     }
 
     #[test]
