@@ -73,8 +73,8 @@ impl DeviceLogin {
             user_code: field("user_code").map(text::shown).ok_or_else(|| missing("user_code"))?,
             verification_uri: address(verification_uri.ok_or_else(|| missing("verification_uri"))?)?,
             verification_uri_complete: field("verification_uri_complete").map(address).transpose()?,
-            interval: lifetime(answer.get("interval")).filter(|wait| *wait > Lifetime::default()).unwrap_or(INTERVAL),
-            expires_in: lifetime(answer.get("expires_in")).unwrap_or(EXPIRES_IN),
+            interval: interval(answer.get("interval")),
+            expires_in: lifetime(answer.get("expires_in")).unwrap_or(EXPIRES_IN).min(LONGEST_LOGIN),
         })
     }
 }
@@ -92,11 +92,22 @@ fn address(uri: &str) -> Result<String, IdpError> {
     Ok(parsed.into())
 }
 
+/// Returns how long to wait between two questions.
+fn interval(stated: Option<&Value>) -> Lifetime {
+    lifetime(stated).filter(|wait| *wait > Lifetime::default()).unwrap_or(INTERVAL).min(LONGEST_INTERVAL)
+}
+
 /// How often to ask where the provider does not say (RFC 8628 section 3.2).
 const INTERVAL: Lifetime = Lifetime::seconds(5);
 
 /// How long the person has where the provider does not say, though it must: what Keycloak gives.
 const EXPIRES_IN: Lifetime = Lifetime::seconds(600);
+
+/// The longest that we wait between two questions, whatever the provider says; they say 5 s or 10 s.
+const LONGEST_INTERVAL: Lifetime = Lifetime::seconds(300);
+
+/// The longest that a login may take: nobody sits that long before a browser, and a job without a terminal must end.
+const LONGEST_LOGIN: Lifetime = Lifetime::seconds(24 * 3_600);
 
 #[cfg(test)]
 mod tests {
@@ -120,6 +131,12 @@ mod tests {
         assert_eq!(login.verification_uri, "https://a.example/d");
         assert_eq!(parse(&json!({"interval": 0})).unwrap().interval, INTERVAL);
         assert_eq!(parse(&json!({"interval": 1})).unwrap().interval, Lifetime::seconds(1));
+    }
+
+    #[test]
+    fn a_login_ends_whatever_the_provider_says() {
+        let login = parse(&json!({"interval": 1e300, "expires_in": u64::MAX})).unwrap();
+        assert_eq!((login.interval, login.expires_in), (LONGEST_INTERVAL, LONGEST_LOGIN));
     }
 
     #[test]
