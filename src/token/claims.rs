@@ -60,6 +60,11 @@ impl Claims {
         Some(Timestamp::from_epoch(seconds))
     }
 
+    /// Tells whether a claim is there and is no time.
+    pub(crate) fn has_unreadable_time(&self, name: &str) -> bool {
+        self.0.get(name).is_some_and(|value| !value.is_null()) && self.time(name).is_none()
+    }
+
     /// Returns when the token expires.
     pub(crate) fn expires_at(&self) -> Option<Timestamp> {
         self.time("exp")

@@ -70,6 +70,9 @@ pub(crate) enum Rejection {
     /// It would be good for ever.
     #[error("it does not say when it expires")]
     NoExpiry,
+    /// It names a time that is no number (RFC 7519 section 2), and what it forbids is not known.
+    #[error("its `{0}` is not a time")]
+    UnreadableTime(&'static str),
     /// It does not have all scopes asked for.
     #[error("it lacks the scope {}", .0.iter().collect::<Vec<_>>().join(", "))]
     MissingScope(Scopes),
@@ -90,6 +93,11 @@ pub(crate) fn verify(token: &Secret<String>, keys: &KeySet, issuer: &str, now: T
 /// Refuses a token that says somebody else issued it, before anything is fetched for it. Nothing else is checked.
 pub(crate) fn require_issuer(token: &Secret<String>, expected: &str) -> Result<(), Rejection> {
     check_issuer(&Claims::unverified(token).ok_or(Rejection::NotAJwt)?, expected)
+}
+
+/// Refuses claims that name another issuer; they need not name one.
+pub(crate) fn refuse_other_issuer(claims: &Claims, expected: &str) -> Result<(), Rejection> {
+    if claims.text("iss").is_some() { check_issuer(claims, expected) } else { Ok(()) }
 }
 
 /// Refuses claims that are meant for others.
@@ -239,6 +247,9 @@ fn check_times(claims: &Claims, now: Timestamp) -> Result<(), Rejection> {
     if now >= at {
         return Err(Rejection::Expired { at });
     }
+    if claims.has_unreadable_time("nbf") {
+        return Err(Rejection::UnreadableTime("nbf"));
+    }
     match claims.time("nbf").max(claims.time("iat")) {
         Some(at) if at > now.after(LEEWAY) => Err(Rejection::NotYetValid { at }),
         Some(_) | None => Ok(()),
@@ -332,6 +343,14 @@ mod tests {
         assert!(at(1).is_ok());
         assert_eq!(at(0).unwrap_err(), Rejection::Expired { at: NOW });
         assert_eq!(check_claims(&json!({ "exp": null })).unwrap_err(), Rejection::NoExpiry);
+    }
+
+    #[test]
+    fn a_beginning_that_cannot_be_read_is_not_taken_for_none() {
+        for nbf in [json!("1900000000"), json!(true), json!([1_900_000_000])] {
+            assert_eq!(check_claims(&json!({ "nbf": nbf })).unwrap_err(), Rejection::UnreadableTime("nbf"));
+        }
+        assert!(check_claims(&json!({ "nbf": null })).is_ok());
     }
 
     #[test]

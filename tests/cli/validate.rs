@@ -163,6 +163,14 @@ fn a_client_that_may_introspect_asks_the_provider() {
 }
 
 #[test]
+fn what_the_provider_says_that_another_one_issued_is_not_its_own() {
+    let world = introspecting(opaque());
+    let token = token(&world);
+    world.provider.misbehave(Endpoint::Introspection, Fault::set("iss", json!("https://b.example")));
+    validate(&world, &token, &["--profile", "conf", "--online"]).fails(3).says("issued by `https://b.example`");
+}
+
+#[test]
 fn a_revoked_jwt_is_found_out_online_only() {
     let world = introspecting(Settings::default());
     let token = token(&world);

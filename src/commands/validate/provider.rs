@@ -51,13 +51,18 @@ impl Provider {
         Ok(jwt::verify(token, &keys, self.issuer.as_str(), now)?)
     }
 
-    /// Asks the provider about a token; a provider that answers nobody is one that does not answer us.
-    pub(super) fn introspect(&self, client: &Client, token: &Secret<String>) -> Result<Introspection, IdpError> {
-        match self.endpoint(Endpoint::Introspection) {
-            Ok(address) => self.wire()?.introspect(&address, client, token),
-            Err(IdpError::NoEndpoint { .. }) => Ok(Introspection::NotAllowed),
-            Err(error) => Err(error),
+    /// Asks the provider about a token; a provider that answers nobody is one that does not answer us. What it says that
+    /// somebody else issued is not its own.
+    pub(super) fn introspect(&self, client: &Client, token: &Secret<String>) -> Result<Introspection, Flaw> {
+        let answer = match self.endpoint(Endpoint::Introspection) {
+            Ok(address) => self.wire()?.introspect(&address, client, token)?,
+            Err(IdpError::NoEndpoint { .. }) => Introspection::NotAllowed,
+            Err(error) => return Err(error.into()),
+        };
+        if let Introspection::Active(claims) = &answer {
+            jwt::refuse_other_issuer(claims, self.issuer.as_str())?;
         }
+        Ok(answer)
     }
 
     /// Returns who we are to the provider: as the profile says, else as the entry's token was born.

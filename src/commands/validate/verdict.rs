@@ -177,7 +177,9 @@ impl From<IdpError> for Flaw {
 impl From<Rejection> for Flaw {
     fn from(rejection: Rejection) -> Self {
         let (reason, expires_at) = match &rejection {
-            Rejection::NotAJwt | Rejection::CriticalHeader | Rejection::NoExpiry => (Reason::Malformed, None),
+            Rejection::NotAJwt | Rejection::CriticalHeader | Rejection::NoExpiry | Rejection::UnreadableTime(_) => {
+                (Reason::Malformed, None)
+            }
             Rejection::Encrypted => {
                 return cannot_tell(rejection.to_string(), "let the provider tell: add --online").into();
             }
