@@ -133,8 +133,10 @@ impl FromStr for SecureUrl {
     fn from_str(text: &str) -> Result<Self, UrlFault> {
         let shown = || crate::token::text::shown(text);
         let url = Url::parse(text).map_err(|_| UrlFault::Unreadable(shown()))?;
-        // the parser leaves out line ends, and the text is kept as it is: it would be shown with them
-        if !crate::token::text::is_honest(text) {
+        // the parser leaves out line ends and outer spaces, and takes a backslash for a slash; the text is kept as it is, and
+        // somebody who reads it would see another host
+        let is_plain = !text.contains([' ', '\\']) && text.contains("://");
+        if !is_plain || !crate::token::text::is_honest(text) {
             return Err(UrlFault::Unreadable(shown()));
         }
         if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
@@ -291,6 +293,9 @@ mod tests {
             "https://u:p@h/",
             "https://a/\n",
             "https://a/\u{202e}",
+            " https://a.example",
+            "https://evil.example\\@a.example",
+            "https:a.example",
         ] {
             assert!(bad.parse::<SecureUrl>().is_err(), "{bad}");
         }
