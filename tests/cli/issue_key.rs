@@ -50,3 +50,19 @@ fn it_is_shown_as_what_it_is() {
     assert!(world.run(["status"]).ok().stdout.contains("2: 2 good; one is the ledger's issue key"));
     assert_eq!(world.run(["status", "--json"]).ok().json()["entries"]["issue_key"], true);
 }
+
+#[test]
+fn an_import_that_nobody_signed_writes_over_none_and_says_so_where_it_brings_one() {
+    let ((theirs, _), (ours, token), new) = (with_a_job(), with_a_job(), World::new());
+    let export = theirs.file("export.age");
+    let bring_to = |world: &World| {
+        drop(std::fs::remove_file(&export));
+        let header = std::fs::read_to_string(world.home().join("data/vault/vault.toml")).unwrap();
+        let recipient = header.lines().find_map(|line| line.strip_prefix("recipient = ")).unwrap().trim_matches('"');
+        theirs.run(["vault", "export", "-o", export.to_str().unwrap(), "--recipient", recipient]).ok();
+        world.run(["vault", "import", export.to_str().unwrap(), "--replace"]).ok()
+    };
+    bring_to(&ours).says("kept `issue-key` as it is");
+    assert_eq!(ours.run(["job-token", "issue", "j1"]).ok().stdout, token);
+    bring_to(&new).says("who wrote the export knows them");
+}

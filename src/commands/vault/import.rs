@@ -8,6 +8,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::unsigned;
+use crate::commands::issued::is_issue_key;
 use crate::commands::{Context, Outcome, delete};
 use crate::error::{Doing, Failure, Kind, Named, keeper_failure};
 use crate::host::descriptor;
@@ -66,6 +67,8 @@ enum Fate {
     Taken,
     /// Another one is there, of another kind.
     OtherKind,
+    /// Another issue key is there: who wrote the export would know what is issued from then on.
+    OwnKey,
     /// Its refresh token is spent, and that of the one that is there is not.
     Spent,
 }
@@ -82,7 +85,7 @@ impl Fate {
             Self::New => "imported",
             Self::Replaces => "replaced",
             Self::Same => "unchanged",
-            Self::Skipped | Self::Taken | Self::OtherKind => "left",
+            Self::Skipped | Self::Taken | Self::OtherKind | Self::OwnKey => "left",
             Self::Spent => "spent",
         }
     }
@@ -179,6 +182,7 @@ fn fate(args: &Args, cx: &Context, vault: &Vault, entry: &Entry) -> Result<Fate,
     Ok(match (args.replace, args.skip) {
         (false, true) => Fate::Skipped,
         (true, _) if present.body.kind() != entry.body.kind() => Fate::OtherKind,
+        (true, _) if is_issue_key(&entry.name) => Fate::OwnKey,
         (true, _) if is_spent(&keeper, entry)? && !is_spent(&keeper, &present)? => Fate::Spent,
         (true, _) => Fate::Replaces,
         (false, false) => Fate::Taken,
@@ -238,7 +242,7 @@ fn put(args: &Args, cx: &Context, vault: &Vault, (entry, came): (Entry, &mut Vec
             vault.put(&entry.name, entry.body, &lock, cx.now())?;
             delete::forget(&lock.file);
         }
-        Fate::Same | Fate::Skipped | Fate::Spent => {}
+        Fate::Same | Fate::Skipped | Fate::OwnKey | Fate::Spent => {}
         // somebody has put it there a moment ago
         Fate::Taken | Fate::OtherKind => refuse_taken(&[entry], &[fate])?,
     }
@@ -257,12 +261,16 @@ fn report(cx: &mut Context, done: &[Done]) -> Result<(), Failure> {
     for Done { name, issuer, fate, .. } in done {
         let from = issuer.as_ref().map(|issuer| format!(", a login at {issuer}")).unwrap_or_default();
         cx.printer.notice(&match fate {
+            Fate::New if is_issue_key(name) => {
+                format!("imported `{name}`: tokens that jobs are told again come from it now, and who wrote the export knows them")
+            }
             Fate::New => format!("imported `{name}`{from}"),
             Fate::Replaces => format!("replaced `{name}`{from}"),
             Fate::Same => format!("`{name}` is there already"),
             Fate::Skipped | Fate::Taken | Fate::OtherKind => {
                 format!("skipped `{name}`: the vault holds something else")
             }
+            Fate::OwnKey => format!("kept `{name}` as it is: tokens that were issued here come from it"),
             Fate::Spent => format!("kept `{name}` as it is: the token in the export is spent"),
         });
     }
