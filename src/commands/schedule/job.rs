@@ -8,6 +8,7 @@ use crate::commands::Context;
 use crate::error::{Failure, Kind, file_failure};
 use crate::host::folders::{self, Folders};
 use crate::host::{files, machine, program, route, survey};
+use crate::output::assignments::is_variable;
 use crate::token::text;
 use crate::token::time::Lifetime;
 use crate::vault::header;
@@ -248,7 +249,9 @@ fn unlocking(cx: &Context, credential: Option<&Credential>) -> Result<Option<(St
 /// Returns how providers are reached and what fills in profiles, and the names of what holds a password: units and
 /// crontabs can be read by everybody.
 fn network(cx: &Context) -> (Vec<(String, String)>, Vec<String>) {
-    let is_taken = |name: &str| route::variables().any(|known| known == name) || name.starts_with("TOKENKEEP_PARAM_");
+    // a name is written as it is: one that a shell could take for more than that is none of ours
+    let is_parameter = |name: &str| name.starts_with("TOKENKEEP_PARAM_") && is_variable(name);
+    let is_taken = |name: &str| route::variables().any(|known| known == name) || is_parameter(name);
     let pairs = cx.host.env.iter().filter_map(|(name, value)| Some((name.to_str()?, value.to_str()?)));
     let mut taken: Vec<(String, String)> = pairs
         .filter(|(name, value)| is_taken(name) && !value.is_empty())
