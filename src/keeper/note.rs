@@ -5,10 +5,11 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 
 use serde::{Deserialize, Serialize};
 
+use crate::token::text;
 use crate::token::time::{Lifetime, Timestamp};
 use crate::vault::sealing::digest_hex;
 
@@ -26,6 +27,12 @@ pub(crate) fn when(sent: Timestamp) -> String {
 /// How many characters of a provider's words are kept: JSON writes one with at most six bytes, and the record has room
 /// for 3,000 of them beside everything else.
 const LONGEST_WORDS: usize = 500;
+
+/// The longest pause after a failure: an hour is the most of what a provider asks for that is granted.
+const LONGEST_PAUSE: Lifetime = Lifetime::seconds(3_600);
+
+/// As many attempts as make a difference, and some more.
+const MOST_TRIES: u32 = 1_000;
 
 /// What the last holder of an entry's lock noted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,7 +123,7 @@ impl Note {
         }
         let (since, event) = (UNKNOWN_TIME, Event::Intent);
         let unknown = Self { generation: newest, since, lost_since: None, tries: 0, event };
-        let note = parse(record).unwrap_or(Some(unknown));
+        let note = parse(record).map_or(Some(unknown), |note| note.map(Self::moderated));
         Ok(note.filter(|note| note.generation == newest))
     }
 
@@ -125,7 +132,22 @@ impl Note {
         let json = serde_json::to_string(&note.map(Self::shortened))?;
         let mut record = format!("{json}\n{}\n", checksum(&json)).into_bytes();
         record.resize(SIZE, b' ');
+        refuse_linked(file)?;
         file.write_all_at(&record, 0)
+    }
+
+    /// Takes out what we never write: who can write the folder can write a note, which must neither put a refresh off for
+    /// years nor write on a terminal.
+    fn moderated(mut self) -> Self {
+        let latest = self.since.after(LONGEST_PAUSE);
+        self.tries = self.tries.min(MOST_TRIES);
+        match &mut self.event {
+            Event::Lost { retry_at } => *retry_at = latest.min(*retry_at),
+            Event::Unavailable { retry_at, why } => (*retry_at, *why) = (latest.min(*retry_at), text::escaped(why)),
+            Event::Refused(refused) => refused.words = text::escaped(&refused.words),
+            Event::Intent => {}
+        }
+        self
     }
 
     /// Returns the note with words that fit into the record.
@@ -139,6 +161,15 @@ impl Note {
         }
         note
     }
+}
+
+/// Refuses a file that has another name and is no lock: whoever can write the folder may have linked it there.
+fn refuse_linked(file: &File) -> io::Result<()> {
+    let found = file.metadata()?;
+    if found.nlink() > 1 && found.len() != 0 && found.len() != SIZE as u64 {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is a hard link to a file that is no lock"));
+    }
+    Ok(())
 }
 
 /// Parses a record; `None` if it does not check, and `Some(None)` if it says that there is nothing to say.
@@ -185,6 +216,33 @@ mod tests {
     }
 
     #[test]
+    fn a_note_that_we_did_not_write_puts_nothing_off_for_years_and_has_no_escapes() {
+        let (file, far) = (tempfile::tempfile().unwrap(), Timestamp::from_epoch(i64::MAX));
+        let words = || "a\u{1b}[2J\nb".to_owned();
+        let read = |event| {
+            Note::write(Some(&Note { event, tries: u32::MAX, ..intent() }), &file).unwrap();
+            Note::read(&file, 7).unwrap().unwrap()
+        };
+        let (latest, why) = (Timestamp::from_epoch(4_600), "a\\u{1b}[2J\\u{a}b".to_owned());
+        let away = read(Event::Unavailable { retry_at: far, why: words() });
+        assert_eq!((away.event, away.tries), (Event::Unavailable { retry_at: latest, why: why.clone() }, MOST_TRIES));
+        assert_eq!(read(Event::Lost { retry_at: far }).event, Event::Lost { retry_at: latest });
+        let refused = Refused { at: far, words: words(), fingerprint: String::new(), lost_since: None };
+        let Event::Refused(refused) = read(Event::Refused(refused)).event else { panic!("another") };
+        assert_eq!(refused.words, why);
+    }
+
+    #[test]
+    fn a_file_of_ours_that_is_linked_into_the_place_of_a_lock_is_not_written_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let (precious, lock) = (folder.path().join("precious"), folder.path().join("lock"));
+        crate::host::files::replace(&precious, b"precious", 0o600).unwrap();
+        std::fs::hard_link(&precious, &lock).unwrap();
+        Note::write(Some(&intent()), &File::options().write(true).open(&lock).unwrap()).unwrap_err();
+        assert_eq!(std::fs::read(&precious).unwrap(), b"precious");
+    }
+
+    #[test]
     fn an_answer_stays_missing_while_the_provider_is_away() {
         let at = Timestamp::from_epoch;
         let away = Event::Unavailable { retry_at: at(0), why: String::new() };
@@ -213,6 +271,6 @@ mod tests {
         Note::write(Some(&Note { event, ..intent() }), &file).unwrap();
         assert_eq!(file.metadata().unwrap().len(), 4096);
         let Event::Unavailable { why, .. } = Note::read(&file, 7).unwrap().unwrap().event else { panic!("another") };
-        assert_eq!(why.chars().count(), LONGEST_WORDS);
+        assert_eq!(why, "\\u{1}".repeat(LONGEST_WORDS));
     }
 }

@@ -107,6 +107,10 @@ fn add(journal: &Path, token: &RefreshToken) -> Result<(), FileFault> {
 
 /// Reads a journal; one that is not there is empty.
 fn read(journal: &Path) -> Result<String, FileFault> {
+    match journal.parent().map(files::check_folder) {
+        Some(Err(fault)) if !fault.is_missing() => return Err(fault),
+        Some(_) | None => {}
+    }
     match files::read(journal, Access::Private, LARGEST) {
         Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
         Err(fault) if fault.is_missing() => Ok(String::new()),

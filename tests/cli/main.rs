@@ -26,6 +26,7 @@ mod disk;
 mod doctor;
 mod endings;
 mod faults;
+mod forged;
 mod formats;
 mod generated;
 mod get;
