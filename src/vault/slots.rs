@@ -83,11 +83,20 @@ pub(super) fn wrapped(
     ask: Ask<'_>,
 ) -> Result<Wrapped, VaultError> {
     let (kind, file) = seal(&wrapping, identity.text().as_bytes(), ask)?;
+    refuse_unreadable(&file)?;
     let recipient = match wrapping {
         Wrapping::Passphrase(_) => None,
         Wrapping::Recipient(recipient) => Some(recipient),
     };
     Ok(Wrapped { slot: Slot { name, kind, recipient, digest: digest_hex(&file) }, file })
+}
+
+/// Refuses a slot that nobody could read again: a plugin may say more than a slot holds, and what no header can.
+fn refuse_unreadable(file: &[u8]) -> Result<(), VaultError> {
+    if file.len() > LARGEST_SLOT || age::Decryptor::new_buffered(file).is_err() {
+        return Err(VaultError::Wrapping("what the plugin answered could not be read again".to_owned()));
+    }
+    Ok(())
 }
 
 /// Refuses to wrap an identity for itself: after a rotation who has the old one would open the new one with it.

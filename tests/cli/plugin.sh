@@ -41,6 +41,11 @@ case $mode in
     [ "$(printf '%s==' "$body" | base64 -d 2>/dev/null)" = 4711 ] || exit 1
     ;;
 esac
+case $mode in
+  swells) say 'recipient-stanza 0 shelltest' "$(head -c 40000 /dev/zero | base64 -w64 | tr -d =)" ; hear
+    say 'recipient-stanza 0 shelltest' "$(head -c 40000 /dev/zero | base64 -w64 | tr -d =)" ; hear ;;
+  garbles) say "recipient-stanza 0 shell$(printf '\001')test" '' ; hear ;;
+esac
 say 'a-stanza-that-nobody-knows 1 2 3' ''
 hear
 [ "$command" = '-> unsupported' ] || exit 1

@@ -80,6 +80,17 @@ fn a_plugin_opens_the_slot_of_its_recipient() {
 }
 
 #[test]
+fn a_slot_that_nobody_could_read_again_is_not_added() {
+    let plugged = Plugged::new();
+    for mode in ["swells", "garbles"] {
+        plugged.is(mode);
+        let add = ["vault", "slot", "add", "key", "--recipient", &bech32("age1shelltest")];
+        plugged.run(&add).fails(1).says("could not be read again");
+        assert!(!plugged.world.vault().join("slots/key.age").exists());
+    }
+}
+
+#[test]
 fn age_opens_the_slot_with_the_same_plugin() {
     let plugged = Plugged::with_slot();
     let mut age = Command::new("age");
