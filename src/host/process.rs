@@ -6,12 +6,12 @@ use std::os::fd::AsRawFd as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, Once, OnceLock, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
-use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM};
+use signal_hook::consts::{SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM};
 use signal_hook::iterator::{Handle, Signals};
 use zeroize::Zeroizing;
 
@@ -66,12 +66,21 @@ fn forbid_core_files() {
 
 /// Starts a command that is not ours, with the limit on core files that was in force when we were started.
 pub(crate) fn start_foreign(command: &mut Command) -> io::Result<Child> {
+    mourn();
     if let Some(limit) = CORE_LIMIT.get() {
         rustix::process::setrlimit(Resource::Core, *limit).ok();
     }
     let child = command.spawn();
     forbid_core_files();
     child
+}
+
+/// Sees to it that a child that has ended can be asked how: who started us may have the system bury our children at once
+/// (SIGCHLD ignored).
+fn mourn() {
+    static MOURNING: Once = Once::new();
+    // it fails for signals alone that cannot be caught
+    MOURNING.call_once(|| drop(signal_hook::flag::register(SIGCHLD, Arc::default())));
 }
 
 /// A lock that was had, and whether somebody else held it first.

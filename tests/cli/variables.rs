@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use provider::Settings;
 
-use crate::harness::{World, short_lived};
+use crate::harness::{Ran, World, short_lived};
 
 fn with_a_secret() -> World {
     let world = World::logged_in(short_lived(300));
@@ -88,6 +88,17 @@ fn the_exit_code_is_the_commands() {
     assert_eq!(code(&["sh", "-c", "kill -KILL $$"]), 137);
     assert_eq!(code(&["no-such-command"]), 127);
     assert_eq!(code(&["/etc/passwd"]), 126);
+}
+
+#[test]
+fn the_exit_code_is_the_commands_also_where_nobody_may_ask_for_it() {
+    let world = with_a_secret();
+    let tokenkeep = world.command(["exec", "db-password", "--", "sh", "-c", "exit 42"]);
+    let mut command = Command::new("perl");
+    // whoever starts us may have said that the system shall bury all children at once
+    command.args(["-e", "$SIG{CHLD} = 'IGNORE'; exec @ARGV"]).arg(tokenkeep.get_program()).args(tokenkeep.get_args());
+    command.envs(tokenkeep.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    assert_eq!(Ran::from(command.output().unwrap()).code, 42);
 }
 
 #[test]
