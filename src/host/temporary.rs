@@ -98,9 +98,16 @@ pub(crate) fn sweep(parent: &Path) {
 pub(crate) fn left_in(parent: &Path) -> Vec<PathBuf> {
     // where others can write they could put another folder in the place of one of ours
     let names = if files::check_folder(parent).is_ok() { files::list(parent) } else { return Vec::new() };
-    let ours = |name: &OsString| name.to_str().is_some_and(|name| name.starts_with(PREFIX));
+    let ours = |name: &OsString| name.to_str().is_some_and(is_of_a_process);
     let paths = names.unwrap_or_default().into_iter().filter(ours).map(|name| parent.join(name));
     paths.filter(|path| lock_left(path).is_some()).collect()
+}
+
+/// Tells whether a folder has a name that a process of ours gave it: its number, and how often there was one already.
+fn is_of_a_process(name: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let numbers = name.strip_prefix(PREFIX).and_then(|numbers| numbers.split_once('-'));
+    numbers.is_some_and(|(process, attempt)| is_number(process) && is_number(attempt))
 }
 
 /// Removes a folder if nobody uses it; tells whether it is gone.
@@ -168,6 +175,7 @@ mod tests {
         files::replace(&left.join("token"), b"x", 0o600).unwrap();
         let foreign = runtime.path().join("tokenkeep-of-somebody");
         files::make_folder(&foreign).unwrap();
+        files::replace(&foreign.join(LOCK), b"", 0o600).unwrap();
         let _next = make();
         assert!(!left.exists());
         assert!(used.file("token").exists() && foreign.exists());
