@@ -64,7 +64,7 @@ impl Host {
     pub fn of_this_process() -> Self {
         process::harden();
         descriptor::fill_streams();
-        process::outlive_closed_pipes();
+        process::outlive_writing();
         Self {
             args: std::env::args_os().collect(),
             env: std::env::vars_os().collect(),

@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
-use signal_hook::consts::{SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM};
+use signal_hook::consts::{SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::{Handle, Signals};
 use zeroize::Zeroizing;
 
@@ -36,10 +36,13 @@ pub(super) fn harden() {
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).ok();
 }
 
-/// Makes writing into a pipe that nobody reads an error, and not our end.
-pub(super) fn outlive_closed_pipes() {
+/// Makes writing into a pipe that nobody reads, or beyond the limit on the size of files, an error, and not our end.
+pub(super) fn outlive_writing() {
     // it fails for signals alone that cannot be caught
     signal_hook::flag::register(SIGPIPE, Arc::default()).ok();
+    if largest_file().is_some() {
+        signal_hook::flag::register(SIGXFSZ, Arc::default()).ok();
+    }
 }
 
 /// Returns how large a file we may write, if that is limited (`ulimit -f`).

@@ -359,3 +359,16 @@ fn a_limit_on_the_size_of_files_still_gives_the_cached_token() {
     let token = world.token("prod");
     assert_eq!(limited(&world, 0, &["get", "prod", "--quiet"]).ok().stdout.trim_end(), token);
 }
+
+#[test]
+fn a_limit_on_the_size_of_files_is_a_failure_like_another() {
+    let world = World::logged_in(short_lived(300));
+    world.token("prod");
+    for args in [
+        &["profile", "add", "other", "--issuer", "https://a.example", "--client-id", "b"][..],
+        &["vault", "backup", "vault.tar"],
+        &["refresh", "prod", "--write", "token"],
+    ] {
+        limited(&world, 0, args).fails(1).says("ulimit -f");
+    }
+}
