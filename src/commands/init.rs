@@ -28,9 +28,9 @@ const EXAMPLES: &str = "Examples:
 ///
 /// With `--unlock keyring` the key that opens the vault rests in the keyring of the desktop, and the vault is open while that
 /// is. With `--unlock file` it is written to a file that only you can read, so that cron jobs and scripts can use the vault
-/// on a machine without one. With `--unlock passphrase` a person must type a passphrase. Without the flag it is the keyring
-/// where one is there that outlives the session, else the file. More ways to unlock can be added with `tokenkeep vault slot
-/// add`.
+/// on a machine without one. With `--unlock passphrase` a person must type a passphrase. Without the flag it is the file that
+/// `unlock.identity_file` names, else the keyring where one is there that outlives the session, else a file. More ways to
+/// unlock can be added with `tokenkeep vault slot add`.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -83,10 +83,14 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     Ok(Outcome::Done)
 }
 
-/// Decides where a key rests about which nobody said anything: in the keyring where one is that keeps it for good. One that
-/// is locked or silent is there all the same, and nothing weaker takes its place unasked.
+/// Decides where a key rests of which the command line says nothing: in the file that the configuration names, else in the
+/// keyring where one is that keeps it for good. One that is locked or silent is there all the same, and nothing weaker takes
+/// its place unasked.
 pub(crate) fn default_home(cx: &Context) -> Result<Home, Failure> {
     refuse_existing(cx)?;
+    if let Some(file) = cx.settings()?.identity_file() {
+        return Ok(Home::File(file));
+    }
     let keyring = cx.keyring();
     match keyring.check() {
         Ok(()) => Ok(Home::Keyring(keyring)),
@@ -141,9 +145,11 @@ fn make_with_file(cx: &Context, file: &Path) -> Result<Vault, Failure> {
     }
     let identity = identity_in(&file)?;
     // before there is a vault, so that no end in between leaves one that nothing names the key of
-    let mut edit = Edit::open(&cx.settings()?.path)?;
-    edit.set(&["unlock"], "identity_file", shown_path(cx, &file)?)?;
-    edit.save()?;
+    if cx.settings()?.identity_file().as_ref() != Some(&file) {
+        let mut edit = Edit::open(&cx.settings()?.path)?;
+        edit.set(&["unlock"], "identity_file", shown_path(cx, &file)?)?;
+        edit.save()?;
+    }
     Ok(Vault::create(&cx.site()?, &cx.pin()?, identity, None)?)
 }
 
@@ -154,9 +160,10 @@ fn placed(cx: &Context, file: &Path) -> Result<PathBuf, Failure> {
     Ok(absolute(&file))
 }
 
-/// Returns where the key is kept unless somebody says otherwise: beside the configuration.
+/// Returns where the key is kept unless a flag says otherwise: where the configuration says, or beside that.
 fn identity_file(cx: &Context) -> Result<PathBuf, Failure> {
-    Ok(cx.settings()?.folders.config.join("identity.txt"))
+    let settings = cx.settings()?;
+    Ok(settings.identity_file().unwrap_or_else(|| settings.folders.config.join("identity.txt")))
 }
 
 /// Makes a vault that a passphrase opens.

@@ -26,6 +26,21 @@ fn the_identity_file_is_written_where_it_is_wanted() {
 }
 
 #[test]
+fn the_key_is_written_where_the_configuration_says_and_that_is_left_as_it_is() {
+    for flags in [&[][..], &["--unlock", "file"]] {
+        let world = World::bare(Settings::default());
+        let config = world.home().join("config/config.toml");
+        std::fs::create_dir_all(config.parent().unwrap()).unwrap();
+        let written = "[unlock]\nidentity_file = \"keys/mine.txt\"   # beside this file\n";
+        std::fs::write(&config, written).unwrap();
+        world.run([&["init"], flags].concat()).ok();
+        assert!(world.home().join("config/keys/mine.txt").exists() && !world.identity_file().exists());
+        assert_eq!(std::fs::read_to_string(&config).unwrap(), written);
+        world.run(["vault", "verify"]).ok();
+    }
+}
+
+#[test]
 fn init_says_in_json_what_it_made() {
     let world = World::bare(Settings::default());
     let made = world.run(["init", "--json"]).ok().json();
