@@ -208,7 +208,16 @@ impl Target {
         flags: &[&'static str],
     ) -> Result<Handout, Failure> {
         let handout = match keeper.fetch(&self.name, self.profile.as_ref(), wanted) {
-            Ok(handed) => return Ok(Handout::Token(handed)),
+            Ok(handed) => {
+                // the clock is read only if somebody wants to know
+                tracing::info!(
+                    name = %self.name,
+                    how = ?handed.how,
+                    left = %handed.token.left((keeper.now)().into()),
+                    "handing a token out"
+                );
+                return Ok(Handout::Token(handed));
+            }
             Err(KeeperError::NotATokenSet { .. }) => self.stored(keeper)?,
             Err(error) => return Err(self.failure(error)),
         };

@@ -101,6 +101,7 @@ impl Keeper<'_> {
     /// Locks, reads again, and exchanges.
     fn refresh(&self, seen: &Entry, profile: Option<&Profile>, wanted: &Wanted) -> Result<Handed, KeeperError> {
         process::leave_on_signals()?;
+        tracing::debug!(name = %seen.name, generation = seen.generation, "not good enough; taking the lock");
         let lock = self.vault.lock(&seen.name, LOCK_PATIENCE)?;
         self.adopt_unpublished(&seen.name, &lock)?;
         let entry = self.vault.newest(&seen.name)?.ok_or_else(|| KeeperError::NoEntry { name: seen.name.clone() })?;
@@ -111,6 +112,8 @@ impl Keeper<'_> {
             return usable(Handed::new(token, How::Adopted));
         }
         let request = self.prepare(&entry, profile, wanted, &lock)?;
+        let endpoint = request.born.token_endpoint.as_ref().map(SecureUrl::as_str);
+        tracing::info!(name = %seen.name, generation = entry.generation, endpoint, "presenting the refresh token");
         let handed = self.exchange(&request, &lock)?;
         Ok(handed.with_notice_below(wanted.min_ttl, self.now()))
     }

@@ -101,3 +101,12 @@ fn defaults_for_tokens_do_not_keep_a_stored_text_back() {
     let mut command = world.command(["get", "at"]);
     assert_eq!(command.env("TOKENKEEP_MIN_TTL", "10h").output().unwrap().stdout, b"an-old-token\n");
 }
+
+#[test]
+fn more_is_said_of_what_happens_if_that_is_asked_for() {
+    let world = World::logged_in(short_lived(300));
+    let ran = world.run(["-vv", "get", "prod"]).ok().says("taking the lock").says("presenting the refresh token");
+    assert!(ran.stderr.contains("how=Exchanged"), "{}", ran.stderr);
+    let ran = world.run(["get", "prod", "-v"]).ok().says("how=Cached");
+    assert!(!ran.stderr.contains(ran.stdout.trim_end()), "{}", ran.stderr);
+}
