@@ -34,7 +34,7 @@ pub(crate) struct Profile {
     pub(crate) reuse_grace: Lifetime,
     /// How the client shows who it is.
     pub(crate) client_auth: ClientAuth,
-    /// The entry that holds the client's secret.
+    /// The entry that holds the client's secret; none if the client shows no secret.
     pub(crate) client_secret: Option<EntryName>,
     /// Certificates to trust besides the system's.
     pub(crate) ca_file: Option<PathBuf>,
@@ -89,6 +89,46 @@ pub(crate) enum ClientAuth {
     Basic,
     /// `client_secret_post`: the request's body.
     Post,
+}
+
+/// A key of a profile whose values are words.
+pub(crate) trait Words {
+    /// The words.
+    const KNOWN: &[&str];
+    /// Words that have a meaning already, and are not in this version: nobody who writes one has misspelled another.
+    const LATER: &[&str] = &[];
+
+    /// Refuses a word of a later version by its name.
+    fn refuse_later(word: &str) -> Result<(), NotYet> {
+        if Self::LATER.contains(&word) {
+            return Err(NotYet { word: word.to_owned(), known: Self::KNOWN.join(", ") });
+        }
+        Ok(())
+    }
+}
+
+impl Words for Flow {
+    const KNOWN: &[&str] = &["auto", "device"];
+    const LATER: &[&str] = &["browser", "client-credentials", "exchange", "jwt-bearer"];
+}
+
+impl Words for AudienceAs {
+    const KNOWN: &[&str] = &["audience", "resource"];
+}
+
+impl Words for ClientAuth {
+    const KNOWN: &[&str] = &["none", "basic", "post"];
+    const LATER: &[&str] = &["client_secret_jwt", "private_key_jwt", "mtls"];
+}
+
+/// A word is for something that is not in this version.
+#[derive(Debug, thiserror::Error)]
+#[error("`{word}` is not in this version yet, which has {known}")]
+pub(crate) struct NotYet {
+    /// The word.
+    word: String,
+    /// Those that there are.
+    known: String,
 }
 
 /// Endpoints that are set by hand; each goes before what discovery says.

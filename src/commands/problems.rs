@@ -5,7 +5,7 @@ use super::seen::Seen;
 use crate::error::Failure;
 use crate::keeper::standing::Standing;
 use crate::profile::EntryName;
-use crate::settings::{Settings, SettingsError};
+use crate::settings::{ProfileTable, Settings, SettingsError};
 use crate::vault::entry::Body;
 use crate::vault::shelf::Shelf;
 
@@ -96,6 +96,10 @@ pub(crate) fn of_profile(settings: &Settings, name: &EntryName, entries: &[Entry
         Err(error) => return vec![Problem::of(error.into())],
     };
     let mut problems = Vec::new();
+    if settings.config.profiles.get(name).is_some_and(ProfileTable::has_idle_secret) {
+        let what = format!("the client_secret of `{name}` is not used: client_auth is \"none\"");
+        problems.push(Problem::new(what, "set client_auth to \"basic\" or \"post\", or take client_secret out"));
+    }
     if let Some(secret) = profile.client_secret.filter(|secret| !entries.contains(secret)) {
         let mend = format!("store it with `tokenkeep store {secret} --kind client-secret`");
         problems.push(Problem::new(format!("the client secret of `{name}` is not in the vault"), &mend));

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use serde::de::{Error as _, IntoDeserializer as _};
 use serde::{Deserialize, Deserializer};
 
 use super::issued::{IssuedTable, PolicyTable};
 use super::{SettingsError, Spelled, nearest};
 use crate::backend::Backend;
-use crate::profile::{AudienceAs, ClientAuth, EntryName, Flow};
+use crate::profile::{AudienceAs, ClientAuth, EntryName, Flow, Words};
 
 /// The whole file.
 #[derive(Debug, Default, Deserialize)]
@@ -71,6 +72,7 @@ pub(crate) struct Unlock {
 pub(crate) struct ProfileTable {
     pub(crate) issuer: Option<String>,
     pub(crate) client_id: Option<String>,
+    #[serde(deserialize_with = "word")]
     pub(crate) flow: Option<Flow>,
     pub(crate) scopes: Vec<String>,
     pub(crate) audience: Option<String>,
@@ -79,6 +81,7 @@ pub(crate) struct ProfileTable {
     pub(crate) offline_idle: Option<Spelled>,
     #[serde(deserialize_with = "lifetime")]
     pub(crate) reuse_grace: Option<Spelled>,
+    #[serde(deserialize_with = "word")]
     pub(crate) client_auth: Option<ClientAuth>,
     pub(crate) client_secret: Option<String>,
     pub(crate) ca_file: Option<String>,
@@ -93,18 +96,36 @@ pub(crate) struct ProfileTable {
     pub(crate) params: BTreeMap<String, String>,
 }
 
+impl ProfileTable {
+    /// Tells whether a client secret is named that is never used.
+    pub(crate) fn has_idle_secret(&self) -> bool {
+        self.client_auth == Some(ClientAuth::None) && self.client_secret.is_some()
+    }
+}
+
 /// Reads the profiles; a name with an `@` would be that of a user's entry.
 fn profiles<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<EntryName, ProfileTable>, D::Error> {
     let profiles: BTreeMap<EntryName, ProfileTable> = BTreeMap::deserialize(deserializer)?;
     for name in profiles.keys() {
-        name.clone().without_user().map_err(serde::de::Error::custom)?;
+        name.clone().without_user().map_err(D::Error::custom)?;
     }
     Ok(profiles)
 }
 
+/// Reads a word of which there may be more in a later version.
+fn word<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Words + Deserialize<'de>,
+{
+    let word = String::deserialize(deserializer)?;
+    T::refuse_later(&word).map_err(D::Error::custom)?;
+    T::deserialize(word.into_deserializer()).map(Some)
+}
+
 /// Reads a length of time.
 pub(super) fn lifetime<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Spelled>, D::Error> {
-    String::deserialize(deserializer)?.parse().map(Some).map_err(serde::de::Error::custom)
+    String::deserialize(deserializer)?.parse().map(Some).map_err(D::Error::custom)
 }
 
 /// Parses the file's text.

@@ -91,7 +91,8 @@ impl Filling<'_> {
         self.table.groups.iter().map(group).collect()
     }
 
-    /// Returns how the client shows who it is, and which entry holds its secret: the one needs the other.
+    /// Returns how the client shows who it is, and which entry holds the secret for that. A secret that is named beside
+    /// "none" is never used: a file may say so, and `status` does, too.
     fn client_auth(&self) -> Result<(ClientAuth, Option<EntryName>), SettingsError> {
         let secret = secret_entry(self.table.client_secret.as_deref());
         let secret = secret.map_err(|reason| self.wrong("client_secret", reason))?;
@@ -100,10 +101,8 @@ impl Filling<'_> {
             (ClientAuth::Basic | ClientAuth::Post, None) => {
                 Err(self.wrong("client_secret", "is missing: client_auth needs one, as \"entry:NAME\"".to_owned()))
             }
-            (ClientAuth::None, Some(_)) => {
-                Err(self.wrong("client_auth", "is \"none\", so the client_secret would never be used".to_owned()))
-            }
-            fitting @ ((ClientAuth::None, None) | (ClientAuth::Basic | ClientAuth::Post, Some(_))) => Ok(fitting),
+            (ClientAuth::None, _) => Ok((ClientAuth::None, None)),
+            fitting @ (ClientAuth::Basic | ClientAuth::Post, Some(_)) => Ok(fitting),
         }
     }
 

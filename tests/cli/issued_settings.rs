@@ -19,6 +19,9 @@ fn the_example_of_the_manual_is_a_configuration() {
     let world = World::new();
     world.edit_config(|_| documented());
     world.run(["status", "--explain"]).ok();
+    for profile in ["prod", "stage"] {
+        world.run(["profile", "show", profile]).ok();
+    }
     assert_eq!(get(&world, "issued.issuer"), "https://pipelines.example.org");
     assert_eq!(get(&world, "issued.ledger"), "/srv/pipeline/ledger.db");
     assert_eq!(get(&world, "issued.known_scopes"), "admin:token exec:job read:all");

@@ -152,3 +152,33 @@ fn the_endpoint_of_a_browser_is_a_key_like_the_others() {
     world.edit_config(|config| config.replace(address, flag[1]));
     world.run(["profile", "show", "written"]).fails(9).says("authorization_endpoint");
 }
+
+#[test]
+fn a_client_secret_that_is_not_used_is_told_and_not_needed() {
+    let world = World::logged_in(provider::Settings::default());
+    let idle = "client_auth = \"none\"\nclient_secret = \"entry:nowhere\"\n";
+    world.edit_config(|text| text.replacen("[profiles.prod]\n", &format!("[profiles.prod]\n{idle}"), 1));
+    world.run(["get", "prod", "--no-cache"]).ok();
+    assert_eq!(world.run(["profile", "show", "prod", "--json"]).ok().json()["client_secret"], "entry:nowhere");
+    let problems = world.run(["status", "--json"]).ok().json()["problems"].to_string();
+    assert!(problems.contains("is not used") && !problems.contains("not in the vault"), "{problems}");
+    let flags = ["--client-auth", "none", "--client-secret", "entry:nowhere"];
+    world.run([&ADD[..], &flags].concat()).fails(2).says("would never be used");
+}
+
+#[test]
+fn what_a_later_version_will_have_is_refused_by_its_name() {
+    let world = World::new();
+    for (key, word) in [("flow", "browser"), ("flow", "jwt-bearer"), ("client_auth", "mtls")] {
+        let not_yet = format!("`{word}` is not in this version yet");
+        let flag = format!("--{}", key.replace('_', "-"));
+        world.run([&ADD[..], &[&flag, word]].concat()).fails(2).says(&not_yet).says(&flag);
+        let generate = ["generate", "prod", &flag, word];
+        world.run(generate).fails(2).says(&not_yet);
+        let written = format!("[profiles.prod]\n{key} = \"{word}\"\n");
+        world.edit_config(|text| text.replacen("[profiles.prod]\n", &written, 1));
+        world.run(["get", "prod"]).fails(9).says(&not_yet).says("config.toml:");
+        world.edit_config(|text| text.replacen(&written, "[profiles.prod]\n", 1));
+    }
+    world.run([&ADD[..], &["--flow", "devise"]].concat()).fails(2).says("[possible values: auto, device]");
+}

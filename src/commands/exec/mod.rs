@@ -45,7 +45,7 @@ const EXAMPLES: &str = "Examples:
 pub(crate) struct Args {
     #[command(flatten)]
     variables: VariableArgs,
-    /// Give the variable, with _FILE behind its name, the path of a private file that is kept fresh
+    /// Give the variable, with _FILE behind its name unless --var says it, the path of a private file that is kept fresh
     #[arg(long)]
     file: bool,
     /// The command and its arguments, behind `--`

@@ -74,7 +74,7 @@ struct Flags {
     #[arg(long, value_name = "ID")]
     client_id: Option<String>,
     /// How the client shows who it is [default: none, or basic with a secret]
-    #[arg(long, value_name = "METHOD", value_parser = words::<ClientAuth>(&["none", "basic", "post"]))]
+    #[arg(long, value_name = "METHOD", value_parser = words::<ClientAuth>())]
     client_auth: Option<ClientAuth>,
     /// The entry for the client's secret [default: NAME-client if the file has one]
     #[arg(long, value_name = "entry:NAME")]

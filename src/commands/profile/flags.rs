@@ -3,16 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use serde::Serialize;
 use serde::de::value::{Error as WordFault, StrDeserializer};
-use serde::de::{DeserializeOwned, IntoDeserializer as _};
+use serde::de::{DeserializeOwned, Error as _, IntoDeserializer as _};
 use toml_edit::{Array, InlineTable, Value};
 
 use crate::commands::Context;
 use crate::error::{Failure, Kind};
 use crate::host::folders::absolute;
-use crate::profile::{AudienceAs, ClientAuth, EntryName, Flow};
+use crate::profile::{AudienceAs, ClientAuth, EntryName, Flow, Words};
 use crate::settings::edit::Edit;
 use crate::settings::report::word;
 use crate::settings::{ProfileTable, Settings, SettingsError, Spelled};
@@ -30,7 +30,7 @@ pub(crate) struct ProfileFlags {
     #[arg(long, value_name = "ID")]
     pub(crate) client_id: Option<String>,
     /// How to log in
-    #[arg(long, value_name = "FLOW", value_parser = words::<Flow>(&["auto", "device"]))]
+    #[arg(long, value_name = "FLOW", value_parser = words::<Flow>())]
     pub(crate) flow: Option<Flow>,
     /// Ask for this scope (repeat for more) [default: openid and offline access]
     #[arg(long = "scope", value_name = "SCOPE")]
@@ -39,7 +39,7 @@ pub(crate) struct ProfileFlags {
     #[arg(long, value_name = "AUDIENCE")]
     pub(crate) audience: Option<String>,
     /// The parameter that carries the audience
-    #[arg(long, value_name = "PARAMETER", value_parser = words::<AudienceAs>(&["audience", "resource"]))]
+    #[arg(long, value_name = "PARAMETER", value_parser = words::<AudienceAs>())]
     pub(crate) audience_as: Option<AudienceAs>,
     /// When the provider forgets an offline token that is not used, like 30d
     #[arg(long, value_name = "TIME")]
@@ -48,7 +48,7 @@ pub(crate) struct ProfileFlags {
     #[arg(long, value_name = "TIME")]
     pub(crate) reuse_grace: Option<Lifetime>,
     /// How the client shows who it is [default: none, or basic with a secret]
-    #[arg(long, value_name = "METHOD", value_parser = words::<ClientAuth>(&["none", "basic", "post"]))]
+    #[arg(long, value_name = "METHOD", value_parser = words::<ClientAuth>())]
     pub(crate) client_auth: Option<ClientAuth>,
     /// The entry that holds the client's secret, never the secret itself
     #[arg(long, value_name = "entry:NAME")]
@@ -189,6 +189,10 @@ pub(crate) fn check_profile(cx: &Context, name: &EntryName, table: &ProfileTable
             .hint("choose another name: some file systems would mix their tokens up"));
     }
     settings.check_parameters(table)?;
+    if table.has_idle_secret() {
+        let message = "with --client-auth none the --client-secret would never be used";
+        return Err(Failure::new(Kind::Usage, message).hint("leave out one of the two, or give --client-auth basic"));
+    }
     // a word, a port and a whole URL: a parameter may stand for each of them
     let outcomes = ["x", "1", "https://x"].map(|stand_in| build_with(settings, name, table, stand_in));
     let [first, ..] = &outcomes;
@@ -277,12 +281,15 @@ fn from_here(path: &str) -> String {
     (!kept).then(whole).flatten().unwrap_or_else(|| path.to_owned())
 }
 
-/// Reads one of the words that the configuration file knows.
-pub(crate) fn words<T>(known: &'static [&'static str]) -> impl TypedValueParser<Value = T>
+/// Reads one of the words that the configuration file knows; those of a later version are refused by their names.
+pub(crate) fn words<T>() -> impl TypedValueParser<Value = T>
 where
-    T: DeserializeOwned + Clone + Send + Sync + 'static,
+    T: Words + DeserializeOwned + Clone + Send + Sync + 'static,
 {
-    PossibleValuesParser::new(known).try_map(|text| {
+    let known = T::KNOWN.iter().map(PossibleValue::new);
+    let later = T::LATER.iter().map(|word| PossibleValue::new(word).hide(true));
+    PossibleValuesParser::new(known.chain(later)).try_map(|text| {
+        T::refuse_later(&text).map_err(WordFault::custom)?;
         let word: StrDeserializer<'_, WordFault> = text.as_str().into_deserializer();
         T::deserialize(word)
     })

@@ -32,21 +32,29 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let name = cx.name_or_default(args.name.as_ref())?.profile();
     let profile = cx.settings()?.profile(&name)?;
+    // one that is not used is shown all the same
+    let secret = cx.settings()?.config.profiles.get(&name).and_then(|table| table.client_secret.as_deref());
     match cx.printer.form {
-        Form::Json => cx.printer.object(object(&profile))?,
-        Form::Text => cx.printer.raw(&text(&profile))?,
+        Form::Json => {
+            let object = object(&profile, secret);
+            cx.printer.object(object)?;
+        }
+        Form::Text => {
+            let text = text(&profile, secret);
+            cx.printer.raw(&text)?;
+        }
     }
     Ok(Outcome::Done)
 }
 
 /// Describes a profile to people, in the words of `config.toml`.
-fn text(profile: &Profile) -> String {
+fn text(profile: &Profile, client_secret: Option<&str>) -> String {
     let quoted = |name: &str| {
         let bare = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
         if bare { name.to_owned() } else { toml_edit::Value::from(name).to_string() }
     };
     let name = quoted(profile.name.as_str());
-    let keys = keys(&in_force(profile)).into_iter().map(|(key, value)| format!("{key} = {value}"));
+    let keys = keys(&in_force(profile, client_secret)).into_iter().map(|(key, value)| format!("{key} = {value}"));
     let groups = profile.groups.iter().map(|(group, scopes)| {
         let scopes: toml_edit::Array = scopes.iter().collect();
         format!("{} = {scopes}", quoted(group))
@@ -57,7 +65,7 @@ fn text(profile: &Profile) -> String {
 }
 
 /// Describes a profile to programs: the same keys, and null for what is not set.
-fn object(profile: &Profile) -> Value {
+fn object(profile: &Profile, client_secret: Option<&str>) -> Value {
     let list = |scopes: &Scopes| scopes.iter().map(str::to_owned).collect::<Vec<_>>();
     let groups: serde_json::Map<_, _> =
         profile.groups.iter().map(|(group, scopes)| (group.clone(), json!(list(scopes)))).collect();
@@ -74,7 +82,7 @@ fn object(profile: &Profile) -> Value {
         "reuse_grace": profile.reuse_grace.exact(),
         "reuse_grace_seconds": profile.reuse_grace,
         "client_auth": profile.client_auth,
-        "client_secret": profile.client_secret.as_ref().map(|name| format!("entry:{name}")),
+        "client_secret": client_secret,
         "ca_file": profile.ca_file.as_deref().map(json_path),
         "var": profile.var,
         "token_endpoint": profile.endpoints.token,
@@ -88,7 +96,7 @@ fn object(profile: &Profile) -> Value {
 }
 
 /// Writes a profile as a table in which nothing is left to defaults.
-fn in_force(profile: &Profile) -> ProfileTable {
+fn in_force(profile: &Profile, client_secret: Option<&str>) -> ProfileTable {
     let Profile { endpoints, .. } = profile;
     let url = |url: &Option<SecureUrl>| url.as_ref().map(ToString::to_string);
     ProfileTable {
@@ -101,7 +109,7 @@ fn in_force(profile: &Profile) -> ProfileTable {
         offline_idle: profile.offline_idle.map(Into::into),
         reuse_grace: Some(profile.reuse_grace.into()),
         client_auth: Some(profile.client_auth),
-        client_secret: profile.client_secret.as_ref().map(|name| format!("entry:{name}")),
+        client_secret: client_secret.map(str::to_owned),
         ca_file: profile.ca_file.as_ref().map(|path| path.display().to_string()),
         var: profile.var.clone(),
         token_endpoint: url(&endpoints.token),
