@@ -13,6 +13,7 @@ use clap::{Arg, ArgAction, ArgMatches, Args as _, FromArgMatches as _};
 use crate::commands::{self, Context, Globals, Outcome};
 use crate::error::{Failure, Kind};
 use crate::token::issued;
+use crate::token::nearest::nearest;
 use crate::token::text::{self, Look};
 
 /// Declares the commands: the enum, how each is described and parsed, and what runs it.
@@ -187,7 +188,7 @@ pub(crate) fn parse(args: &[OsString]) -> Result<Asked, Failure> {
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Err(missing_command(&tree, &command_words(&tree, args))),
         _ => {
             let command = command_words(&tree, args);
-            let failure = usage_failure(&error, args, &command);
+            let failure = usage_failure(&error, &tree, args, &command);
             // their own codes are kept apart from those of their child
             let runs_a_child = command == ["exec"] || command == ["job-token", "run"];
             Err(if runs_a_child { failure.with_code(commands::exec::OURS) } else { failure })
@@ -249,7 +250,7 @@ fn missing_command(tree: &clap::Command, words: &[String]) -> Failure {
 const TAKE_IDS: [&str; 4] = ["admin-token", "history", "job-token", "token"];
 
 /// Describes a command line that makes no sense. A token in it is not repeated.
-fn usage_failure(error: &clap::Error, args: &[OsString], command: &[String]) -> Failure {
+fn usage_failure(error: &clap::Error, tree: &clap::Command, args: &[OsString], command: &[String]) -> Failure {
     // where an id belongs, what looks like one is one; a recipient of age is known to everybody
     let takes_ids = command.first().is_some_and(|name| TAKE_IDS.contains(&name.as_str()));
     let is_known = |word: &str| word.starts_with("age1") || takes_ids && issued::is_public(word);
@@ -266,7 +267,7 @@ fn usage_failure(error: &clap::Error, args: &[OsString], command: &[String]) -> 
     let mut paragraphs = rendered.trim().trim_start_matches("error: ").split("\n\n");
     let message = paragraphs.next().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
     let tip = rendered.lines().find_map(|line| line.trim().strip_prefix("tip: ").map(str::to_owned));
-    let tip = nearest_command(error).or(tip).filter(|tip| !tip.starts_with("to pass"));
+    let tip = nearest_command(error, tree, command).or(tip).filter(|tip| !tip.starts_with("to pass"));
     let usage = rendered.lines().find_map(|line| line.strip_prefix("Usage: "));
     // what was typed is repeated, and may be anything
     Failure::new(Kind::Usage, text::escaped(&message)).hint(match (tip, usage) {
@@ -280,12 +281,12 @@ fn usage_failure(error: &clap::Error, args: &[OsString], command: &[String]) -> 
     })
 }
 
-/// Names the command that was probably meant; of all that are like it clap names the nearest last.
-fn nearest_command(error: &clap::Error) -> Option<String> {
-    match error.get(ContextKind::SuggestedSubcommand) {
-        Some(ContextValue::Strings(like)) => like.last().map(|near| format!("a similar command exists: '{near}'")),
-        _ => None,
-    }
+/// Names the command that was probably meant.
+fn nearest_command(error: &clap::Error, tree: &clap::Command, above: &[String]) -> Option<String> {
+    let Some(ContextValue::String(typed)) = error.get(ContextKind::InvalidSubcommand) else { return None };
+    let group = above.iter().try_fold(tree, |at, word| at.find_subcommand(word))?;
+    let near = nearest(typed, group.get_subcommands().map(clap::Command::get_name))?;
+    Some(format!("a similar command exists: '{near}'"))
 }
 
 #[cfg(test)]

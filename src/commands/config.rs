@@ -5,8 +5,8 @@ use serde_json::json;
 use super::{Context, Outcome};
 use crate::error::{Failure, Kind};
 use crate::output::Form;
-use crate::settings::nearest;
 use crate::settings::report::{Setting, Value};
+use crate::token::nearest::nearest;
 
 /// Examples of the command.
 const EXAMPLES: &str = "Examples:

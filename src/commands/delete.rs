@@ -10,7 +10,7 @@ use crate::keeper::LOCK_PATIENCE;
 use crate::keeper::note::Note;
 use crate::output::Form;
 use crate::profile::EntryName;
-use crate::settings::nearest;
+use crate::token::nearest::nearest;
 use crate::vault::header::Header;
 use crate::vault::shelf::Shelf;
 

@@ -9,6 +9,7 @@ use crate::profile::{EntryName, Profile, variable_of};
 use crate::secret::Secret;
 use crate::settings::edit::Edit;
 use crate::settings::{ProfileTable, SettingsError};
+use crate::token::nearest::nearest;
 use crate::token::scopes::Scopes;
 use crate::token::time::{Lifetime, MinTtl, Timestamp};
 use crate::vault::entry::{Asked, Body, CachedToken, Entry, FixedToken, Stored};
@@ -136,9 +137,11 @@ impl Target {
             .hint(format!("name both: `tokenkeep {command} {name} --issuer URL --client-id ID`")));
         }
         if flags.issuer.is_none() {
+            let near = nearest(name.as_str(), settings.config.profiles.keys().map(EntryName::as_str));
+            let meant = near.as_ref().map_or_else(String::new, |near| format!("did you mean `{near}`? Else "));
             return Err(Failure::new(kind, format!("there is no profile `{name}` that names the provider"))
-                .hint(format!("name it here: `tokenkeep {command} {name} --issuer URL --client-id ID`"))
-                .unless_token(&name, None));
+                .hint(format!("{meant}name it here: `tokenkeep {command} {name} --issuer URL --client-id ID`"))
+                .unless_token(&name, near.as_deref()));
         }
         let table = flags.table();
         check_profile(cx, &name, &table)?;

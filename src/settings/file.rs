@@ -7,9 +7,10 @@ use serde::de::{Error as _, IntoDeserializer as _};
 use serde::{Deserialize, Deserializer};
 
 use super::issued::{IssuedTable, PolicyTable};
-use super::{SettingsError, Spelled, nearest};
+use super::{SettingsError, Spelled};
 use crate::backend::Backend;
 use crate::profile::{AudienceAs, ClientAuth, EntryName, Flow, Words};
+use crate::token::nearest::nearest;
 
 /// The whole file.
 #[derive(Debug, Default, Deserialize)]

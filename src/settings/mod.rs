@@ -17,6 +17,7 @@ use crate::host::files::{self, Access, FileFault};
 use crate::host::folders::{Folders, absolute};
 use crate::host::{Environment, Host};
 use crate::profile::{EntryName, Profile};
+use crate::token::nearest::nearest;
 use crate::token::time::{Lifetime, MinTtl};
 
 pub(crate) use file::{Config, ProfileTable};
@@ -235,10 +236,3 @@ where
 
 /// What a request, a queue and a slow provider together take, and what most providers' clocks differ by.
 const LONGEST_MIN_TTL: Lifetime = Lifetime::seconds(60);
-
-/// Finds the word that was probably meant.
-pub(crate) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
-    let close = known.map(|candidate| (strsim::jaro_winkler(word, candidate), candidate));
-    let best = close.filter(|(likeness, _)| *likeness > 0.75).max_by(|one, other| one.0.total_cmp(&other.0));
-    best.map(|(_, candidate)| candidate.to_owned())
-}

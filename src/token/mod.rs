@@ -9,6 +9,7 @@ pub(crate) mod issued;
 pub(crate) mod issuer;
 pub(crate) mod jwt;
 pub(crate) mod names;
+pub(crate) mod nearest;
 pub(crate) mod overlap;
 pub(crate) mod policy;
 pub(crate) mod scopes;

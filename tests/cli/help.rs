@@ -51,6 +51,9 @@ fn a_mistyped_command_gets_the_nearest_one_alone() {
     let ran = world.run(["valdate"]).fails(2).says("'validate'");
     assert!(!ran.stderr.contains("vault"), "{}", ran.stderr);
     world.run(["vault", "slto"]).fails(2).says("'slot'");
+    world.run(["gte", "prod"]).fails(2).says("'get'");
+    world.run(["stauts"]).fails(2).says("'status'");
+    world.run(["LIST"]).fails(2).says("'list'");
 }
 
 #[test]

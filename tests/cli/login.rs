@@ -531,3 +531,11 @@ fn a_profile_without_scopes_asks_for_an_offline_token() {
     world.run(["generate", "prod", "--no-browser"]).ok();
     assert_eq!(world.provider.last_request(Endpoint::Device).param("scope"), Some("offline_access openid"));
 }
+
+#[test]
+fn a_mistyped_profile_is_told_the_nearest_one() {
+    let world = World::new();
+    let nearest = "did you mean `prod`? Else name it here: `tokenkeep generate prdo --issuer URL --client-id ID`";
+    world.run(["generate", "prdo"]).fails(8).says(nearest);
+    world.run(["get", "PROD"]).fails(8).says("did you mean `prod`?");
+}

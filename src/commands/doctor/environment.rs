@@ -9,7 +9,7 @@ use crate::host::files::{self, FileFault};
 use crate::host::folders::NoHome;
 use crate::host::{machine, process, program, route, survey, terminal};
 use crate::profile::variable_of;
-use crate::settings::nearest;
+use crate::token::nearest::nearest;
 use crate::token::time::Timestamp;
 use crate::vault::sealing::LARGEST_FILE;
 use crate::vault::shelf::Shelf;

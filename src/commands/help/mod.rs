@@ -9,7 +9,7 @@ use clap::error::ErrorKind;
 
 use super::{Context, Outcome};
 use crate::error::{Failure, Kind};
-use crate::settings::nearest;
+use crate::token::nearest::nearest;
 
 /// Examples.
 const EXAMPLES: &str = "Examples:

@@ -9,8 +9,9 @@ use crate::commands::{Context, Outcome};
 use crate::error::Failure;
 use crate::output::{Form, json_path};
 use crate::profile::EntryName;
+use crate::settings::SettingsError;
 use crate::settings::edit::Edit;
-use crate::settings::{SettingsError, nearest};
+use crate::token::nearest::nearest;
 
 /// Examples.
 const EXAMPLES: &str = "Examples:
