@@ -8,11 +8,12 @@ use crate::error::{Failure, Kind};
 use crate::host::Host;
 use crate::host::folders::Folders;
 use crate::host::machine;
+use crate::host::progress::Watcher;
 use crate::host::terminal::{self, Echo};
 use crate::keeper::Keeper;
 use crate::keeper::spent::Spent;
 use crate::ledger::{By, Ledger, LedgerError};
-use crate::output::Printer;
+use crate::output::{Form, Printer};
 use crate::profile::EntryName;
 use crate::secret::{Passphrase, Secret};
 use crate::settings::Settings;
@@ -208,7 +209,14 @@ impl Context {
     /// Returns the keeper of an open vault.
     pub(crate) fn keeper<'a>(&'a self, vault: &'a Vault) -> Result<Keeper<'a>, Failure> {
         let state = &self.settings()?.folders.state;
-        Ok(Keeper { vault, state, env: &self.host.env, now: self.host.now })
+        Ok(Keeper { vault, state, env: &self.host.env, now: self.host.now, watcher: self.watcher() })
+    }
+
+    /// Says who sees what is waited for.
+    fn watcher(&self) -> Watcher {
+        let can_be_shown = self.host.terminals.stderr && self.host.env.text("TERM") != Some("dumb");
+        let is_wanted = !self.globals.quiet && self.printer.form == Form::Text;
+        if can_be_shown && is_wanted { Watcher::Person } else { Watcher::Nobody }
     }
 
     /// Tells whether a person sits there who can be asked.

@@ -13,6 +13,7 @@ pub(crate) mod kernel_keyring;
 pub(crate) mod machine;
 pub(crate) mod process;
 pub(crate) mod program;
+pub(crate) mod progress;
 pub(crate) mod route;
 pub(crate) mod shred;
 pub(crate) mod survey;

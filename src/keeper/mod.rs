@@ -26,6 +26,7 @@ use std::time::{Duration, SystemTime};
 
 use zeroize::Zeroizing;
 
+use crate::host::progress::{Progress, Watcher};
 use crate::host::{Environment, process};
 use crate::idp::{Endpoint, IdpError, RefusalKind, Wire};
 use crate::profile::{EntryName, Profile, SecureUrl};
@@ -48,6 +49,9 @@ use request::{Answer, Presented, Request};
 /// any provider that is not broken needs.
 pub(crate) const LOCK_PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long a command waits at most: for the lock, then for an exchange of its own.
+const LONGEST_WAIT: Lifetime = Lifetime::seconds(30 + 60);
+
 /// What the keeper works with.
 pub(crate) struct Keeper<'a> {
     /// The open vault.
@@ -58,6 +62,8 @@ pub(crate) struct Keeper<'a> {
     pub(crate) env: &'a Environment,
     /// The clock.
     pub(crate) now: fn() -> SystemTime,
+    /// Who sees what it waits for.
+    pub(crate) watcher: Watcher,
 }
 
 impl Keeper<'_> {
@@ -101,6 +107,7 @@ impl Keeper<'_> {
     /// Locks, reads again, and exchanges.
     fn refresh(&self, seen: &Entry, profile: Option<&Profile>, wanted: &Wanted) -> Result<Handed, KeeperError> {
         process::leave_on_signals()?;
+        let _waiting = self.waiting_for(&seen.name);
         tracing::debug!(name = %seen.name, generation = seen.generation, "not good enough; taking the lock");
         let lock = self.vault.lock(&seen.name, LOCK_PATIENCE)?;
         self.adopt_unpublished(&seen.name, &lock)?;
@@ -116,6 +123,13 @@ impl Keeper<'_> {
         tracing::info!(name = %seen.name, generation = entry.generation, endpoint, "presenting the refresh token");
         let handed = self.exchange(&request, &lock)?;
         Ok(handed.with_notice_below(wanted.min_ttl, self.now()))
+    }
+
+    /// Tells a person who watches what is waited for: somebody else's exchange, then our own.
+    fn waiting_for(&self, name: &EntryName) -> Option<Progress> {
+        let end = self.now().after(LONGEST_WAIT);
+        (self.watcher == Watcher::Person)
+            .then(|| Progress::begin(format!("a token of `{name}`, until {end} at the latest")))
     }
 
     /// Decides whether the refresh token may be presented, and writes the request.

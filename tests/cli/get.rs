@@ -1,6 +1,8 @@
 //! `get`: the cached token, the fast path, and one exchange however many ask.
 
-use provider::Endpoint;
+use std::time::Duration;
+
+use provider::{Endpoint, Settings};
 
 use crate::harness::{World, short_lived};
 
@@ -109,4 +111,19 @@ fn more_is_said_of_what_happens_if_that_is_asked_for() {
     assert!(ran.stderr.contains("how=Exchanged"), "{}", ran.stderr);
     let ran = world.run(["get", "prod", "-v"]).ok().says("how=Cached");
     assert!(!ran.stderr.contains(ran.stdout.trim_end()), "{}", ran.stderr);
+}
+
+#[test]
+fn a_person_sees_what_is_waited_for_once_it_takes_long() {
+    let slow = Settings { refresh_latency: Duration::from_secs(3), ..Settings::default() };
+    let world = World::logged_in(slow);
+    let line = "waiting for a token of `prod`, until ";
+    let screen = world.on_terminal(["get", "prod"]).sees(line).ends().with(0).screen;
+    let (_, after) = screen.split_once(line).unwrap();
+    assert!(after.contains("at the latest\r\u{1b}[K"), "{screen:?}");
+    for flags in [&["--quiet"][..], &["--json"]] {
+        let screen = world.on_terminal([&["get", "prod", "--no-cache"], flags].concat()).ends().with(0).screen;
+        assert!(!screen.contains("waiting"), "{screen:?}");
+    }
+    assert_eq!(world.run(["get", "prod", "--no-cache"]).ok().stderr, "");
 }

@@ -13,6 +13,7 @@ use crate::commands::Context;
 use crate::commands::target::Handout;
 use crate::commands::variables::{Filled, Request};
 use crate::error::{Failure, Kind, file_failure};
+use crate::host::progress::Watcher;
 use crate::host::temporary::{self, TemporaryFolder};
 use crate::keeper::Keeper;
 use crate::output::token_file;
@@ -149,7 +150,7 @@ fn start_asking(
                 vault = reopened;
             }
         }
-        let keeper = Keeper { vault: &vault, state: &state, env: &env, now };
+        let keeper = Keeper { vault: &vault, state: &state, env: &env, now, watcher: Watcher::Nobody };
         Some(request.target.hand_out(&keeper, &request.wanted, &request.flags))
     };
     let started = std::thread::Builder::new().spawn(move || answer_all(answer, &asked, &events));
