@@ -189,9 +189,14 @@ impl Printer {
             let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
             cells.chain(heading.get(column).map(|cell| cell.chars().count())).max().unwrap_or(0)
         };
-        let widths: Vec<usize> = (0..heading.len()).map(width).collect();
+        // nothing stands behind the last column
+        let mut widths: Vec<usize> = (1..heading.len()).map(|column| width(column - 1)).collect();
+        widths.push(0);
         let write = |cells: &mut dyn Iterator<Item = &str>| {
-            let padded = cells.zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+            // by hand: the width of a format has 16 bits, and a cell may be longer
+            let padded = cells
+                .zip(&widths)
+                .map(|(cell, width)| format!("{cell}{}", " ".repeat(width.saturating_sub(cell.chars().count()))));
             padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
         };
         self.line(&write(&mut heading.iter().copied()))?;

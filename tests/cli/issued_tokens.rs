@@ -420,6 +420,17 @@ fn a_child_lives_five_minutes_at_least() {
 }
 
 #[test]
+fn a_token_with_very_many_scopes_is_listed() {
+    let world = World::new();
+    let scopes = (0..12_000).map(|number| format!("s{number}")).collect::<Vec<_>>().join(" ");
+    create(&world, &["--name", "many", "--scope", &scopes]);
+    create(&world, &["--name", "none"]);
+    let listed = world.run(["token", "list"]).ok().stdout;
+    assert!(listed.lines().count() == 3 && listed.contains(" s11999 "));
+    assert!(listed.lines().nth(1).unwrap().len() < 100, "a short row is padded");
+}
+
+#[test]
 fn a_bad_name_does_not_reach_the_terminal_as_it_is() {
     let world = World::new();
     let ran = world.run(["token", "create", "--name", "a\u{1b}[31mb"]).fails(2).says("\\u{1b}");
