@@ -247,6 +247,11 @@ pub(crate) fn is_token(text: &str) -> bool {
     !matches!(read(&Secret::new(text.to_owned())), Err(Misread::Foreign))
 }
 
+/// Tells whether a text is as long as a token of ours, and begins like one.
+pub(crate) fn is_whole_token(text: &str) -> bool {
+    matches!(read(&Secret::new(text.to_owned())), Ok(_) | Err(Misread::Mistyped))
+}
+
 /// Tells whether a text has the form of a token's public id, or of an admin token's: lists, history and messages show them.
 pub(crate) fn is_public(text: &str) -> bool {
     let is_jti = || text.len() == JTI && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::issued;
+use super::text::{self, Look};
 
 /// Why a text is no such name. It is not repeated: it may be a token in the wrong place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -64,7 +65,16 @@ names! {
     /// What a pipeline calls a job.
     Job 128 |c| c.is_ascii_alphanumeric() || "._@+:/-".contains(c), "up to 128 of A-Z a-z 0-9 . _ @ + : / -";
     /// What a person calls a token.
-    Label 64 |c| !c.is_control() && !"\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}\u{200e}\u{200f}".contains(c), "up to 64 characters that can be printed";
+    Label 64 |c| !text::is_deceptive(c), "up to 64 characters that can be printed";
+}
+
+/// Takes a word that may be unknown, but is no token: who mixes up the arguments must not see it repeated.
+pub(crate) fn no_token(text: &str) -> Result<String, NameFault> {
+    match text::classify(text) {
+        Look::Jwt => Err(NameFault::IsAToken),
+        Look::Opaque | Look::Plain if issued::is_token(text) => Err(NameFault::IsAToken),
+        Look::Opaque | Look::Plain => Ok(text.to_owned()),
+    }
 }
 
 impl Owner {
@@ -90,13 +100,18 @@ mod tests {
         }
         assert!("pipeline/17:nightly".parse::<Job>().is_ok());
         assert!("my laptop, blue".parse::<Label>().is_ok());
-        assert!("a\u{202e}b".parse::<Label>().is_err());
+        for bad in ["a\u{202e}b", "a\u{200b}b", "a\nb"] {
+            assert!(bad.parse::<Label>().is_err(), "{bad:?}");
+        }
     }
 
     #[test]
     fn a_token_is_no_name() {
         let (text, _) = compose(TokenKind::Job, &PublicId::of([1; 16]), &Secret::new(Box::new([2; 32])));
         assert_eq!(text.expose().parse::<Job>().unwrap_err(), NameFault::IsAToken);
+        assert_eq!(no_token(text.expose()).unwrap_err(), NameFault::IsAToken);
+        assert_eq!(no_token("eyJhbGciOiJub25lIn0.e30.").unwrap_err(), NameFault::IsAToken);
+        assert!(no_token("reset").is_ok() && no_token("no-such-event-0123456789").is_ok());
     }
 
     #[test]

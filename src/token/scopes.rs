@@ -5,15 +5,23 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::issued;
+
 /// A set of scopes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Scopes(BTreeSet<String>);
 
-/// A scope holds a character that RFC 6749 section 3.3 does not allow.
-#[derive(Debug, thiserror::Error)]
-#[error("a scope is printable ASCII without spaces, quotes and backslashes")]
-pub(crate) struct NotAScope;
+/// Why a text is no scope. It is not repeated: it may be a token in the wrong place.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NotAScope {
+    /// It holds a character that RFC 6749 section 3.3 does not allow.
+    #[error("a scope is printable ASCII without spaces, quotes and backslashes")]
+    Malformed,
+    /// A token of ours stands where a scope belongs.
+    #[error("this is a token, where every process can read it; give it on standard input, and the scope here")]
+    IsAToken,
+}
 
 impl Scopes {
     /// Takes texts that each hold one scope, or several with spaces between them.
@@ -22,7 +30,10 @@ impl Scopes {
         for text in texts {
             for scope in text.as_ref().split(' ').filter(|scope| !scope.is_empty()) {
                 if !scope.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e)) {
-                    return Err(NotAScope);
+                    return Err(NotAScope::Malformed);
+                }
+                if issued::is_whole_token(scope) {
+                    return Err(NotAScope::IsAToken);
                 }
                 scopes.insert(scope.to_owned());
             }
@@ -79,5 +90,13 @@ mod tests {
         for text in ["a\"b", "a\\b", "a\nb", "é"] {
             assert!(Scopes::parse([text]).is_err(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_token_is_no_scope() {
+        let token = format!("tku_{}", "a".repeat(71));
+        assert_eq!(Scopes::parse([token]).unwrap_err(), NotAScope::IsAToken);
+        // what only begins like one may be a provider's
+        assert!(Scopes::parse(["tku_read", "tkx_"]).is_ok());
     }
 }

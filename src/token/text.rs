@@ -100,7 +100,7 @@ pub(crate) fn is_honest(text: &str) -> bool {
 }
 
 /// Tells whether a character moves the cursor, changes the direction of writing or cannot be seen.
-fn is_deceptive(character: char) -> bool {
+pub(super) fn is_deceptive(character: char) -> bool {
     character.is_control()
         || matches!(character,
             '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'

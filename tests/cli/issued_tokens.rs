@@ -431,6 +431,31 @@ fn a_token_with_very_many_scopes_is_listed() {
 }
 
 #[test]
+fn a_token_in_the_place_of_a_scope_or_an_event_is_neither_repeated_nor_written_down() {
+    let world = World::new();
+    let token = create(&world, &["--name", "a"]);
+    let secret = &token[26..69];
+    world.run(["token", "create", "--name", "b", "--scope", &token]).fails(2).hides(secret).says("this is a token");
+    validate(&world, &token, &["--scope", &token]).fails(2).hides(secret);
+    validate(&world, &token, &["--event", &token]).fails(2).hides(secret);
+    for word in [&token, "eyJhbGciOiJub25lIn0.e30.c2lnbmF0dXJl"] {
+        let authorize = ["job-token", "authorize", "j1", word, "--stdin"];
+        world.feed(authorize, &token).fails(2).hides(word);
+    }
+    world.run(["history", "--json"]).ok().hides(secret);
+}
+
+#[test]
+fn a_jwt_that_says_nothing_readable_is_answered_with_a_no() {
+    let world = World::bare(provider::Settings::default());
+    for payload in ["W10", "e30geA", "e_99"] {
+        let jwt = format!("eyJhbGciOiJFZERTQSIsInR5cCI6ImF0K2p3dCJ9.{payload}.c2ln");
+        validate(&world, &jwt, &["--audience", "api"]).fails(3);
+        world.feed(["job-token", "authorize", "j", "run", "--stdin"], &jwt).fails(3);
+    }
+}
+
+#[test]
 fn a_bad_name_does_not_reach_the_terminal_as_it_is() {
     let world = World::new();
     let ran = world.run(["token", "create", "--name", "a\u{1b}[31mb"]).fails(2).says("\\u{1b}");

@@ -13,7 +13,7 @@ use crate::ledger::{By, Ledger};
 use crate::output::Form;
 use crate::secret::Secret;
 use crate::token::issued;
-use crate::token::names::{Job, Owner};
+use crate::token::names::{Job, Owner, no_token};
 use crate::token::policy::Policy;
 
 /// Examples of the command.
@@ -34,7 +34,7 @@ pub(super) struct Args {
     #[arg(value_name = "JOB")]
     job: Job,
     /// What it wants to report
-    #[arg(value_name = "EVENT")]
+    #[arg(value_name = "EVENT", value_parser = no_token)]
     event: String,
     #[command(flatten)]
     source: SourceArgs,

@@ -9,7 +9,7 @@ use crate::error::Failure;
 use crate::ledger::check::{Checked, Demands, Refusal};
 use crate::ledger::token::Token;
 use crate::secret::Secret;
-use crate::token::claims::{self, Claims};
+use crate::token::claims::Claims;
 use crate::token::issued::{self, Misread, Presented};
 use crate::token::names::{Job, Owner, Service};
 use crate::token::time::Timestamp;
@@ -33,7 +33,7 @@ pub(super) fn judge(cx: &Context, args: &Args, token: &Secret<String>) -> Result
 /// Says no to what is no token of ours, and no JWT of which a provider could be asked, where no provider is named: whoever
 /// checks what strangers show must get an answer, not a complaint about the command line.
 pub(super) fn refuse_foreign(token: &Secret<String>) -> Option<Flaw> {
-    if claims::is_jwt(token) {
+    if Claims::unverified(token).is_some() {
         return None;
     }
     let (reason, message) = (Reason::Malformed, Misread::Foreign.to_string());

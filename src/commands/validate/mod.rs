@@ -20,7 +20,7 @@ use super::{Context, Outcome};
 use crate::error::{Failure, Kind};
 use crate::output::{Form, put_time};
 use crate::profile::{EntryName, SecureUrl};
-use crate::token::names::{Job, Owner, Service};
+use crate::token::names::{Job, Owner, Service, no_token};
 use crate::token::time::{Lifetime, Timestamp};
 pub(in crate::commands) use issued::NO_AUDIENCE;
 use verdict::{CheckedBy, Facts, Flaw, No, Reason};
@@ -80,7 +80,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SERVICE", conflicts_with = "entry")]
     service: Option<Service>,
     /// Its holder must be allowed to report this event of a job
-    #[arg(long, value_name = "EVENT", conflicts_with = "entry")]
+    #[arg(long, value_name = "EVENT", conflicts_with = "entry", value_parser = no_token)]
     event: Option<String>,
     /// It must live this much longer, like 5m
     #[arg(long, value_name = "TIME")]
