@@ -97,6 +97,11 @@ impl VariableArgs {
 
 /// Refuses what cannot name a variable.
 pub(crate) fn check_variable(variable: &str) -> Result<(), Failure> {
+    // a token there would keep everything from being found that is called by its name
+    if variable == "PATH" {
+        return Err(Failure::new(Kind::Usage, "the variable PATH says where commands are, and cannot hold a token")
+            .hint("name another variable, like TOKEN"));
+    }
     if is_variable(variable) {
         return Ok(());
     }

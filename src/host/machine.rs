@@ -90,8 +90,7 @@ impl SessionBus {
 
 /// Tells whether a path lies on a file system that several machines share.
 pub(crate) fn is_on_network(path: &Path) -> bool {
-    /// What `statfs` calls them (linux/magic.h): NFS, SMB, CIFS, SMB2, CODA, NCP, AFS, kAFS, Ceph, Lustre, GPFS, 9P. FUSE is
-    /// not among them: it tells nothing of what is behind it, which often is a disk of this machine's containers.
+    /// What `statfs` calls them (linux/magic.h): NFS, SMB, CIFS, SMB2, CODA, NCP, AFS, kAFS, Ceph, Lustre, GPFS, 9P.
     const SHARED: [u64; 12] = [
         0x6969,
         0x517b,
@@ -108,7 +107,34 @@ pub(crate) fn is_on_network(path: &Path) -> bool {
     ];
     // the type of the field differs from machine to machine; the magic numbers have 32 bits
     let kind = |stat: rustix::fs::StatFs| u64::try_from(stat.f_type & 0xffff_ffff).unwrap_or(0);
-    rustix::fs::statfs(path).is_ok_and(|stat| SHARED.contains(&kind(stat)))
+    match rustix::fs::statfs(path).map(kind) {
+        Ok(FUSE) => {
+            let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+            rustix::fs::stat(path).is_ok_and(|stat| is_shared_fuse(&mounts, &device(&stat)))
+        }
+        found => found.is_ok_and(|kind| SHARED.contains(&kind)),
+    }
+}
+
+/// What `statfs` calls a file system that a program serves. What is behind it, only the name of that program tells; often it
+/// is a disk of this machine's containers.
+const FUSE: u64 = 0x6573_5546;
+
+/// Returns the device that a file is on, as mountinfo writes it.
+fn device(stat: &rustix::fs::Stat) -> String {
+    format!("{}:{}", rustix::fs::major(stat.st_dev), rustix::fs::minor(stat.st_dev))
+}
+
+/// Tells whether the program that serves a device is known to do so over the network; `mounts` is mountinfo (proc(5)).
+fn is_shared_fuse(mounts: &str, device: &str) -> bool {
+    const PROGRAMS: [&str; 9] =
+        ["sshfs", "glusterfs", "ceph-fuse", "s3fs", "rclone", "gcsfuse", "juicefs", "curlftpfs", "mfs"];
+    let served_by = |line: &str| {
+        let (place, system) = line.split_once(" - ")?;
+        let program = system.split(' ').next()?.strip_prefix("fuse.")?;
+        (place.split(' ').nth(2)? == device).then(|| PROGRAMS.contains(&program))
+    };
+    mounts.lines().find_map(served_by).unwrap_or(false)
 }
 
 #[cfg(test)]
@@ -123,6 +149,15 @@ mod tests {
         random(&mut one).unwrap();
         random(&mut other).unwrap();
         assert!(one != other && one != [0; 32]);
+    }
+
+    #[test]
+    fn a_disk_that_a_program_serves_over_the_network_is_told_from_one_of_this_machine() {
+        let mounts = "36 25 0:41 / /mnt/ssh rw,nosuid - fuse.sshfs ada@host:/srv rw,user_id=0\n\
+                      37 25 0:42 / /mnt/over rw master:1 - fuse.fuse-overlayfs overlay rw\n\
+                      38 25 0:4 / /mnt/plain rw - fuse /dev/fuse rw\n";
+        let shared = ["0:41", "0:42", "0:4", "8:1"].map(|device| is_shared_fuse(mounts, device));
+        assert_eq!(shared, [true, false, false, false]);
     }
 
     #[test]

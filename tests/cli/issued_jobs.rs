@@ -244,6 +244,13 @@ fn an_audience_is_none_of_a_job() {
 }
 
 #[test]
+fn a_token_does_not_go_where_commands_are_looked_for() {
+    let world = World::new();
+    world.run(["job-token", "run", "j1", "--var", "PATH", "--", "true"]).fails(125).says("says where commands are");
+    world.run(["history", "--job", "j1"]).ok().says("nothing happened");
+}
+
+#[test]
 fn a_token_in_the_place_of_a_name_is_not_repeated() {
     let world = World::new();
     let token = issue(&world, &["j1"]);
