@@ -149,7 +149,7 @@ impl Check {
 /// Says why history cannot be vouched for.
 fn not_the_same(number: i64, tampered: Tampered) -> Failure {
     let (message, hint) = match tampered {
-        Tampered::Differs | Tampered::Shorter => (
+        Tampered::Differs | Tampered::Shorter | Tampered::Missing => (
             format!("history is not what it was at number {number}"),
             "look at it with `tokenkeep history`, and restore the ledger from a backup",
         ),

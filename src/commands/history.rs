@@ -30,13 +30,13 @@ const EXAMPLES: &str = "Examples:
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// Of the token of this public id, and of its children
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", group = "family")]
     id: Option<RecordedId>,
     /// Of the children of this token alone
-    #[arg(long, value_name = "ID", conflicts_with = "id")]
+    #[arg(long, value_name = "ID", group = "family")]
     parent_of: Option<PublicId>,
     /// Of their children, too, to the end
-    #[arg(long)]
+    #[arg(long, requires = "family")]
     recursive: bool,
     /// Of the tokens of this owner
     #[arg(long, value_name = "OWNER")]

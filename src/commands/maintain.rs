@@ -1,11 +1,15 @@
 //! `maintain`: closes what is over, sweeps what nobody holds any more, and cuts history. For cron.
 
+use std::path::Path;
+
 use serde_json::json;
 
 use super::actor::AsArgs;
 use super::{Context, Outcome};
-use crate::error::Failure;
+use crate::error::{Failure, Kind};
+use crate::host::files::Published;
 use crate::ledger::rights::Actor;
+use crate::ledger::{Ledger, LedgerError};
 use crate::output::{Form, counted};
 use crate::token::time::Lifetime;
 
@@ -13,6 +17,7 @@ use crate::token::time::Lifetime;
 const EXAMPLES: &str = "Examples:
   tokenkeep maintain
   tokenkeep maintain --history-days 90 --json
+  tokenkeep maintain --backup \"/srv/backup/ledger-$(date +%F).db\"
   5 * * * *  tokenkeep maintain --quiet
 ";
 
@@ -23,6 +28,9 @@ const EXAMPLES: &str = "Examples:
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
+    /// Copy the whole ledger into this new file before
+    #[arg(long, value_name = "FILE")]
+    backup: Option<String>,
     /// How many days of history and of closed tokens stay
     #[arg(long, value_name = "DAYS", default_value_t = 365)]
     history_days: u32,
@@ -33,10 +41,16 @@ pub(crate) struct Args {
 /// Runs the command.
 pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let Some(mut acting) = args.acting.look(cx)? else {
+        if args.backup.is_some() {
+            return Err(LedgerError::Missing { path: cx.ledger_path()? }.into());
+        }
         cx.printer.notice("there is no ledger yet, so nothing to maintain");
         return Ok(Outcome::Done);
     };
     acting.require_admin()?;
+    if let Some(file) = &args.backup {
+        back_up(&acting.ledger, Path::new(file))?;
+    }
     if matches!(acting.actor, Actor::System) {
         "<maintenance>".clone_into(&mut acting.by.actor);
     }
@@ -48,6 +62,7 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
             "swept": done.swept,
             "forgotten": done.forgotten,
             "cut": done.cut,
+            "backup": args.backup,
         }))?;
     }
     cx.printer.notice(&format!(
@@ -58,4 +73,13 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
         counted(done.cut, "record", "records")
     ));
     Ok(Outcome::Done)
+}
+
+/// Copies the ledger, but not over another copy.
+fn back_up(ledger: &Ledger, file: &Path) -> Result<(), Failure> {
+    match ledger.back_up(file)? {
+        Published::Yes => Ok(()),
+        Published::NameTaken => Err(Failure::new(Kind::Usage, format!("{} is there already", file.display()))
+            .hint("name a new file, like \"ledger-$(date +%F).db\"")),
+    }
 }

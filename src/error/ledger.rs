@@ -9,9 +9,10 @@ impl From<LedgerError> for Failure {
         use LedgerError as E;
         let (kind, hint) = match &error {
             E::Missing { .. } => (Kind::NotFound, "issue a first token: `tokenkeep job-token issue JOB`".to_owned()),
-            E::OnNetwork { .. } => (Kind::Config, "name a local file: `ledger` in [issued] of config.toml".to_owned()),
             E::OpenToAll { path } => (Kind::Config, format!("type `chmod o-w '{}'`", path.display())),
-            E::NotALedger { .. } => (Kind::Config, "name another file: `ledger` in [issued] of config.toml".to_owned()),
+            E::OnNetwork { .. } | E::NotALedger { .. } | E::AmongAll { .. } => {
+                (Kind::Config, "name another local file: `ledger` in [issued] of config.toml".to_owned())
+            }
             E::Newer { .. } => (Kind::Config, "use the version of tokenkeep that wrote it, or a later one".to_owned()),
             E::Older { .. } => (Kind::Failed, "let its owner type `tokenkeep maintain`".to_owned()),
             E::Busy => (Kind::Later, "try again in a minute".to_owned()),
@@ -60,9 +61,8 @@ impl From<LedgerError> for Failure {
                 (Kind::Usage, "revoke it, then issue another with `tokenkeep token delegate`".to_owned())
             }
             E::Over { .. } => (Kind::No, "issue another one with `tokenkeep token create`".to_owned()),
-            E::ParentTooShort { .. } => {
-                (Kind::No, "give a token that lives longer, or ask for less with --min-ttl".to_owned())
-            }
+            E::ParentTooShort { .. } => (Kind::No, "take a longer-lived parent, or a shorter --min-ttl".to_owned()),
+            E::ChildTooLong { .. } => (Kind::Usage, "give a shorter --min-ttl, or let `user_ttl` be more".to_owned()),
             E::KeyExists(name) => (Kind::Usage, format!("take another name, or `tokenkeep admin-token rotate {name}`")),
         };
         Self::from_error(kind, &error).hint(hint)

@@ -18,6 +18,9 @@ pub(crate) enum Tampered {
     /// There is no such record any more, and it is newer than what is there.
     #[error("history ends before that number: records were removed from its end")]
     Shorter,
+    /// It is missing, and what came before it is there.
+    #[error("the record of that number is missing: records were removed from the middle of history")]
+    Missing,
     /// It was cut.
     #[error("history was cut beyond that number, so it cannot be compared; keep a newer head")]
     Cut,
@@ -34,11 +37,13 @@ impl Ledger {
         let read = |row: &rusqlite::Row<'_>| row.get::<_, Hash>(0);
         let found = self.db.query_row("SELECT hash FROM history WHERE number = ?1", [number], read).optional()?;
         let head = self.head()?;
+        let begins: Option<i64> = self.db.query_row("SELECT min(number) FROM history", [], |row| row.get(0))?;
         Ok(match found {
             Some(found) if found == *hash => Ok(()),
             Some(_) => Err(Tampered::Differs),
             None if number == 0 && *hash == [0; 32] => Ok(()),
             None if number > head.number => Err(Tampered::Shorter),
+            None if begins.is_some_and(|begins| begins < number) => Err(Tampered::Missing),
             None => Err(Tampered::Cut),
         })
     }

@@ -4,6 +4,7 @@
 use rusqlite::Connection;
 
 use super::issued::{Issued, Reused, retell, write_new};
+use super::named::refuse_soon;
 use super::token::{self, NewToken, Standing, Token};
 use super::{By, Ledger, LedgerError};
 use crate::token::issued::{IssueKey, TokenKind};
@@ -48,6 +49,24 @@ pub(crate) enum Fit {
     Reject,
     /// They are left out.
     Intersect,
+}
+
+impl ChildAsk {
+    /// Refuses times that no child could have, whatever its parent.
+    pub(crate) fn refuse_impossible(&self, now: Timestamp) -> Result<(), LedgerError> {
+        refuse_soon(self.expires, now)?;
+        let most = self.end(now).since(now);
+        match self.min_ttl {
+            Some(least) if most < least => Err(LedgerError::ChildTooLong { most, least }),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Returns when it ends at the latest, whatever its parent.
+    fn end(&self, now: Timestamp) -> Timestamp {
+        let own = now.after(self.lifetime);
+        self.expires.map_or(own, |end| end.min(own))
+    }
 }
 
 impl ChildKind {
@@ -107,9 +126,13 @@ impl Ledger {
         };
         self.write(|db| {
             let parent = token::by_id(db, &parent.id)?.filter(|parent| parent.standing(by.at) == Standing::Good);
-            let Some(parent) = parent.filter(|parent| parent.kind.may_delegate()) else {
-                return Err(LedgerError::Denied("the token may not have children, or is good no more".to_owned()));
+            let Some(parent) = parent else {
+                return Err(LedgerError::Denied("the parent is good no more".to_owned()));
             };
+            if !parent.kind.may_delegate() {
+                let kind = parent.kind.with_article();
+                return Err(LedgerError::Denied(format!("{kind} token may not have children")));
+            }
             let (scopes, end) = (ask.kind.scopes(&parent)?, end_of(&parent, ask, by.at)?);
             if let (Some(key), Some(child)) = (key, reusable(db, &parent, ask, (&scopes, end), by.at)?) {
                 return Ok(Issued { text: retell(&child, key)?, token: child, reused: Reused::Yes });
@@ -131,8 +154,8 @@ impl Ledger {
 
 /// Decides when a new child ends: with its parent at the latest.
 fn end_of(parent: &Token, ask: &ChildAsk, now: Timestamp) -> Result<Timestamp, LedgerError> {
-    let own = now.after(ask.lifetime);
-    let end = [parent.expires, ask.expires].into_iter().flatten().fold(own, Timestamp::min);
+    let own = ask.end(now);
+    let end = parent.expires.map_or(own, |end| end.min(own));
     let left = end.since(now);
     match ask.min_ttl {
         Some(least) if left < least => Err(LedgerError::ParentTooShort { left, least }),

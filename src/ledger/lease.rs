@@ -256,7 +256,7 @@ fn end_one(db: &Connection, token: &Token, grace: Option<&GraceAsk>, by: &By) ->
     // nothing stays good beyond the job's own time
     let grace = grace.filter(|_| !over);
     let closing = if over { Closing::Expire } else { Closing::End };
-    let reason = grace.as_ref().map(|grace| format!("`{}` stay good until {}", grace.scopes, grace.until));
+    let reason = grace.as_ref().map(|grace| format!("good until {} for `{}`", grace.until, grace.scopes));
     change::close(db, by, token, closing, reason.as_deref())?;
     match grace {
         Some(grace) => change::leave_grace(db, token, &grace),

@@ -7,6 +7,7 @@ pub(crate) mod admin;
 pub(crate) mod admin_checks;
 pub(crate) mod admin_verdict;
 pub(crate) mod audit;
+mod backup;
 pub(crate) mod chain;
 mod change;
 pub(crate) mod check;
@@ -63,6 +64,12 @@ pub(crate) enum LedgerError {
     #[error("{} {} can be written by everybody", if path.is_dir() { "the folder of the ledger," } else { "the ledger" }, path.display())]
     OpenToAll {
         /// The file or its folder.
+        path: PathBuf,
+    },
+    /// Its folder is there for everybody to write in, like /tmp.
+    #[error("the ledger would lie in {}, where everybody may write", path.display())]
+    AmongAll {
+        /// The folder.
         path: PathBuf,
     },
     /// The file is no ledger.
@@ -215,6 +222,14 @@ pub(crate) enum LedgerError {
     ParentTooShort {
         /// How long it could live.
         left: Lifetime,
+        /// How long it should.
+        least: Lifetime,
+    },
+    /// More is demanded than any child can have.
+    #[error("a child of any token lives {most} at most, not {least}")]
+    ChildTooLong {
+        /// How long it lives at most.
+        most: Lifetime,
         /// How long it should.
         least: Lifetime,
     },

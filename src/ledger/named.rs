@@ -17,7 +17,7 @@ use crate::token::scopes::Scopes;
 use crate::token::time::{Lifetime, Timestamp};
 
 /// The shortest life that a new token may have: one that ends sooner is more likely a mistake.
-pub(crate) const SHORTEST: Lifetime = Lifetime::seconds(300);
+const SHORTEST: Lifetime = Lifetime::seconds(300);
 
 /// What somebody wants a token to be.
 #[derive(Clone, Debug)]
@@ -291,7 +291,7 @@ pub(super) fn visible(db: &Connection, id: &PublicId, actor: &Actor) -> Result<T
 }
 
 /// Refuses an end that comes too soon.
-fn refuse_soon(end: Option<Timestamp>, now: Timestamp) -> Result<(), LedgerError> {
+pub(super) fn refuse_soon(end: Option<Timestamp>, now: Timestamp) -> Result<(), LedgerError> {
     match end {
         Some(end) if end.since(now) < SHORTEST => Err(LedgerError::TooSoon { least: SHORTEST }),
         Some(_) | None => Ok(()),

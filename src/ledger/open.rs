@@ -137,8 +137,13 @@ fn refuse_unsuitable(path: &Path) -> Result<(), LedgerError> {
     }
     for place in [folder, files_folder, path] {
         use std::os::unix::fs::PermissionsExt as _;
-        if std::fs::metadata(place).is_ok_and(|found| found.permissions().mode() & 0o002 != 0) {
-            return Err(LedgerError::OpenToAll { path: place.to_owned() });
+        let mode = std::fs::metadata(place).map_or(0, |found| found.permissions().mode());
+        let path = place.to_owned();
+        match mode & 0o1002 {
+            0o0002 => return Err(LedgerError::OpenToAll { path }),
+            // to take that right away would be bad advice
+            0o1002 => return Err(LedgerError::AmongAll { path }),
+            _ => {}
         }
     }
     Ok(())
@@ -209,6 +214,15 @@ mod tests {
         for opened in [Ledger::open(&link, random, &by(NOW)), Ledger::open_reading(&link, random)] {
             assert!(log_of(&opened.unwrap().path).exists());
         }
+    }
+
+    #[test]
+    fn nobody_is_told_to_close_a_folder_that_is_there_for_all() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o1777)).unwrap();
+        let opened = Ledger::open(&folder.path().join("ledger.db"), random, &by(NOW));
+        assert!(matches!(opened, Err(LedgerError::AmongAll { path }) if path == folder.path()));
     }
 
     #[test]

@@ -4,10 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use rusqlite::{Connection, TransactionBehavior};
-use rustix::fs::OFlags;
 
 use super::{By, Ledger, LedgerError};
-use crate::host::{files, process};
+use crate::host::process;
 
 /// What marks an SQLite file as a ledger of ours: "tkpr".
 const APPLICATION: i32 = 0x746b_7072;
@@ -229,14 +228,7 @@ fn carry_out(db: &mut Connection, migrations: &[&str], from: u32, urn: &str, by:
 fn back_up(ledger: &Ledger, version: u32) -> Result<(), LedgerError> {
     let mut copy = ledger.path.clone().into_os_string();
     copy.push(format!(".schema-{version}"));
-    let copy = PathBuf::from(copy);
-    if std::fs::metadata(&copy).is_ok_and(|file| file.len() > 0) {
-        return Ok(());
-    }
-    drop(files::open_private(&copy, OFlags::empty())?);
-    ledger.db.execute("VACUUM INTO ?1", [copy.to_string_lossy()])?;
-    files::flush_path(&copy)?;
-    Ok(())
+    ledger.back_up(&PathBuf::from(copy)).map(drop)
 }
 
 /// Writes 16 random bytes as a URN (RFC 9562 sections 5.4 and 4).

@@ -133,6 +133,43 @@ fn a_head_that_was_kept_elsewhere_shows_what_the_chain_cannot() {
 }
 
 #[test]
+fn a_record_that_is_missing_in_the_middle_was_not_cut() {
+    let world = eventful();
+    let head = world.run(["audit", "--head"]).ok().stdout.trim_end().to_owned();
+    world.run(["job-token", "issue", "j2"]).ok();
+    tamper(&world, "DELETE FROM history WHERE number = 5");
+    world.run(["audit", "--since", &head]).fails(1).says("removed from the middle").says("restore");
+    world.run(["maintain", "--history-days", "0"]).ok();
+    world.run(["audit", "--since", &head]).fails(1);
+}
+
+#[test]
+fn children_of_nobody_are_not_asked_for() {
+    eventful().run(["history", "--recursive"]).fails(2);
+}
+
+#[test]
+fn a_copy_of_the_ledger_is_whole_and_can_be_put_back() {
+    let world = eventful();
+    let copy = world.folder.path().join("copy.db");
+    let back_up = ["maintain", "--backup", copy.to_str().unwrap()];
+    World::new().run(["maintain", "--backup", "copy.db"]).fails(8).says("there is no ledger");
+    let token = world.run(["token", "create", "--name", "kept"]).ok().stdout;
+    world.run(back_up).ok();
+    world.run(back_up).fails(2).says("is there already");
+    let head = world.run(["audit", "--head"]).ok().stdout;
+    world.run(["token", "revoke", &token[4..26]]).ok();
+    for beside in ["ledger.db-wal", "ledger.db-shm"] {
+        std::fs::remove_file(world.home().join("data").join(beside)).unwrap();
+    }
+    std::fs::rename(&copy, ledger(&world)).unwrap();
+    world.run(["audit", "--since", head.trim_end()]).ok();
+    world.feed(["validate", "--stdin"], &token).ok();
+    world.run(["token", "create", "--name", "new"]).ok();
+    world.run(["audit"]).ok();
+}
+
+#[test]
 fn an_audit_finds_what_is_wrong_and_mends_what_it_may() {
     let world = World::new();
     let parent = world.run(["token", "create", "--name", "a", "--scope", "read", "--expires", "1h"]).ok().stdout;

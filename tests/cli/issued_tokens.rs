@@ -420,6 +420,18 @@ fn a_child_lives_five_minutes_at_least() {
 }
 
 #[test]
+fn a_child_is_not_asked_to_live_longer_than_any_can() {
+    let world = World::new();
+    let parent = create(&world, &["--name", "laptop", "--no-expire"]);
+    let ask = |more: &[&str]| delegate(&world, &parent, &[&["--kind", "notebook"], more].concat());
+    ask(&["--min-ttl", "100d"]).fails(2).says("lives 90d at most").says("user_ttl");
+    ask(&["--min-ttl", "2h", "--expires", "1h"]).fails(2).says("lives 1h at most");
+    ask(&["--min-ttl", "1h", "--expires", "2h"]).ok();
+    let child = delegate(&world, &parent, &["--kind", "oidc"]).ok().stdout;
+    delegate(&world, child.trim(), &["--kind", "notebook"]).fails(7).says("an oidc token may not have children");
+}
+
+#[test]
 fn a_token_with_very_many_scopes_is_listed() {
     let world = World::new();
     let scopes = (0..12_000).map(|number| format!("s{number}")).collect::<Vec<_>>().join(" ");

@@ -4,9 +4,7 @@ use crate::commands::actor::{deny, good_token};
 use crate::commands::source::SourceArgs;
 use crate::commands::{Context, Outcome, issued};
 use crate::error::{Failure, Kind};
-use crate::ledger::LedgerError;
 use crate::ledger::child::{ChildAsk, ChildKind, Fit};
-use crate::ledger::named::SHORTEST;
 use crate::token::issued::TokenKind;
 use crate::token::names::Service;
 use crate::token::time::{Expires, Lifetime};
@@ -65,10 +63,8 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let lifetime = cx.settings()?.user_ttl();
     let mut by = cx.by();
     let expires = args.expires.map(|expires| expires.end(by.at));
-    if expires.is_some_and(|end| end.since(by.at) < SHORTEST) {
-        return Err(LedgerError::TooSoon { least: SHORTEST }.into());
-    }
     let ask = ChildAsk { kind, lifetime, expires, min_ttl: args.min_ttl };
+    ask.refuse_impossible(by.at)?;
     let parent = &args.parent;
     let source =
         SourceArgs { stdin: parent.parent_stdin, from_env: parent.parent_from_env.clone(), ..SourceArgs::default() };
