@@ -180,6 +180,14 @@ fn a_dry_run_says_it_all_and_does_nothing() {
 }
 
 #[test]
+fn an_account_that_is_not_there_is_called_so() {
+    let (world, _) = world_with_account();
+    let ran = import(&world, &["side", "site"]);
+    ran.says("oidc-agent has no account `side`").says("oidc-gen --accounts").says("took over `site`");
+    import(&world, &["./side"]).fails(8).says("cannot open ./side");
+}
+
+#[test]
 fn a_wrong_password_and_a_changed_file_store_nothing() {
     let (world, file) = world_with_account();
     let content = std::fs::read_to_string(&file).unwrap();
@@ -195,7 +203,8 @@ fn a_wrong_password_and_a_changed_file_store_nothing() {
     }
     assert_eq!(world.generation("site"), 0);
     assert!(file.is_file());
-    import(&world, &["nobody"]).fails(8).says("nobody").says("ls -la '.'");
+    import(&world, &["nobody"]).fails(8).says("nobody").says("oidc-gen --accounts");
+    import(&world, &["./nobody"]).fails(8).says("nobody").says("ls -la '.'");
     import(&world, &["site", "nobody"]).fails(1).says("2 of 2 logins").says("larger than");
 }
 

@@ -85,8 +85,7 @@ fn paths(args: &Args, cx: &Context) -> Result<Vec<PathBuf>, Failure> {
     if !args.all {
         let in_folder = |name: &PathBuf| {
             let there = folder.as_ref().map(|folder| folder.join(name));
-            let is_bare = name.components().count() == 1 && name.as_path() != Path::new("-");
-            there.filter(|there| is_bare && there.is_file()).unwrap_or_else(|| name.clone())
+            there.filter(|there| is_bare(name) && there.is_file()).unwrap_or_else(|| name.clone())
         };
         return Ok(args.accounts.iter().map(in_folder).collect());
     }
@@ -97,6 +96,11 @@ fn paths(args: &Args, cx: &Context) -> Result<Vec<PathBuf>, Failure> {
         names.into_iter().map(|name| folder.join(name)).filter(|path| is_account(path)).collect();
     paths.sort();
     if paths.is_empty() { Err(nothing_found("oidc-agent's folder has no accounts", name_it)) } else { Ok(paths) }
+}
+
+/// Tells whether a name may be that of an account, and is not only a file's.
+fn is_bare(name: &Path) -> bool {
+    name.components().count() == 1 && name != Path::new("-")
 }
 
 /// Returns oidc-agent's folder, if there is one.
@@ -157,7 +161,7 @@ const LONGEST_PASSWORD: u64 = 64 * 1024;
 fn source(cx: &mut Context, path: &Path, passwords: &mut Passwords) -> Source {
     let file_name = path.file_name().map(|name| text::shown(&name.to_string_lossy()));
     let file_name = file_name.filter(|name| name != "-").unwrap_or_default();
-    Source::read(cx, path, |shown, bytes| {
+    let source = Source::read(cx, path, |shown, bytes| {
         let mut found = match AccountFile::read(bytes).map_err(|fault| unreadable_content(shown, &fault))? {
             AccountFile::Open(found) => *found,
             AccountFile::Locked(locked) => passwords.open(&locked, (shown, &file_name))?,
@@ -166,7 +170,16 @@ fn source(cx: &mut Context, path: &Path, passwords: &mut Passwords) -> Source {
             found.label.clone_from(&file_name);
         }
         Ok(vec![found])
-    })
+    });
+    match &source.logins {
+        Err(failure) if failure.kind == Kind::NotFound && is_bare(path) => {
+            let message = format!("oidc-agent has no account `{}`, and there is no such file", source.shown);
+            let hint =
+                "see its accounts with `oidc-gen --accounts`, or name its folder: `export OIDC_CONFIG_DIR=/path/to/it`";
+            Source { logins: Err(nothing_found(&message, hint)), ..source }
+        }
+        _ => source,
+    }
 }
 
 impl Passwords {
