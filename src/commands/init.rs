@@ -97,9 +97,24 @@ pub(crate) fn default_home(cx: &Context) -> Result<Home, Failure> {
         Err(fault) if fault.is_absence() || matches!(fault, DesktopFault::Forgetful) => {
             Ok(Home::File(identity_file(cx)?))
         }
-        Err(fault) => Err(Failure::from(unlock::not_kept(fault))
-            .hint("unlock the keyring of the desktop first, or do without it: `tokenkeep init --unlock file`")),
+        Err(fault) => Err(without_keyring(unlock::not_kept(fault), INSTEAD)),
     }
+}
+
+/// What is typed where there is no keyring for a new vault.
+const INSTEAD: &str = "tokenkeep init --unlock file";
+
+/// Describes a keyring that does not take a vault's key, with what is typed in its place.
+pub(crate) fn without_keyring(error: VaultError, instead: &str) -> Failure {
+    let mend = match &error {
+        VaultError::Desktop { fault: DesktopFault::NoBus(_), .. } => {
+            "type it in the session of the desktop, or name that: `export XDG_RUNTIME_DIR=/run/user/$(id -u)`"
+                .to_owned()
+        }
+        VaultError::Desktop { fault, .. } => fault.mend(),
+        _ => return error.into(),
+    };
+    Failure::from(error).hint(format!("{mend}; or do without it: `{instead}`"))
 }
 
 /// Makes a vault whose key rests somewhere.
@@ -116,7 +131,7 @@ fn make_with_keyring(cx: &Context, keyring: &Keyring) -> Result<Vault, Failure> 
     refuse_remains(&cx.site()?, None)?;
     let identity = Identity::generate();
     let recipient = identity.recipient().to_string();
-    unlock::keep_in_keyring(keyring, &identity)?;
+    unlock::keep_in_keyring(keyring, &identity).map_err(|error| without_keyring(error, INSTEAD))?;
     let made = point_to_keyring(cx).and_then(|()| Ok(Vault::create(&cx.site()?, &cx.pin()?, identity, None)?));
     if made.is_err() {
         // what is left there opens nothing

@@ -6,6 +6,7 @@ use super::{Context, Outcome};
 use crate::error::Failure;
 use crate::output::Form;
 use crate::vault::kernel;
+use crate::vault::unlock::Lent;
 
 /// Examples of the command.
 const EXAMPLES: &str = "Examples:
@@ -16,8 +17,8 @@ const EXAMPLES: &str = "Examples:
 /// Close what `unlock` opened, now
 ///
 /// The key of this vault is taken out of the memory of the kernel. Other vaults of yours (of another folder) stay open
-/// unless `--all` is given. A command that has begun goes on; a key in a file or a systemd credential still opens the vault.
-/// Nothing is wrong if nothing was open.
+/// unless `--all` is given. A command that has begun goes on; a key in a file, a systemd credential or the keyring of the
+/// desktop still opens the vault, and is named. Nothing is wrong if nothing was open.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -28,10 +29,13 @@ pub(crate) struct Args {
 
 /// Runs the command.
 pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
-    let closed = if args.all { kernel::close_all() } else { kernel::close(&cx.vault_folder()?).map(usize::from) };
+    let vault = cx.vault_folder()?;
+    let closed = if args.all { kernel::close_all() } else { kernel::close(&vault).map(usize::from) };
     let closed = closed.map_err(|error| Failure::from(error).while_doing("cannot close the vault"))?;
+    let sources = cx.sources()?.of_another_command();
+    let source = sources.present(Lent::No).filter(|_| vault.exists());
     if cx.printer.form == Form::Json {
-        cx.printer.object(json!({"closed": closed}))?;
+        cx.printer.object(json!({"closed": closed, "source": source}))?;
         return Ok(Outcome::Done);
     }
     cx.printer.notice(&match closed {
@@ -39,5 +43,9 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
         1 => "closed".to_owned(),
         count => format!("closed {count} vaults"),
     });
+    if let Some(source) = source {
+        let when = if sources.is_named() { "" } else { " while that is unlocked" };
+        cx.printer.notice(&format!("the vault is not locked by that: {source} opens it{when}"));
+    }
     Ok(Outcome::Done)
 }

@@ -8,6 +8,7 @@ use crate::host::kernel_keyring;
 use crate::output::{Form, put_time};
 use crate::token::time::{Lifetime, Timestamp};
 use crate::vault::VaultError;
+use crate::vault::unlock::Lent;
 
 /// Examples of the command.
 const EXAMPLES: &str = "Examples:
@@ -71,9 +72,10 @@ fn report(cx: &mut Context, recipient: &str, until: Timestamp) -> Result<(), Fai
     }
     cx.printer
         .notice(&format!("open until {until} for every program of yours on this machine; `tokenkeep lock` closes it"));
-    if let Some(file) = cx.settings()?.identity_file() {
-        let file = file.display();
-        cx.printer.notice(&format!("it is open without that, too: unlock.identity_file ({file}) is used first"));
+    let sources = cx.sources()?.of_another_command();
+    if let Some(source) = sources.present(Lent::No) {
+        let how = if sources.is_named() { "is used first" } else { "opens it" };
+        cx.printer.notice(&format!("it is open without that, too: {source} {how}"));
     }
     Ok(())
 }

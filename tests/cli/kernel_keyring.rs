@@ -245,7 +245,7 @@ fn every_earlier_source_decides_before_the_kernels_keyring() {
 fn an_identity_file_that_is_used_anyway_is_mentioned() {
     let world = World::new();
     world.run(["unlock"]).ok().says("unlock.identity_file").says("is used first");
-    world.run(["lock"]).ok();
+    world.run(["lock"]).ok().says("not locked").says("unlock.identity_file");
 }
 
 #[test]

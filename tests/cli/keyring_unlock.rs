@@ -56,6 +56,54 @@ fn a_file_is_what_init_takes_where_there_is_no_keyring_or_a_file_is_named() {
     machine.run(["init", "--unlock", "keyring", "--identity-file", "mine.txt"]).fails(2);
 }
 
+/// Takes the line that names an identity file out of the configuration, and the file away.
+fn forget_the_file(machine: &Machine) {
+    std::fs::remove_file(machine.world.identity_file()).unwrap();
+    let is_other = |line: &&str| !line.starts_with("identity_file");
+    machine.world.edit_config(|text| text.lines().filter(is_other).flat_map(|line| [line, "\n"]).collect());
+}
+
+#[test]
+fn a_keyring_is_let_into_a_vault_that_is_there_and_out_again() {
+    let machine = Machine::bare(Desktop::open());
+    machine.run(["init", "--unlock", "file"]).ok();
+    machine.keep("one", "s3");
+    machine.run(["vault", "slot", "remove", "--keyring"]).fails(8).says("status");
+    let added = machine.run(["vault", "slot", "add", "--keyring", "--json"]).ok().says("is used first").json();
+    assert_eq!((&added["kind"], &added["name"]), (&"keyring".into(), &serde_json::Value::Null));
+    machine.run(["vault", "rotate"]).ok().says("1 entry sealed anew").says("in the keyring");
+    forget_the_file(&machine);
+    assert_eq!(machine.run(["get", "one"]).ok().stdout, "s3\n");
+    machine.run(["vault", "slot", "remove", "--keyring"]).fails(2).says("only way").says("slot add passphrase");
+    let words = ["vault", "slot", "add", "words", "--new-passphrase-fd", "0"];
+    machine.feed(words, "six words that nobody else knows").ok();
+    machine.run(["vault", "slot", "remove", "--keyring"]).ok().says("takes back no knowledge").says("vault rotate");
+    assert!(machine.desktop.lookup(&format!("identity {}", machine.recipient())).is_empty());
+    machine.run(["get", "one"]).fails(5).says("--passphrase-fd");
+    assert!(machine.config().contains("keyring = false"));
+}
+
+#[test]
+fn who_asks_for_a_keyring_where_none_is_hears_how_to_do_without() {
+    let machine = Machine::bare(Desktop::without_keyring());
+    let none = machine.run_without_desktop(["init", "--unlock", "keyring"]).fails(5);
+    none.says("XDG_RUNTIME_DIR").says("`tokenkeep init --unlock file`");
+    machine.run(["init", "--unlock", "keyring"]).fails(5).says("`tokenkeep init --unlock file`");
+    machine.run(["init", "--unlock", "file"]).ok();
+    machine.run(["vault", "slot", "add", "--keyring"]).fails(5).says("slot add passphrase");
+    assert!(!machine.config().contains("keyring"));
+    machine.run(["vault", "slot", "add", "desk", "--keyring"]).fails(2);
+}
+
+#[test]
+fn locking_says_what_opens_the_vault_all_the_same() {
+    let machine = Machine::new();
+    machine.run(["lock"]).ok().says("unlock.keyring").says("while that is unlocked");
+    machine.run(["unlock", "--for", "1m"]).ok().says("unlock.keyring");
+    let locked = machine.run(["lock", "--json"]).ok().json();
+    assert_eq!((&locked["closed"], &locked["source"]), (&1.into(), &"the keyring (unlock.keyring)".into()));
+}
+
 #[test]
 fn init_makes_nothing_weaker_in_the_place_of_a_keyring_that_is_locked_or_silent() {
     let machine = Machine::bare(Desktop::open());

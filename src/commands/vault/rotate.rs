@@ -12,7 +12,7 @@ use crate::host::descriptor;
 use crate::host::folders::absolute;
 use crate::keeper::LOCK_PATIENCE;
 use crate::keeper::note::Note;
-use crate::output::{Form, json_path};
+use crate::output::{Form, counted, json_path};
 use crate::profile::EntryName;
 use crate::secret::Passphrase;
 use crate::vault::header::Slot;
@@ -72,6 +72,7 @@ struct Plan {
 pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let plan = plan(args, cx)?;
     let (before, files, elsewhere) = (plan.vault.recipient().to_owned(), plan.files.clone(), plan.elsewhere.clone());
+    let is_in_keyring = plan.keyring.is_some();
     let rotated = carry_out(cx, plan)?;
     stay_open(cx, &before, &rotated.vault);
     let count = rotated.vault.shelf().names().map_err(VaultError::from)?.entries.len();
@@ -87,9 +88,12 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
             "replace_elsewhere": elsewhere,
         }))?;
     }
-    cx.printer.notice(&format!("the vault has a new key, and its {count} entries are sealed anew"));
+    cx.printer.notice(&format!("the vault has a new key; {} sealed anew", counted(count, "entry", "entries")));
     for file in &files {
         cx.printer.notice(&format!("the new key stands in {}", file.display()));
+    }
+    if is_in_keyring {
+        cx.printer.notice("the new key rests in the keyring of the desktop");
     }
     if let (Some(source), Some(file)) = (&elsewhere, files.first()) {
         let file = file.display();

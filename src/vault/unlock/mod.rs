@@ -11,7 +11,7 @@ use crate::secret::{Passphrase, Secret};
 use crate::vault::header::{Header, SlotKind};
 use crate::vault::keyring::{DesktopFault, Keyring};
 use crate::vault::sealing::Identity;
-use crate::vault::{VaultError, kernel, plugin, slots};
+use crate::vault::{Vault, VaultError, kernel, plugin, slots};
 use named::{Given, Named};
 
 pub(crate) use named::{
@@ -84,9 +84,14 @@ impl Sources {
         }
     }
 
+    /// Returns what stays of it for the next command of the same shell or unit: a descriptor does not.
+    pub(crate) fn of_another_command(self) -> Self {
+        Self { identity_fd: None, passphrase_fd: None, ..self }
+    }
+
     /// Returns what stays of it for a process that is started later, like a unit's: what was handed to this one does not.
     pub(crate) fn of_another_process(self) -> Self {
-        Self { identity_fd: None, passphrase_fd: None, credentials: None, identity_variable: None, ..self }
+        Self { credentials: None, identity_variable: None, ..self.of_another_command() }
     }
 
     /// Returns what stays of it outside the session, too: the keyring of the desktop is reached from within alone.
@@ -97,6 +102,11 @@ impl Sources {
     /// Returns the identity files that somebody named for this user or command, and that are theirs to change.
     pub(crate) fn named_files(&self) -> impl Iterator<Item = &PathBuf> {
         self.identity_file_variable.iter().chain(&self.identity_file)
+    }
+
+    /// Tells whether something other than a keyring, a person or a slot was named.
+    pub(crate) fn is_named(&self) -> bool {
+        self.named().is_some()
     }
 
     /// Tells whether the keyring is the first source that is present.
@@ -197,9 +207,17 @@ pub(crate) fn is_in_keyring(keyring: &Keyring, recipient: &str) -> bool {
     keyring.read(&keyring_name(recipient)).is_ok()
 }
 
-/// Takes the identity of a vault that did not come about back from the keyring.
+/// Takes the identity of a vault out of the keyring, if it is there.
 pub(crate) fn forget_in_keyring(keyring: &Keyring, recipient: &str) -> Result<(), VaultError> {
-    keyring.remove(&keyring_name(recipient)).map_err(not_kept)
+    let doing = || "take the vault's key out of the keyring".to_owned();
+    keyring.remove(&keyring_name(recipient)).map_err(|fault| VaultError::Desktop { doing: doing(), fault })
+}
+
+impl Vault {
+    /// Lets the keyring open the vault, too.
+    pub(crate) fn keep_in_keyring(&self, keyring: &Keyring) -> Result<(), VaultError> {
+        keep_in_keyring(keyring, &self.identity)
+    }
 }
 
 /// Wraps why the keyring did not take or drop an identity.

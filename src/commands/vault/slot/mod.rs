@@ -2,6 +2,7 @@
 
 mod add;
 mod change;
+mod keyring;
 mod list;
 mod remove;
 
@@ -13,6 +14,7 @@ const EXAMPLES: &str = "Examples:
   tokenkeep vault slot add passphrase
   tokenkeep vault slot add ci --recipient age1...
   tokenkeep vault slot add cron --identity-file ~/.config/tokenkeep/cron.txt
+  tokenkeep vault slot add --keyring
   tokenkeep vault slot change passphrase
   tokenkeep vault slot remove ci
 ";
