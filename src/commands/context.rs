@@ -191,6 +191,7 @@ impl Context {
             | VaultError::Desktop { .. }
             | VaultError::NotThisVault { .. }
             | VaultError::WrongPassphrase { .. }
+            | VaultError::NoPassphrase { .. }
             | VaultError::NoIdentity { .. } => true,
             _ => false,
         });

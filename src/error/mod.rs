@@ -19,7 +19,7 @@ use crate::profile::EntryName;
 use crate::settings::SettingsError;
 use crate::token::text::{self, Look};
 pub(crate) use keeper::{Doing, Named, keeper_failure, revocation_failure};
-pub(crate) use vault::other_ways;
+pub(crate) use vault::hint_for;
 
 /// Why the program ends; the number is its exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

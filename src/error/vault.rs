@@ -41,6 +41,7 @@ fn kind_of(error: &VaultError) -> Kind {
         | E::NoIdentity { .. }
         | E::NotThisVault { .. }
         | E::WrongPassphrase { .. }
+        | E::NoPassphrase { .. }
         | E::Desktop { .. }
         | E::NotAnswered(_)
         | E::Header { .. }
@@ -72,7 +73,7 @@ fn kind_of(error: &VaultError) -> Kind {
 
 /// Says what to type.
 #[expect(clippy::too_many_lines, reason = "a table: one line for each thing that can be wrong with a vault")]
-fn hint_for(error: &VaultError) -> Option<Cow<'static, str>> {
+pub(crate) fn hint_for(error: &VaultError) -> Option<Cow<'static, str>> {
     use VaultError as E;
     let text: &'static str = match error {
         E::NotAnswered(source) if source.kind() == io::ErrorKind::Interrupted => return None,
@@ -118,7 +119,7 @@ fn hint_for(error: &VaultError) -> Option<Cow<'static, str>> {
         E::NoIdentity { source_name } | E::NotThisVault { source_name } if source_name == kernel::SOURCE => {
             "take it out with `tokenkeep lock`, then open the vault another way"
         }
-        E::NoIdentity { .. } => "show what opens the vault with `tokenkeep status`",
+        E::NoIdentity { .. } | E::NoPassphrase { .. } => "show what opens the vault with `tokenkeep status`",
         E::NotThisVault { .. } => "use the identity this vault was made with; `tokenkeep status` shows both",
         E::WrongPassphrase { .. } => "try again, or unlock with `--identity-fd 3 3<FILE`",
         E::NotAnswered(_) => "give it on a descriptor: `--passphrase-fd 3 3<FILE`",
@@ -146,7 +147,7 @@ fn hint_for(error: &VaultError) -> Option<Cow<'static, str>> {
 }
 
 /// Says which ways into a vault are left where the file that should open it is not there.
-pub(crate) fn other_ways(slots: &[SlotKind]) -> String {
+fn other_ways(slots: &[SlotKind]) -> String {
     let of_kind = |kind: SlotKind| match kind {
         SlotKind::Passphrase => "with its passphrase: `--passphrase-fd 3 3<FILE`",
         SlotKind::Recipient => {

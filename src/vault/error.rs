@@ -83,6 +83,12 @@ pub(crate) enum VaultError {
         /// Where it came from.
         source_name: String,
     },
+    /// A passphrase was given, and there is no slot for one.
+    #[error("no slot of this vault is opened by a passphrase ({source_name})")]
+    NoPassphrase {
+        /// Where it came from.
+        source_name: String,
+    },
     /// The keyring does not give or take what it should.
     #[error("cannot {doing}")]
     Desktop {

@@ -42,7 +42,7 @@ fn a_sound_installation_has_nothing_that_failed_and_stays_as_it_is() {
     let before = snapshot(&world.home());
     let ran = world.run(["doctor"]).ok();
     assert_eq!(lines(&ran, "fail"), Vec::<&str>::new());
-    for text in ["vault", "nobody else", "opens the vault", "entry prod", "generation 2", "answers"] {
+    for text in ["vault", "nobody else", "opens the vault", "entry prod", "generation 2, 5m", "taken by", "answers"] {
         finds(&ran, "ok", text);
     }
     assert_eq!(snapshot(&world.home()), before);
@@ -126,6 +126,11 @@ fn modes_are_mended_also_where_one_hides_another() {
     chmod(&world.home().join("config/config.toml"), 0o666);
     let before = failed(doctor(&world, &[]));
     finds(&before, "fail", "config.toml is open to others");
+    chmod(&world.home().join("config/config.toml"), 0o600);
+    let ran = doctor(&world, &[]);
+    let unlocking = lines(&ran, "fail  unlocking");
+    assert!(unlocking.iter().any(|line| line.contains("`chmod 700 ")), "{unlocking:?}");
+    chmod(&world.home().join("config/config.toml"), 0o666);
     assert!(before.stderr.contains("doctor --fix"), "{}", before.stderr);
     let ran = doctor(&world, &["--fix"]).ok();
     assert_eq!(lines(&ran, "done").len(), 6, "{}", ran.stdout);
@@ -333,11 +338,12 @@ fn a_clock_that_is_off_is_noticed_by_the_provider_s() {
 fn variables_that_do_harm_are_named() {
     let world = World::logged_in(Settings::default());
     let mut command = world.command(["doctor", "--offline"]);
-    command.env("PROD_ACCESS_TOKEN", "canary-1").env("TOKENKEEP_PROFIL", "prod");
+    command.env("PROD_ACCESS_TOKEN", "canary-1").env("TOKENKEEP_PROFIL", "prod").env("TOKENKEEP_PASSPHRASE", "x");
     command.env("TOKENKEEP_IDENTITY", std::fs::read_to_string(world.identity_file()).unwrap());
     let ran = Ran::from(command.output().unwrap()).ok().hides("canary-1").hides("AGE-SECRET-KEY");
     finds(&ran, "warn", "PROD_ACCESS_TOKEN is set");
     finds(&ran, "warn", "did you mean TOKENKEEP_PROFILE?");
+    finds(&ran, "warn", "`unset TOKENKEEP_PASSPHRASE`");
     finds(&ran, "warn", "TOKENKEEP_IDENTITY holds the key itself");
 }
 

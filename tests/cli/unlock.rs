@@ -364,6 +364,13 @@ fn a_wrong_passphrase_on_a_descriptor_is_named_and_nobody_is_asked() {
 }
 
 #[test]
+fn a_passphrase_for_a_vault_that_has_no_slot_for_one_is_not_called_wrong() {
+    let ran = World::new().hand(["list", "--passphrase-fd", "3"], "right").ok();
+    assert!(!ran.says("no slot").stderr.contains("wrong"));
+    World::new().hand(["vault", "verify", "--passphrase-fd", "3"], "right").fails(5).says("tokenkeep status");
+}
+
+#[test]
 fn a_passphrase_on_a_descriptor_comes_before_every_file() {
     let world = locked_by_words();
     new_identity(&world.file("wrong.txt"));

@@ -43,6 +43,9 @@ pub(super) fn surroundings(scene: &Scene<'_>) -> Vec<Finding> {
     vec![Finding::new("surroundings", Status::Info, seen.join(", "))]
 }
 
+/// What the names of our variables begin with.
+const PREFIX: &str = "TOKENKEEP_";
+
 /// The variables of ours.
 const OURS: [&str; 11] = [
     "TOKENKEEP_HOME",
@@ -66,12 +69,14 @@ pub(super) fn variables(scene: &Scene<'_>) -> Vec<Finding> {
         let message = "TOKENKEEP_IDENTITY holds the key itself, and every program started here can read it";
         findings.push(Finding::new("environment", Status::Warn, message).mend("use TOKENKEEP_IDENTITY_FILE"));
     }
-    for name in env.iter().filter_map(|(name, _)| name.to_str()).filter(|name| name.starts_with("TOKENKEEP_")) {
-        if OURS.contains(&name) || name.starts_with("TOKENKEEP_PARAM_") {
+    for name in env.iter().filter_map(|(name, _)| name.to_str()) {
+        let Some(rest) = name.strip_prefix(PREFIX) else { continue };
+        if OURS.contains(&name) || rest.starts_with("PARAM_") {
             continue;
         }
-        let mend = match nearest(name, OURS.into_iter()) {
-            Some(near) => format!("did you mean {near}?"),
+        // what all have in common makes none of them near
+        let mend = match nearest(rest, OURS.into_iter().filter_map(|ours| ours.strip_prefix(PREFIX))) {
+            Some(near) => format!("did you mean {PREFIX}{near}?"),
             None => format!("type `unset {name}`"),
         };
         findings.push(Finding::new("environment", Status::Warn, format!("nothing reads {name}")).mend(mend));

@@ -7,6 +7,7 @@ use crate::commands::problems::{of_default, of_profile};
 use crate::host::files::{self, Access};
 use crate::host::survey;
 use crate::ledger::open::files_of;
+use crate::output::counted;
 use crate::settings::report::Origin;
 use crate::vault::shelf::Shelf;
 
@@ -20,8 +21,8 @@ pub(super) fn file(scene: &Scene<'_>) -> Vec<Finding> {
             vec![Finding::new(CHECK, Status::Info, message)]
         }
         Ok(settings) => {
-            let profiles = settings.config.profiles.len();
-            let message = format!("{}, with {profiles} profiles", settings.path.display());
+            let profiles = counted(settings.config.profiles.len(), "profile", "profiles");
+            let message = format!("{}, with {profiles}", settings.path.display());
             vec![Finding::new(CHECK, Status::Ok, message)]
         }
         Err(failure) => {

@@ -1,5 +1,6 @@
 //! The vault: is it there, is it private, does it open without a person, what lies in it, and how each entry stands.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 use super::Scene;
@@ -8,6 +9,7 @@ use crate::backend::Backend;
 use crate::commands::exec::fresh;
 use crate::commands::problems::{misplaced, of_entry};
 use crate::commands::seen::{self, Seen};
+use crate::error::{chain, hint_for};
 use crate::host::files::{self, Access};
 use crate::host::kernel_keyring::KernelFault;
 use crate::host::survey;
@@ -74,19 +76,10 @@ pub(super) fn unlocking(scene: &Scene<'_>) -> Vec<Finding> {
             let error = VaultError::Locked { slots: slots.clone(), kernel: *kernel };
             Finding::of_failure(CHECK, Status::Warn, error)
         }
-        Ok(Err(error @ VaultError::Desktop { fault, .. })) => {
-            let failure = crate::error::Failure::new(crate::error::Kind::Locked, crate::error::chain(error));
-            Finding::of_failure(CHECK, Status::Fail, failure.hint(fault.mend()))
-        }
-        Ok(Err(error @ VaultError::Source { fault, slots, .. })) if fault.is_missing() && !slots.is_empty() => {
-            let failure = crate::error::Failure::new(crate::error::Kind::Locked, crate::error::chain(error));
-            Finding::of_failure(CHECK, Status::Fail, failure.hint(crate::error::other_ways(slots)))
-        }
         Ok(Err(error)) => {
-            let failure = crate::error::Failure::new(crate::error::Kind::Locked, crate::error::chain(error));
-            let finding = Finding::of_failure(CHECK, Status::Fail, failure);
-            let fix = identity_fix(scene);
-            finding.mend("see how it is unlocked with `tokenkeep status`").or_fix(fix)
+            let fix = identity_fix(scene).and_then(|finding| finding.fix);
+            let finding = Finding::new(CHECK, Status::Fail, chain(error));
+            Finding { mend: hint_for(error).map(Cow::into_owned), fix, ..finding }
         }
         Err(_) => Finding::new(CHECK, Status::Skip, "the configuration cannot be read"),
     };
@@ -129,16 +122,6 @@ pub(super) fn kernel_keyring(scene: &Scene<'_>) -> Vec<Finding> {
         // who opens the vault another way does not need it
         Err(fault) => Finding::new(CHECK, Status::Info, fault.to_string()),
     }]
-}
-
-impl Finding {
-    /// Says what `--fix` does about it, if it can do something.
-    fn or_fix(self, other: Option<Self>) -> Self {
-        match other {
-            Some(Self { mend, fix: fix @ Some(_), .. }) => Self { mend, fix, ..self },
-            Some(_) | None => self,
-        }
-    }
 }
 
 /// Returns what is wrong with the identity file that the configuration names.
@@ -260,6 +243,11 @@ fn of_seen(scene: &Scene<'_>, seen: &Seen) -> Finding {
     let generation =
         seen.opened().map(|opened| format!(", generation {}", opened.entry.generation)).unwrap_or_default();
     let left = seen.access_left(scene.cx.now()).map(|left| format!(", {left} left")).unwrap_or_default();
+    let tokens = seen.opened().and_then(|opened| opened.entry.body.tokens());
+    let taken = tokens.map(|tokens| match tokens.used_at {
+        Some(at) => format!(", taken by its provider at {at}"),
+        None => format!(", stored at {}", tokens.login_at),
+    });
     let dies = seen.dies_at().map(|at| format!(", of use until {at}")).unwrap_or_default();
-    Finding::new(&check, Status::Ok, format!("{state}{generation}{left}{dies}"))
+    Finding::new(&check, Status::Ok, format!("{state}{generation}{left}{}{dies}", taken.unwrap_or_default()))
 }

@@ -72,6 +72,9 @@ impl Sources {
             other => other,
         })?;
         match given {
+            Given::Passphrase(_) if header.slots.iter().all(|slot| slot.kind != SlotKind::Passphrase) => {
+                Err(VaultError::NoPassphrase { source_name: source })
+            }
             Given::Passphrase(passphrase) => match slots::open_with_passphrase(vault, header, &passphrase)? {
                 Some(identity) => Ok(Unlocked { identity, by_slot: true }),
                 None => Err(VaultError::WrongPassphrase { source_name: source }),
