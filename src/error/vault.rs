@@ -56,6 +56,7 @@ fn kind_of(error: &VaultError) -> Kind {
         | E::NotAPassphrase { .. }
         | E::LastSlot { .. }
         | E::OwnRecipient
+        | E::SecretForRecipient
         | E::NotARecipient
         | E::OtherIdentities { .. }
         | E::CaseClash { .. } => Kind::Usage,
@@ -128,7 +129,11 @@ pub(crate) fn hint_for(error: &VaultError) -> Option<Cow<'static, str>> {
         E::NoSuchSlot { .. } => "see them with `tokenkeep vault slot list`",
         E::LastSlot { .. } => "add another one first: `tokenkeep vault slot add NAME`",
         E::OwnRecipient => "make another key: `age-keygen -o FILE` prints its recipient",
-        E::NotARecipient => "`age-keygen` prints one: age1...",
+        E::SecretForRecipient => {
+            "programs beside this one, and the shell's history, have seen it: make another with `age-keygen -o FILE`, and \
+             name what `age-keygen -y FILE` prints"
+        }
+        E::NotARecipient => "`age-keygen -y FILE` prints that of a key: age1...",
         E::MayNotRest { .. } => "when the disk works again, type `tokenkeep vault rotate`",
         E::NoExchange { .. } => "take the long way: `tokenkeep help recovery`",
         E::NotAnExport(_) => "write it anew with `tokenkeep vault export`",

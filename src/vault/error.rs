@@ -155,6 +155,9 @@ pub(crate) enum VaultError {
     /// The recipient is the vault's own: a slot for it would open also what the key that comes after it keeps.
     #[error("this is the vault's own key, which needs no slot")]
     OwnRecipient,
+    /// A secret key was given in the place of a recipient.
+    #[error("this is a secret key, and not the recipient that goes with it")]
+    SecretForRecipient,
     /// A plugin of age does not do what it is there for.
     #[error("the plugin `{name}` of age cannot be used")]
     Plugin {

@@ -87,7 +87,8 @@ impl PluginFault {
     pub(crate) fn mend(&self, name: &str) -> String {
         match self {
             Self::NobodyToAsk { .. } => "type the same command on a terminal".to_owned(),
-            Self::Missing { .. } | Self::Broken { .. } | Self::Silent { .. } | Self::Refused { .. } => {
+            Self::Missing { .. } => format!("install it, until `command -v age-plugin-{name}` finds it"),
+            Self::Broken { .. } | Self::Silent { .. } | Self::Refused { .. } => {
                 format!("see whether it works at all: `age-plugin-{name} --version`")
             }
         }

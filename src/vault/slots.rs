@@ -134,6 +134,9 @@ pub(super) fn seal(wrapping: &Wrapping, bytes: &[u8], ask: Ask<'_>) -> Result<(S
     if let Ok(native) = x25519::Recipient::from_str(recipient) {
         return Ok((SlotKind::Recipient, seal_for(&native, bytes).map_err(wrapped)?));
     }
+    if recipient.to_ascii_uppercase().starts_with("AGE-SECRET-KEY-") {
+        return Err(VaultError::SecretForRecipient);
+    }
     let plugin = Plugin::for_recipient(recipient, ask).ok_or(VaultError::NotARecipient)?;
     let file = seal_for(&plugin, bytes);
     Ok((SlotKind::Plugin, file.map_err(|error| plugin.fault().unwrap_or_else(|| wrapped(error)))?))

@@ -121,7 +121,11 @@ fn an_identity_file_may_hold_keys_of_both_kinds() {
 fn a_plugin_that_is_not_there_is_named() {
     let plugged = Plugged::with_slot();
     std::fs::remove_file(plugged.file("age-plugin-shelltest")).unwrap();
-    plugged.unlock(&["get", "one"]).fails(5).says("there is no program `age-plugin-shelltest` in PATH");
+    plugged
+        .unlock(&["get", "one"])
+        .fails(5)
+        .says("there is no program `age-plugin-shelltest` in PATH")
+        .says("command -v");
     plugged.run(&["vault", "slot", "add", "two", "--recipient", &bech32("age1shelltest")]).fails(5).says("in PATH");
 }
 

@@ -185,6 +185,10 @@ fn what_is_no_recipient_is_refused_and_nothing_is_written() {
     for text in ["", "age1", "hello", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA", "age1yubikey1qqqq"] {
         world.run(["vault", "slot", "add", "ci", "--recipient", text]).fails(2);
     }
+    let key = std::fs::read_to_string(world.identity_file()).unwrap();
+    let key = key.lines().find(|line| line.starts_with("AGE-SECRET-KEY-")).unwrap();
+    let ran = world.run(["vault", "slot", "add", "ci", "--recipient", key]).fails(2);
+    ran.says("secret key").says("age-keygen -y").hides(key);
     assert!(!world.vault().join("slots/ci.age").exists());
 }
 
