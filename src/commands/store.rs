@@ -211,7 +211,7 @@ pub(super) fn put(
 ) -> Result<u64, Failure> {
     let name = &target.name;
     let lock = vault.lock(name, LOCK_PATIENCE)?;
-    cx.keeper(vault)?.adopt_unpublished(name, &lock).map_err(|error| target.failure(error))?;
+    cx.keeper(vault)?.adopt_or_put_aside(name, &lock).map_err(|error| target.failure(error))?;
     refuse_other_kind(target, vault, &body)?;
     refuse_useless_key(&body)?;
     judge()?;

@@ -18,8 +18,17 @@ pub(crate) enum Adopted {
 }
 
 impl Keeper<'_> {
-    /// Publishes an answer that a dead holder of the lock left behind, if it follows the newest generation.
+    /// Publishes an answer that a dead holder of the lock left behind, if it follows the newest generation. Where the keyring
+    /// holds no generation, nobody can tell: then the answer stays where it is.
     pub(crate) fn adopt_unpublished(&self, name: &EntryName, lock: &EntryLock) -> Result<Adopted, KeeperError> {
+        if lock.unpublished().map_err(VaultError::from)?.is_some() {
+            self.vault.refuse_lost(name)?;
+        }
+        self.adopt_or_put_aside(name, lock)
+    }
+
+    /// The same for who is about to replace the entry: what follows no generation that is there makes room.
+    pub(crate) fn adopt_or_put_aside(&self, name: &EntryName, lock: &EntryLock) -> Result<Adopted, KeeperError> {
         let Some(file) = lock.unpublished().map_err(VaultError::from)? else { return Ok(Adopted::Nothing) };
         let newest = self.vault.shelf().generations(name)?.first().copied();
         // one that was published by who died before it could say so is adopted all the same

@@ -56,7 +56,7 @@ impl Keeper<'_> {
     /// Proves that the entry can be locked and written, before anybody talks to the provider.
     pub(crate) fn rehearse(&self, name: &EntryName) -> Result<(), KeeperError> {
         let lock = self.vault.lock(name, LOCK_PATIENCE)?;
-        self.adopt_unpublished(name, &lock)?;
+        self.adopt_or_put_aside(name, &lock)?;
         lock.rehearse()?;
         lock.reserve().map_err(VaultError::from)?.release();
         Ok(())

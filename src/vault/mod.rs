@@ -206,8 +206,23 @@ impl Vault {
     /// Opens the newest generation of an entry; `None` if there is no such entry.
     pub(crate) fn newest(&self, name: &EntryName) -> Result<Option<Entry>, VaultError> {
         let newest = self.shelf.newest(name)?;
+        if newest.is_none() {
+            self.refuse_lost(name)?;
+        }
         let opened = newest.map(|(generation, file)| self.unseal(name, generation, &file)).transpose();
         opened.map_err(|error| unless_rotated(&self.folder, &self.header, error))
+    }
+
+    /// Refuses an entry of which the keyring holds nothing, unless what waits to be published is its first generation: it
+    /// may be another keyring than the one that the answer follows a generation of.
+    pub(crate) fn refuse_lost(&self, name: &EntryName) -> Result<(), VaultError> {
+        if !self.shelf.is_in_keyring(name)? || self.shelf.items()?.current(name)?.is_some() {
+            return Ok(());
+        }
+        match self.shelf.unpublished(name)? {
+            Some(file) if self.unseal(name, 1, &file).is_err() => Err(self.shelf.lost(name)?),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Opens the generation before another one, if it is there and opens.
@@ -258,12 +273,19 @@ impl Vault {
         Ok(foreign)
     }
 
+    /// Lists the generations of an entry, of which the newest is there wherever it rests.
+    fn generations(&self, name: &EntryName) -> Result<Vec<u64>, VaultError> {
+        self.shelf.check_held(name)?;
+        self.refuse_lost(name)?;
+        self.shelf.generations(name)
+    }
+
     /// Checks every file of the vault, and returns what is wrong.
     pub(crate) fn verify(&self) -> Result<Vec<VaultError>, VaultError> {
         let mut faults = slots::check_all(&self.folder, &self.header);
         let shelf = self.shelf();
         for name in shelf.names()?.entries {
-            let generations = match shelf.check_held(&name).and_then(|()| shelf.generations(&name)) {
+            let generations = match self.generations(&name) {
                 Ok(generations) => generations,
                 Err(fault) => {
                     faults.push(fault);

@@ -66,6 +66,16 @@ impl Shelf {
         }
     }
 
+    /// Reads an answer that was never published, if there is one.
+    pub(super) fn unpublished(&self, name: &EntryName) -> Result<Option<Vec<u8>>, FileFault> {
+        match files::read(&self.next_path(name), Access::Private, LARGEST_FILE) {
+            // empty: reserved for an exchange that brought nothing
+            Ok(bytes) => Ok(Some(bytes).filter(|bytes| !bytes.is_empty())),
+            Err(fault) if fault.is_missing() => Ok(None),
+            Err(fault) => Err(fault),
+        }
+    }
+
     /// Refuses a name that differs from an existing one only by case: some file systems would mix them up.
     fn refuse_case_clash(&self, name: &EntryName) -> Result<(), VaultError> {
         let clash = |other: &EntryName| other != name && other.as_str().eq_ignore_ascii_case(name.as_str());
@@ -133,12 +143,7 @@ impl EntryLock {
 
     /// Reads an answer that was never published, if there is one.
     pub(crate) fn unpublished(&self) -> Result<Option<Vec<u8>>, FileFault> {
-        match files::read(&self.next(), Access::Private, LARGEST_FILE) {
-            // empty: reserved for an exchange that brought nothing
-            Ok(bytes) => Ok(Some(bytes).filter(|bytes| !bytes.is_empty())),
-            Err(fault) if fault.is_missing() => Ok(None),
-            Err(fault) => Err(fault),
-        }
+        self.shelf.unpublished(&self.name)
     }
 
     /// Writes an answer whose file could not be filled into a new one: after a failed flush nothing is known of the

@@ -288,6 +288,41 @@ fn what_the_keyring_has_lost_is_missed_by_its_name_and_a_new_login_mends_it() {
     machine.run(["get", "prod"]).ok();
 }
 
+/// A machine on which an answer waits for a keyring that was locked, and another keyring is there: it has nothing of
+/// ours. Also what the first one holds.
+fn with_another_keyring() -> (Machine, String) {
+    let mut machine = logged_in();
+    refresh_while(&machine, || machine.desktop.lock()).ok();
+    machine.desktop.stop_keyring();
+    machine.desktop.start_keyring();
+    let (item, user) = (machine.item("prod"), format!("entry {} prod", machine.recipient()));
+    let mut clear = machine.desktop.command("secret-tool");
+    assert!(clear.args(["clear", "service", "tokenkeep", "username", &user]).status().unwrap().success());
+    (machine, item)
+}
+
+#[test]
+fn an_answer_that_waits_for_its_keyring_outlasts_another_one() {
+    let (machine, item) = with_another_keyring();
+    let next = machine.world.entry("prod").join("next");
+    let answer = std::fs::read(&next).unwrap();
+    for args in [&["get", "prod"][..], &["refresh", "prod", "--force"], &["vault", "verify"], &["revoke", "prod"]] {
+        machine.run(args).fails(5).says("holds nothing");
+    }
+    assert_eq!(machine.run(["list", "--json"]).ok().json()[0]["state"], "damaged");
+    assert!(machine.run(["status"]).ok().stdout.contains("holds nothing"));
+    assert_eq!(std::fs::read(&next).unwrap(), answer);
+    machine.put_item("prod", &item);
+    is_adopted(&machine, 2);
+}
+
+#[test]
+fn a_login_takes_the_place_of_an_answer_whose_keyring_is_lost() {
+    let (machine, _) = with_another_keyring();
+    machine.run(["generate", "prod", "--no-browser"]).ok();
+    assert!(machine.world.provider.is_access_live(&machine.token("prod")));
+}
+
 #[test]
 fn an_item_that_somebody_changed_or_moved_is_refused() {
     let machine = logged_in();

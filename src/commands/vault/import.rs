@@ -232,7 +232,7 @@ fn refuse_taken(entries: &[Entry], fates: &[Fate]) -> Result<(), Failure> {
 /// Puts one entry into the vault, under its lock, if it still is to be; `came` are the client secrets that came so far.
 fn put(args: &Args, cx: &Context, vault: &Vault, (entry, came): (Entry, &mut Vec<EntryName>)) -> Result<Fate, Failure> {
     let lock = vault.lock(&entry.name, LOCK_PATIENCE)?;
-    cx.keeper(vault)?.adopt_unpublished(&entry.name, &lock).map_err(|error| failure(&entry.name, error))?;
+    cx.keeper(vault)?.adopt_or_put_aside(&entry.name, &lock).map_err(|error| failure(&entry.name, error))?;
     let fate = fate(args, cx, vault, &entry)?;
     came.extend(secret_of(&entry, fate));
     match fate {
