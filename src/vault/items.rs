@@ -137,6 +137,11 @@ impl Items {
                 return Err(VaultError::Desktop { doing: format!("keep `{entry}` in the keyring"), fault });
             }
             Some(current) => self.write(entry, Which::Previous, &current)?,
+            // the keyring that it follows a generation of is another one
+            None if item.generation > 1 => {
+                let fault = DesktopFault::NoItem(self.name(entry, Which::Current));
+                return Err(VaultError::Desktop { doing: format!("keep `{entry}` in the keyring"), fault });
+            }
             None => {}
         }
         self.write(entry, Which::Current, item)

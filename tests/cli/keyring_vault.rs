@@ -295,10 +295,27 @@ fn with_another_keyring() -> (Machine, String) {
     refresh_while(&machine, || machine.desktop.lock()).ok();
     machine.desktop.stop_keyring();
     machine.desktop.start_keyring();
-    let (item, user) = (machine.item("prod"), format!("entry {} prod", machine.recipient()));
+    let item = machine.item("prod");
+    lose(&machine);
+    (machine, item)
+}
+
+/// Lets the keyring hold nothing of the entry.
+fn lose(machine: &Machine) {
+    let user = format!("entry {} prod", machine.recipient());
     let mut clear = machine.desktop.command("secret-tool");
     assert!(clear.args(["clear", "service", "tokenkeep", "username", &user]).status().unwrap().success());
-    (machine, item)
+}
+
+#[test]
+fn an_answer_is_not_given_to_a_keyring_that_took_the_other_one_s_place_meanwhile() {
+    let machine = logged_in();
+    machine.token("prod");
+    let (item, generation) = (machine.item("prod"), machine.generation("prod"));
+    refresh_while(&machine, || lose(&machine)).ok().says("waits to be published").says("holds nothing");
+    assert_eq!(machine.item("prod"), "");
+    machine.put_item("prod", &item);
+    is_adopted(&machine, generation + 1);
 }
 
 #[test]
