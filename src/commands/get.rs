@@ -111,6 +111,14 @@ fn id_token(target: &Target, keeper: &Keeper<'_>, wanted: &Wanted) -> Result<IdT
         target.fetch(keeper, &Wanted { fetch: Fetch::Always, ..wanted.clone() })?;
         token = newest_id_token(target, keeper)?;
     }
+    if !is_usable(token.secret()) {
+        return Err(Failure::new(
+            Kind::Failed,
+            format!("the provider's ID token for `{}` cannot be used", target.name),
+        )
+        .because("it has spaces or control characters; it is not handed out")
+        .hint("report it to who runs the provider"));
+    }
     if is_good(&token) {
         return Ok(token);
     }

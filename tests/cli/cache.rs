@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use provider::{Endpoint, Fault, Format, Settings};
+use provider::{Endpoint, Fault, Format, Settings, json};
 
 use crate::clock::run_at;
 use crate::harness::{World, feed, short_lived};
@@ -194,6 +194,17 @@ fn an_expired_id_token_is_fetched_anew_or_needs_a_login() {
     world.provider.misbehave(Endpoint::Token, Fault::remove("id_token"));
     world.provider.misbehave(Endpoint::Token, Fault::remove("id_token"));
     world.run(["get", "prod", "--id-token"]).fails(4).says("tokenkeep generate prod");
+}
+
+#[test]
+fn an_unusable_id_token_is_not_handed_out() {
+    for token in ["two words", "a\nb", "a\u{7f}"] {
+        let world = World::logged_in(short_lived(300));
+        world.provider.misbehave(Endpoint::Token, Fault::set("id_token", json!(token)));
+        world.run(["get", "prod", "--id-token"]).fails(1).says("not handed out").hides(token);
+        let told = world.run(["get", "prod", "--id-token", "--json"]);
+        assert_eq!((told.code, told.stdout.as_str()), (1, ""));
+    }
 }
 
 #[test]
