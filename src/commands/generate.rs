@@ -5,17 +5,19 @@ use serde_json::json;
 use super::init::{self, Home};
 use super::profile::flags::{ProfileFlags, default_scopes};
 use super::revoke_old::{generation_of_login, revoke_old};
+use super::seen::{self, Seen};
 use super::target::{Target, TokenArgs};
 use super::{Context, Outcome};
 use crate::error::{Failure, Kind};
 use crate::host::process;
-use crate::idp::{Client, DeviceLogin, Endpoint, Wire};
+use crate::idp::{Client, DeviceLogin, Endpoint, IdpError, Wire};
 use crate::keeper::login::{Login, Poll};
 use crate::keeper::plan::Fetch;
 use crate::keeper::{KeeperError, dies_at, token_set};
 use crate::output::link::{self, Qr};
 use crate::output::{Form, put_time};
-use crate::profile::{EntryName, Profile};
+use crate::profile::{EntryName, Profile, SecureUrl};
+use crate::secret::ClientSecret;
 use crate::token::claims::Claims;
 use crate::token::scopes::Scopes;
 use crate::token::time::Lifetime;
@@ -149,11 +151,9 @@ fn is_good(cx: &Context, target: &Target, vault: &Vault) -> Result<bool, Failure
     if keeper.fetch(&target.name, target.profile.as_ref(), &wanted).is_err() {
         return Ok(false);
     }
-    // a cached token that still lives says nothing of the refresh token in a restored backup
-    let entry = vault.newest(&target.name)?;
-    let tokens = entry.as_ref().and_then(|entry| entry.body.tokens());
-    let is_spent = tokens.map(|tokens| keeper.is_spent(&target.name, tokens)).transpose();
-    Ok(!is_spent.map_err(|error| target.failure(error))?.unwrap_or(true))
+    // a cached token that still lives says nothing of the refresh token: it may be refused, or from a restored backup
+    let seen = seen::look(cx, Some(vault), &target.name)?;
+    Ok(seen.as_ref().and_then(Seen::opened).is_some_and(|opened| !opened.standing.needs_a_person()))
 }
 
 /// Refuses flags that ask for something that the token which is kept does not have: they would change nothing.
@@ -166,6 +166,13 @@ fn refuse_more(args: &Args, cx: &Context, target: &Target, vault: &Vault) -> Res
         Failure::new(Kind::Usage, format!("the token of `{}` is good, but it does not have the {what}", target.name))
             .hint("leave the flag out, or log in again for it: add --force")
     };
+    if args.revoke_old {
+        return Err(Failure::new(
+            Kind::Usage,
+            format!("the token of `{}` is good, so there is no old one", target.name),
+        )
+        .hint("leave --revoke-old out, or log in again and revoke this one: add --force"));
+    }
     let wanted = Scopes::parse(&args.profile.scopes)
         .map_err(|fault| Failure::from_error(Kind::Usage, &fault).hint("repeat --scope for each scope"))?;
     if let Some(scope) = wanted.iter().find(|scope| !has_scope(access, settled.as_ref(), scope)) {
@@ -229,12 +236,9 @@ fn log_in(args: &Args, cx: &mut Context, target: &Target, profile: &Profile, vau
     };
     let client_secret = keeper.client_secret(&target.name, &born).map_err(|error| target.login_failure(error))?;
     let wire = Wire::open(profile.ca_file.as_deref())?;
-    let endpoints = wire.locate(profile, &[Endpoint::DeviceAuthorization, Endpoint::Token])?;
-    born.token_endpoint = Some(endpoints.need(Endpoint::Token)?.clone());
-    let client = Client { id: born.client_id.clone(), auth: born.client_auth, secret: client_secret.clone() };
-    let audience = profile.audience.as_deref().map(|audience| (profile.audience_as, audience));
-    let device =
-        wire.begin_device(endpoints.need(Endpoint::DeviceAuthorization)?, &client, &profile.scopes, audience)?;
+    let begun = begin(&wire, profile, client_secret.clone());
+    let (token_endpoint, device) = begun.map_err(|error| target.login_failure(error.into()))?;
+    born.token_endpoint = Some(token_endpoint);
     show(args, cx, &device);
     let login = Login { name: &target.name, profile, born, client_secret, code: device.device_code.clone() };
     let (rests, notice) = wait(cx, vault, target, (&login, &device))?;
@@ -242,6 +246,16 @@ fn log_in(args: &Args, cx: &mut Context, target: &Target, profile: &Profile, vau
         cx.printer.notice(&notice);
     }
     Ok(rests)
+}
+
+/// Begins the device flow; returns where its code is exchanged, too.
+fn begin(wire: &Wire, profile: &Profile, secret: Option<ClientSecret>) -> Result<(SecureUrl, DeviceLogin), IdpError> {
+    let endpoints = wire.locate(profile, &[Endpoint::DeviceAuthorization, Endpoint::Token])?;
+    let token_endpoint = endpoints.need(Endpoint::Token)?.clone();
+    let client = Client { id: profile.client_id.clone(), auth: profile.client_auth, secret };
+    let audience = profile.audience.as_deref().map(|audience| (profile.audience_as, audience));
+    let endpoint = endpoints.need(Endpoint::DeviceAuthorization)?;
+    Ok((token_endpoint, wire.begin_device(endpoint, &client, &profile.scopes, audience)?))
 }
 
 /// Shows the link and the code, even when notices are silenced: without them nobody can log in.

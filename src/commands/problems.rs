@@ -3,6 +3,7 @@
 use super::Context;
 use super::seen::Seen;
 use crate::error::Failure;
+use crate::keeper::note::when;
 use crate::keeper::standing::Standing;
 use crate::profile::EntryName;
 use crate::settings::{ProfileTable, Settings, SettingsError};
@@ -61,7 +62,7 @@ pub(crate) fn of_entry(seen: &Seen) -> Option<Problem> {
         }
         Standing::ResponseLost { since } => {
             let mend = format!("try again with `tokenkeep refresh {name} --force`");
-            Some(Problem::new(format!("the answer to the refresh of `{name}` on {since} was lost"), &mend))
+            Some(Problem::new(format!("the answer to the refresh of `{name}` on {} was lost", when(*since)), &mend))
         }
         Standing::Refused { refused, .. } => {
             Some(Problem::new(format!("the provider refused the token of `{name}`: {}", refused.words), &generate))
@@ -70,6 +71,15 @@ pub(crate) fn of_entry(seen: &Seen) -> Option<Problem> {
             let mend = format!("{generate}; if it is the newest after all, `tokenkeep refresh {name} --present-spent`");
             Some(Problem::new(format!("the token of `{name}` was exchanged for a newer one before"), &mend))
         }
+        Standing::Moved => {
+            let mend = format!("log in there with `tokenkeep generate {name}`, or change the profile back");
+            let what = format!("the profile of `{name}` says otherwise about where its token came from");
+            Some(Problem::new(what, &mend))
+        }
+        Standing::Unusable => Some(Problem::new(
+            format!("the refresh token of `{name}` has characters that no request carries"),
+            &generate,
+        )),
         Standing::Expired { at } => {
             let is_login = matches!(opened.entry.body, Body::RefreshToken(_));
             let store = format!("store a new one with `tokenkeep store {name} --kind {}`", opened.entry.body.kind());

@@ -165,6 +165,8 @@ impl Seen {
                 | Standing::Refreshing
                 | Standing::ResponseLost { .. }
                 | Standing::Spent
+                | Standing::Moved
+                | Standing::Unusable
                 | Standing::Expired { .. }
                 | Standing::Unknown,
             )

@@ -220,6 +220,7 @@ impl Keeper<'_> {
 
     /// Lets the detached child carry out a request, and judges its answer.
     fn exchange(&self, request: &Request, lock: &EntryLock) -> Result<Handed, KeeperError> {
+        let since = self.now();
         match self.run(request, lock)? {
             Answer::Granted { token, unpublished } => {
                 let token = token.ok_or(KeeperError::Unusable)?;
@@ -228,7 +229,7 @@ impl Keeper<'_> {
             }
             Answer::Refused(refusal) => self.judge(request, lock, &refusal),
             Answer::Unavailable { why } => Err(KeeperError::Unavailable { why, until: None }),
-            Answer::Lost { why } => Err(KeeperError::AnswerLost { since: self.now(), why }),
+            Answer::Lost { why } => Err(KeeperError::AnswerLost { since, why }),
             Answer::NotSent(reason) => Err(KeeperError::NotSent(reason)),
             Answer::NotKept { why, mend } => Err(KeeperError::NotKept { why, mend }),
             Answer::NoRefreshToken => Err(KeeperError::NoRefreshToken),
@@ -312,14 +313,18 @@ pub(crate) fn token_set(entry: &Entry) -> Result<&TokenSet, KeeperError> {
 
 /// Refuses a profile that says otherwise about where a token came from: it is not sent, nor handed out, elsewhere.
 fn refuse_moved(name: &EntryName, born: &Born, profile: &Profile) -> Result<(), KeeperError> {
-    let token_endpoints = (profile.endpoints.token.as_ref(), born.token_endpoint.as_ref());
-    let (what, now, then) = match token_endpoints {
-        _ if profile.issuer != born.issuer => ("issuer", profile.issuer.as_str(), born.issuer.as_str()),
-        _ if profile.client_id != born.client_id => ("client_id", &*profile.client_id, &*born.client_id),
-        (Some(now), Some(then)) if now != then => ("token_endpoint", now.as_str(), then.as_str()),
-        (Some(_) | None, _) => return Ok(()),
-    };
+    let Some((what, now, then)) = moved(born, profile) else { return Ok(()) };
     Err(KeeperError::Moved { name: name.clone(), what, now: now.to_owned(), then: then.to_owned() })
+}
+
+/// Returns what a profile says otherwise about where a token came from: the key, its value, and what it was.
+fn moved<'a>(born: &'a Born, profile: &'a Profile) -> Option<(&'static str, &'a str, &'a str)> {
+    match (profile.endpoints.token.as_ref(), born.token_endpoint.as_ref()) {
+        _ if profile.issuer != born.issuer => Some(("issuer", profile.issuer.as_str(), born.issuer.as_str())),
+        _ if profile.client_id != born.client_id => Some(("client_id", &profile.client_id, &born.client_id)),
+        (Some(now), Some(then)) if now != then => Some(("token_endpoint", now.as_str(), then.as_str())),
+        (Some(_) | None, _) => None,
+    }
 }
 
 /// Says where a refresh token goes and as whom. Never to another place than it came from.

@@ -4,9 +4,10 @@ use std::io;
 
 use super::note::{Event, Note, Refused};
 use super::spent::Spent;
-use super::{dies_at, plain_request};
+use super::{dies_at, moved, plain_request};
 use crate::host::files;
 use crate::profile::{EntryName, Profile};
+use crate::token::text::is_usable;
 use crate::token::time::{Lifetime, MinTtl, Timestamp};
 use crate::vault::entry::{Body, CachedToken, TokenSet};
 use crate::vault::shelf::Shelf;
@@ -44,6 +45,10 @@ pub(crate) enum Standing {
     },
     /// The refresh token was exchanged before: an old copy came back, and it is not presented.
     Spent,
+    /// The profile says otherwise about where the token came from: it is not sent, nor handed out, elsewhere.
+    Moved,
+    /// The refresh token has characters that no request can carry, and is not presented.
+    Unusable,
     /// It is too old to be of use.
     Expired {
         /// Since when.
@@ -64,15 +69,30 @@ impl Standing {
             Self::ResponseLost { .. } => "response lost",
             Self::Refused { .. } => "refused",
             Self::Spent => "spent",
+            Self::Moved => "moved",
+            Self::Unusable => "unusable",
             Self::Expired { .. } => "expired",
             Self::Unknown => "unknown",
+        }
+    }
+
+    /// Tells whether only a login, or another profile, brings the next access token, whatever the present one is good for.
+    pub(crate) const fn needs_a_person(&self) -> bool {
+        match self {
+            Self::Refused { .. } | Self::Spent | Self::Moved | Self::Unusable | Self::Expired { .. } => true,
+            Self::Good
+            | Self::Due
+            | Self::Refreshing
+            | Self::Unavailable { .. }
+            | Self::ResponseLost { .. }
+            | Self::Unknown => false,
         }
     }
 
     /// Says how an entry stands whose refresh token is spent. What the provider says of it goes before what we know.
     fn spent(self) -> Self {
         match self {
-            Self::Refreshing | Self::Refused { .. } => self,
+            Self::Refreshing | Self::Refused { .. } | Self::Moved | Self::Unusable => self,
             Self::Good
             | Self::Due
             | Self::Unavailable { .. }
@@ -129,6 +149,12 @@ fn of_tokens(
     (profile, min_ttl): (Option<&Profile>, MinTtl),
     now: Timestamp,
 ) -> Standing {
+    if profile.is_some_and(|profile| moved(&tokens.born, profile).is_some()) {
+        return Standing::Moved;
+    }
+    if !is_usable(tokens.refresh_token.secret()) {
+        return Standing::Unusable;
+    }
     let good = plain_token(tokens, profile).is_some_and(|cached| cached.is_good(min_ttl, now));
     match note.map(|note| (&note.event, note)) {
         Some((Event::Refused(refused), note)) => {

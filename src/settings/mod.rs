@@ -208,14 +208,14 @@ impl Settings {
     }
 }
 
-/// Collects `TOKENKEEP_PARAM_NAME` as NAME.
+/// Collects `TOKENKEEP_PARAM_NAME` as NAME; an empty one counts as unset, as every variable does.
 fn parameters_of(env: &Environment) -> Result<BTreeMap<String, String>, SettingsError> {
     let parameter = |(name, value): (&std::ffi::OsString, &std::ffi::OsString)| {
         let variable = name.to_str()?;
         let name = variable.strip_prefix("TOKENKEEP_PARAM_")?;
         Some(utf_8(variable, value).map(|value| (name.to_owned(), value.to_owned())))
     };
-    env.iter().filter_map(parameter).collect()
+    env.iter().filter(|(_, value)| !value.is_empty()).filter_map(parameter).collect()
 }
 
 /// Returns the text of an environment variable; what is no text is not taken for nothing.

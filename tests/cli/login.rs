@@ -3,7 +3,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use provider::{Advertise, Approval, Endpoint, Fault, IntervalField, Provider, RefreshTokens, Settings, Value};
+use provider::{Advertise, Approval, Endpoint, Fault, IntervalField, Provider, RefreshTokens, Settings, Value, json};
 use rustix::process::Signal;
 
 use crate::harness::{PATIENCE, Ran, World, generations, short_lived};
@@ -316,7 +316,7 @@ fn a_name_without_a_profile_is_exit_8_and_says_how_to_make_one() {
 fn a_device_endpoint_that_nobody_names_is_exit_9() {
     let advertise = Advertise { hidden: vec![Endpoint::Device], ..Advertise::default() };
     let world = World::with(Settings { advertise, ..at_once() });
-    generate(&world).fails(9).says("device_authorization_endpoint");
+    generate(&world).fails(9).says("cannot log in to prod").says("device_authorization_endpoint");
 }
 
 #[test]
@@ -414,6 +414,25 @@ fn a_dead_login_is_replaced() {
 }
 
 #[test]
+fn a_refused_login_is_replaced_though_its_access_token_lives() {
+    let world = logged_in();
+    world.provider.revoke_family_of(&world.provider.newest_refresh_token().unwrap());
+    world.run(["get", "prod", "--no-cache"]).fails(4).says("tokenkeep generate prod");
+    generate(&world).ok();
+    assert_eq!(world.provider.logins(), 2);
+    world.run(["get", "prod", "--no-cache"]).ok();
+}
+
+#[test]
+fn a_login_whose_refresh_token_cannot_be_presented_is_replaced_though_its_access_token_lives() {
+    let world = logged_in();
+    world.provider.misbehave(Endpoint::Token, Fault::set("refresh_token", json!("bad token")));
+    world.run(["refresh", "prod", "--force"]).ok();
+    generate(&world).ok();
+    world.run(["get", "prod", "--no-cache"]).ok();
+}
+
+#[test]
 fn force_logs_in_again_and_the_generation_before_stays() {
     let world = logged_in();
     world.run(["generate", "prod", "--force"]).ok();
@@ -461,6 +480,13 @@ fn revoke_old_without_an_old_one_says_so() {
     let world = World::with(at_once());
     world.run(["generate", "prod", "--revoke-old"]).ok().says("no other refresh token");
     assert_eq!(world.provider.count(Endpoint::Revocation), 0);
+}
+
+#[test]
+fn revoke_old_of_a_good_login_is_exit_2_without_a_new_one() {
+    let world = logged_in();
+    world.run(["generate", "prod", "--revoke-old"]).fails(2).says("--force");
+    assert_eq!((world.provider.logins(), world.provider.count(Endpoint::Revocation)), (1, 0));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::os::unix::ffi::OsStringExt as _;
 
-use provider::{Endpoint, Settings};
+use provider::{Endpoint, Fault, Settings, json};
 
 use crate::harness::{Ran, World, short_lived};
 
@@ -44,6 +44,25 @@ fn a_refused_token_shows_when_and_until_when() {
     assert_eq!(pause, 15 * 60);
     assert!(world.run(["status"]).ok().stdout.contains("tokenkeep generate prod"));
     assert!(world.run(["show", "prod"]).ok().stdout.contains("invalid_grant"));
+}
+
+#[test]
+fn an_entry_whose_profile_says_otherwise_does_not_look_good() {
+    let world = World::logged_in(short_lived(300));
+    world.token("prod");
+    world.edit_config(|text| text.replace("automated-access", "another"));
+    world.run(["get", "prod"]).fails(4);
+    assert_eq!(world.run(["list", "--json"]).ok().json()[0]["state"], "moved");
+    assert!(world.run(["status"]).ok().stdout.contains("tokenkeep generate prod"));
+}
+
+#[test]
+fn an_entry_whose_refresh_token_cannot_be_presented_does_not_look_good() {
+    let world = World::logged_in(short_lived(300));
+    world.provider.misbehave(Endpoint::Token, Fault::set("refresh_token", json!("bad token")));
+    world.token("prod");
+    assert_eq!(world.run(["list", "--json"]).ok().json()[0]["state"], "unusable");
+    assert!(world.run(["status"]).ok().stdout.contains("tokenkeep generate prod"));
 }
 
 #[test]
@@ -169,9 +188,22 @@ fn variables_that_are_not_utf_8_are_not_taken_for_unset() {
 }
 
 #[test]
+fn an_empty_variable_gives_a_parameter_no_value() {
+    let world = World::bare(Settings::default());
+    let flags = ["--issuer", "https://auth.example.org/{realm}", "--client-id", "c"];
+    world.run([&["profile", "add", "stage"][..], &flags].concat()).ok();
+    let show = |realm: &str| {
+        let mut command = world.command(["profile", "show", "stage"]);
+        Ran::from(command.env("TOKENKEEP_PARAM_REALM", realm).output().unwrap())
+    };
+    show("").fails(2).says("`realm`");
+    assert!(show("dev").ok().stdout.contains("https://auth.example.org/dev"));
+}
+
+#[test]
 fn a_refresh_that_was_lost_is_seen() {
     let world = World::logged_in(short_lived(300));
-    world.provider.misbehave(Endpoint::Token, provider::Fault::status(500));
+    world.provider.misbehave(Endpoint::Token, Fault::status(500));
     world.run(["get", "prod"]).fails(6);
     assert_eq!(world.run(["list", "--json"]).ok().json()[0]["state"], "response lost");
 }

@@ -69,8 +69,20 @@ pub(super) enum Left {
 }
 
 /// Every state that is counted, also if no entry is in it.
-const STATES: [&str; 10] =
-    ["good", "due", "refreshing", "unavailable", "response lost", "refused", "spent", "expired", "unknown", "damaged"];
+const STATES: [&str; 12] = [
+    "good",
+    "due",
+    "refreshing",
+    "unavailable",
+    "response lost",
+    "refused",
+    "spent",
+    "moved",
+    "unusable",
+    "expired",
+    "unknown",
+    "damaged",
+];
 
 impl Health {
     /// Looks at everything.
