@@ -30,6 +30,8 @@ pub(crate) struct TokenAnswer {
 impl TokenAnswer {
     /// Reads an answer; `None` if it brings neither an access token that can be used nor a refresh token.
     pub(super) fn parse(body: &[u8]) -> Option<Self> {
+        // a byte order mark may be ignored (RFC 8259 section 8.1), and the token behind it be the only one left
+        let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
         let mut fields: Map<String, Value> = serde_json::from_slice(body).ok()?;
         // the tokens are moved out, not copied: what is left is dropped without being wiped
         let mut token = |name: &str| match fields.remove(name) {
@@ -152,6 +154,12 @@ mod tests {
         let answer = parse(&json!({"access_token": "a b", "refresh_token": "r\n"})).unwrap();
         assert!(answer.access_token.is_none());
         assert_eq!(answer.refresh_token.unwrap().expose(), "r\n");
+    }
+
+    #[test]
+    fn a_byte_order_mark_costs_no_token() {
+        let answer = TokenAnswer::parse("\u{feff}{\"refresh_token\":\"r\"}".as_bytes()).unwrap();
+        assert_eq!(answer.refresh_token.unwrap().expose(), "r");
     }
 
     #[test]

@@ -276,7 +276,13 @@ impl Answer {
 
     /// Describes an answer that is no JSON.
     pub(super) fn not_json(&self) -> IdpError {
-        let found = self.content_type.clone().unwrap_or_else(|| "something else".to_owned());
+        let found = match &self.content_type {
+            Some(kind) if kind.to_ascii_lowercase().contains("json") => {
+                "something that only calls itself so".to_owned()
+            }
+            Some(kind) => kind.clone(),
+            None => "something else".to_owned(),
+        };
         IdpError::NotJson { url: self.url.clone(), found }
     }
 

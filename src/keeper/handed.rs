@@ -48,6 +48,19 @@ impl Handed {
         };
         Self { notice: Some(notice), ..self }
     }
+
+    /// Says so if the provider granted less than was asked for: some answer a wish that they do not fulfil like that.
+    pub(super) fn with_notice_of_scopes(self) -> Self {
+        let (asked, granted) = (&self.token.asked.scopes, self.token.scopes.as_ref());
+        let is_missing = |scope: &&str| granted.is_some_and(|granted| !granted.contains(scope));
+        // not all providers name this one in their answer
+        let missing: Vec<&str> = asked.iter().filter(|scope| *scope != "offline_access").filter(is_missing).collect();
+        if self.notice.is_some() || missing.is_empty() {
+            return self;
+        }
+        let notice = format!("the provider gave a token without the scope {}", missing.join(", "));
+        Self { notice: Some(notice), ..self }
+    }
 }
 
 /// Refuses to hand out a token that no header can carry.

@@ -74,6 +74,11 @@ impl Keeper<'_> {
         profile: Option<&Profile>,
         wanted: &Wanted,
     ) -> Result<Handed, KeeperError> {
+        self.obtain(name, profile, wanted).map(Handed::with_notice_of_scopes)
+    }
+
+    /// Takes the cached token if it is good, else refreshes.
+    fn obtain(&self, name: &EntryName, profile: Option<&Profile>, wanted: &Wanted) -> Result<Handed, KeeperError> {
         let entry = match self.vault.newest(name)? {
             Some(entry) => entry,
             None => self.first_login(name)?.ok_or_else(|| KeeperError::NoEntry { name: name.clone() })?,

@@ -87,6 +87,17 @@ fn tokens_of_other_scopes_are_kept_apart() {
 }
 
 #[test]
+fn a_token_without_a_scope_that_was_asked_for_comes_with_a_notice() {
+    let world = World::logged_in(short_lived(300));
+    world.provider.misbehave(Endpoint::Token, Fault::set("scope", json!("profile")));
+    for _ in 0..2 {
+        world.run(["get", "prod", "--scope", "openid"]).ok().says("without the scope openid");
+    }
+    world.provider.misbehave(Endpoint::Token, Fault::set("scope", json!("profile")));
+    assert_eq!(world.run(["get", "prod"]).ok().stderr, "");
+}
+
+#[test]
 fn the_order_of_scopes_does_not_matter() {
     let world = World::logged_in(short_lived(300));
     let one = get(&world, &["--scope", "openid", "--scope", "offline_access"]);
