@@ -158,6 +158,20 @@ fn a_token_file_that_cannot_be_written_costs_no_token() {
 }
 
 #[test]
+fn a_token_file_takes_no_devices_and_no_open_streams_place() {
+    let world = World::logged_in(short_lived(300));
+    let path = |name: &str| world.folder.path().join(name);
+    std::os::unix::fs::symlink("/proc/self/fd/1", path("stdout")).unwrap();
+    let null = std::process::Command::new("mknod").arg(path("null")).args(["c", "1", "3"]).output().unwrap();
+    let names = if null.status.success() { &["stdout", "null"][..] } else { &["stdout"] };
+    for name in names {
+        world.run(["refresh", "prod", "--write", name]).fails(1).says("is not a regular file");
+        assert!(!path(name).symlink_metadata().unwrap().is_file(), "{name}");
+    }
+    world.run(["get", "prod", "--no-refresh"]).ok();
+}
+
+#[test]
 fn json_tells_what_became_of_each() {
     let world = with_logins(&["dev", "prod"]);
     world.token("dev");

@@ -85,7 +85,9 @@ pub(crate) fn checks_tell_a_good_token_from_a_bad_one(provider: &dyn Provider) {
 pub(crate) fn online_check_of_a_public_clients_entry_asks_the_provider(provider: &dyn Provider) {
     provider.set_token_life(LONG);
     let home = logged_in(provider);
-    home.run(&["validate", "--entry", "prod", "--online"]).exits(0);
+    let checked = home.run(&["validate", "--entry", "prod", "--online", "--json"]).exits(0).json();
+    let by = checked["checked_by"].as_str();
+    assert!(matches!(by, Some("introspection" | "refresh")), "the provider was not asked: {by:?}");
     let token = home.run(&["get", "prod"]).exits(0).token();
     nothing_in_clear(&home, &token);
 }

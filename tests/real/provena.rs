@@ -37,7 +37,7 @@ fn stages_are_profiles_with_parameters(keycloak: &Keycloak) {
     let mut home = Home::new();
     add(&home, "provena", &keycloak.issuer_of("{realm}"));
 
-    assert!(names_realm(&home.run(&["get", "provena"]).stderr), "a missing parameter is named");
+    assert!(names_realm(&home.run(&["get", "provena"]).exits(2).stderr), "a missing parameter is named");
     log_in(&home, &dev, &["--param", "realm=dev", "generate", "provena"]).exits(0);
     let by_flag = home.run(&["--param", "realm=dev", "get", "provena"]).exits(0).token();
     home.set("TOKENKEEP_PARAM_REALM", "dev");

@@ -41,11 +41,25 @@ pub(crate) fn sync_folder(path: &Path) -> Result<(), FileFault> {
 
 /// Replaces a file, or makes it, in one step that survives a crash: a temporary file, flushed, then renamed.
 pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileFault> {
+    refuse_device(path)?;
     place(path, bytes, mode, |new| std::fs::rename(new, path).map_err(fault("replace", path)))
+}
+
+/// Refuses to take the place of a device, or of a link to an open stream (`/dev/stdout`): root could, and every program
+/// that needs it would be without.
+fn refuse_device(path: &Path) -> Result<(), FileFault> {
+    let Ok(stat) = rustix::fs::lstat(path) else { return Ok(()) };
+    let is_device = match FileType::from_raw_mode(stat.st_mode) {
+        FileType::CharacterDevice | FileType::BlockDevice => true,
+        FileType::Symlink => std::fs::read_link(path).is_ok_and(|target| target.starts_with("/proc")),
+        _ => false,
+    };
+    if is_device { Err(FileFault::WrongKind { path: path.to_owned(), expected: "a regular file" }) } else { Ok(()) }
 }
 
 /// Proves that a file could be replaced now, and leaves it as it is.
 pub(crate) fn rehearse(path: &Path) -> Result<(), FileFault> {
+    refuse_device(path)?;
     place(path, &[], 0o600, |new| std::fs::remove_file(new).map_err(fault("remove", new)))
 }
 
