@@ -59,6 +59,7 @@ mod power;
 mod profile;
 mod prompts;
 mod provider_faults;
+mod proxies;
 mod recovery;
 mod refusals;
 mod rotate;
