@@ -1,6 +1,5 @@
 //! A file that holds one token and nothing else, for programs that read theirs from a file.
 
-use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
 
 use zeroize::Zeroizing;
@@ -18,20 +17,7 @@ pub(crate) fn write(path: &Path, token: &Secret<String>) -> Result<(), FileFault
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         files::make_folder(folder)?;
     }
-    refuse_device(path)?;
     files::replace(path, text, 0o600)
-}
-
-/// Refuses to put a file in the place of a device, or of a link to what a process has open (`/dev/stdout`): the system
-/// would lose it.
-fn refuse_device(path: &Path) -> Result<(), FileFault> {
-    let leads_to_device = std::fs::metadata(path)
-        .is_ok_and(|found| found.file_type().is_char_device() || found.file_type().is_block_device());
-    let leads_to_process = std::fs::read_link(path).is_ok_and(|to| to.starts_with("/proc"));
-    if leads_to_device || leads_to_process {
-        return Err(FileFault::WrongKind { path: path.to_owned(), expected: "a regular file" });
-    }
-    Ok(())
 }
 
 #[cfg(test)]

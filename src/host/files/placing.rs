@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Write as _};
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -45,16 +46,17 @@ pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileFa
     place(path, bytes, mode, |new| std::fs::rename(new, path).map_err(fault("replace", path)))
 }
 
-/// Refuses to take the place of a device, or of a link to an open stream (`/dev/stdout`): root could, and every program
-/// that needs it would be without.
+/// Refuses to take the place of a device, or of a link to one or to an open stream (`/dev/stdout`). Root could,
+/// and every program that needs it would be without.
 fn refuse_device(path: &Path) -> Result<(), FileFault> {
-    let Ok(stat) = rustix::fs::lstat(path) else { return Ok(()) };
-    let is_device = match FileType::from_raw_mode(stat.st_mode) {
-        FileType::CharacterDevice | FileType::BlockDevice => true,
-        FileType::Symlink => std::fs::read_link(path).is_ok_and(|target| target.starts_with("/proc")),
-        _ => false,
-    };
-    if is_device { Err(FileFault::WrongKind { path: path.to_owned(), expected: "a regular file" }) } else { Ok(()) }
+    let found = std::fs::metadata(path);
+    let leads_to_device =
+        found.is_ok_and(|found| found.file_type().is_char_device() || found.file_type().is_block_device());
+    let leads_to_stream = std::fs::read_link(path).is_ok_and(|to| to.starts_with("/proc"));
+    if leads_to_device || leads_to_stream {
+        return Err(FileFault::WrongKind { path: path.to_owned(), expected: "a regular file" });
+    }
+    Ok(())
 }
 
 /// Proves that a file could be replaced now, and leaves it as it is.
