@@ -6,7 +6,7 @@ use super::{Context, Outcome};
 use crate::error::Failure;
 use crate::output::Form;
 use crate::vault::kernel;
-use crate::vault::unlock::Lent;
+use crate::vault::unlock::{Lent, Sources};
 
 /// Examples of the command.
 const EXAMPLES: &str = "Examples:
@@ -29,11 +29,11 @@ pub(crate) struct Args {
 
 /// Runs the command.
 pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
-    let vault = cx.vault_folder()?;
-    let closed = if args.all { kernel::close_all() } else { kernel::close(&vault).map(usize::from) };
+    let closed = if args.all { kernel::close_all() } else { kernel::close(&cx.vault_folder()?).map(usize::from) };
     let closed = closed.map_err(|error| Failure::from(error).while_doing("cannot close the vault"))?;
-    let sources = cx.sources()?.of_another_command();
-    let source = sources.present(Lent::No).filter(|_| vault.exists());
+    // what is closed is closed, also where the configuration cannot be read
+    let sources = still_open(cx).ok().flatten();
+    let source = sources.as_ref().and_then(|sources| sources.present(Lent::No));
     if cx.printer.form == Form::Json {
         cx.printer.object(json!({"closed": closed, "source": source}))?;
         return Ok(Outcome::Done);
@@ -43,9 +43,15 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
         1 => "closed".to_owned(),
         count => format!("closed {count} vaults"),
     });
-    if let Some(source) = source {
+    if let (Some(source), Some(sources)) = (source, sources) {
         let when = if sources.is_named() { "" } else { " while that is unlocked" };
         cx.printer.notice(&format!("the vault is not locked by that: {source} opens it{when}"));
     }
     Ok(Outcome::Done)
+}
+
+/// Returns what opens the vault without a person, if there is one.
+fn still_open(cx: &Context) -> Result<Option<Sources>, Failure> {
+    let sources = cx.sources()?.of_another_command();
+    Ok(cx.vault_folder()?.exists().then_some(sources))
 }
