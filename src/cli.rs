@@ -269,9 +269,8 @@ fn usage_failure(error: &clap::Error, tree: &clap::Command, args: &[OsString], c
     let tip = rendered.lines().find_map(|line| line.trim().strip_prefix("tip: ").map(str::to_owned));
     let tip = nearest_command(error, tree, command).or(tip).filter(|tip| !tip.starts_with("to pass"));
     let usage = rendered.lines().find_map(|line| line.strip_prefix("Usage: "));
-    // what was typed is repeated, and may be anything
-    Failure::new(Kind::Usage, text::escaped(&message)).hint(match (tip, usage) {
-        (Some(tip), _) => text::escaped(&tip),
+    Failure::new(Kind::Usage, message).hint(match (tip, usage) {
+        (Some(tip), _) => tip,
         (None, Some(usage)) => format!("usage: {usage}"),
         (None, None) => {
             let words: Vec<&str> =

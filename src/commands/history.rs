@@ -11,7 +11,6 @@ use crate::ledger::query::{Cursor, Depth, Network, Page, Query, Record};
 use crate::output::{Form, put_time};
 use crate::token::issued::{PublicId, RecordedId, TokenKind};
 use crate::token::names::{Job, Owner};
-use crate::token::text::escaped;
 use crate::token::time::{Lifetime, Timestamp};
 
 /// Examples of the command.
@@ -209,18 +208,18 @@ fn object(record: &Record) -> Value {
 /// Describes a record to people.
 fn row(record: &Record) -> Vec<String> {
     let event = &record.event;
-    let text = |text: &Option<String>| text.as_deref().map_or_else(|| "-".to_owned(), escaped);
+    let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
     let facts = [("job", &event.job), ("name", &event.name), ("service", &event.service)];
-    let facts = facts.iter().filter_map(|(label, fact)| fact.as_ref().map(|fact| format!("{label} {}", escaped(fact))));
-    let old = event.old.as_ref().map(|old| format!("before: {}", escaped(old)));
-    let what: Vec<_> = facts.chain(event.reason.as_deref().map(escaped)).chain(old).collect();
+    let facts = facts.iter().filter_map(|(label, fact)| fact.as_ref().map(|fact| format!("{label} {fact}")));
+    let old = event.old.as_ref().map(|old| format!("before: {old}"));
+    let what: Vec<_> = facts.chain(event.reason.clone()).chain(old).collect();
     vec![
         record.time.to_string(),
         record.action.clone(),
         text(&event.kind),
         text(&event.token),
         text(&event.owner),
-        escaped(&record.actor),
+        record.actor.clone(),
         what.join(", "),
     ]
 }

@@ -13,7 +13,6 @@ use crate::output::{Form, put_time};
 use crate::profile::EntryName;
 use crate::token::issued::{self, IssueKey};
 use crate::token::scopes::Scopes;
-use crate::token::text::escaped;
 use crate::token::time::Timestamp;
 use crate::vault::Vault;
 use crate::vault::entry::{Body, Entry, Stored};
@@ -202,18 +201,18 @@ pub(super) fn object(token: &Token, now: Timestamp) -> Value {
 
 /// Describes a token to people.
 pub(super) fn facts(token: &Token, now: Timestamp) -> Vec<(&'static str, String)> {
-    let text = |text: &Option<String>| text.as_deref().map_or_else(String::new, escaped);
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
     let time = |time: Option<Timestamp>| time.map(|time| time.to_string()).unwrap_or_default();
     let lease = token.lease.as_ref().map(|lease| {
         let until = lease.until.map_or_else(String::new, |until| format!(", until {until} unless renewed"));
-        format!("{} on {} since {}{until}", lease.holder, escaped(&lease.host), lease.started)
+        format!("{} on {} since {}{until}", lease.holder, lease.host, lease.started)
     });
     let grace = token.grace.as_ref().map(|grace| format!("{} until {}", grace.scopes, grace.until));
     let mut facts = vec![
         ("id", token.id.to_string()),
         ("kind", token.kind.to_string()),
         ("state", token.state(now).to_owned()),
-        ("owner", escaped(&token.owner)),
+        ("owner", token.owner.clone()),
         ("name", text(&token.name)),
         ("scopes", token.scopes.to_string()),
         ("service", text(&token.service)),

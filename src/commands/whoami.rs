@@ -12,7 +12,6 @@ use crate::keeper::plan::Fetch;
 use crate::output::{Form, json_path, put_time};
 use crate::profile::EntryName;
 use crate::token::claims::Claims;
-use crate::token::text::escaped;
 use crate::token::time::Timestamp;
 use crate::vault::Vault;
 
@@ -142,7 +141,7 @@ fn facts(target: &Target, identity: &Identity, now: Timestamp) -> Vec<(&'static 
         ("audience", audience),
         ("expires", expiry),
     ];
-    all.into_iter().filter_map(|(label, fact)| Some((label, escaped(&fact?)))).collect()
+    all.into_iter().filter_map(|(label, fact)| Some((label, fact?))).collect()
 }
 
 /// Describes it to programs.

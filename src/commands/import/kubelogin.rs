@@ -9,7 +9,6 @@ use crate::host::files;
 use crate::host::shred::Plaintext;
 use crate::migration::kubelogin::{self, KubeUser};
 use crate::migration::{Found, LARGEST};
-use crate::token::text;
 
 /// Examples of the command.
 const EXAMPLES: &str = "Examples:
@@ -49,7 +48,7 @@ fn users(args: &Args, cx: &mut Context) -> Result<Vec<KubeUser>, Failure> {
     let Some(path) = &args.kubeconfig else { return Ok(Vec::new()) };
     let read = |bytes: &[u8]| {
         kubelogin::users(bytes).map_err(|fault| {
-            Failure::new(Kind::Usage, format!("cannot read {}", text::escaped(&path.display().to_string())))
+            Failure::new(Kind::Usage, format!("cannot read {}", path.display()))
                 .because(fault.to_string())
                 .hint("let kubectl write it: `kubectl config view --raw --output json`, piped into `--kubeconfig -`")
         })
@@ -85,7 +84,7 @@ fn paths(args: &Args, cx: &Context, users: &[KubeUser]) -> Result<Vec<PathBuf>, 
     }
     let is_in_keyring = users.iter().any(|user| user.is_in_keyring);
     let keyring = "kubelogin keeps its tokens in the OS keyring, which is not read";
-    let looked = args.files.first().or(default.as_ref()).map(|folder| text::escaped(&folder.display().to_string()));
+    let looked = args.files.first().or(default.as_ref()).map(|folder| folder.display());
     let why = match looked {
         Some(folder) if !is_in_keyring => format!("kubelogin's cache in {folder} holds no tokens"),
         Some(_) | None => keyring.to_owned(),

@@ -9,7 +9,6 @@ use crate::ledger::list::{Filter, Listed};
 use crate::ledger::token::Token;
 use crate::token::issued::TokenKind;
 use crate::token::names::{Job, Owner};
-use crate::token::text::escaped;
 use crate::token::time::Timestamp;
 
 /// Examples of the command.
@@ -55,10 +54,10 @@ pub(super) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
 
 /// Shows a job to people.
 fn row(token: &Token, now: Timestamp) -> [String; 7] {
-    let lease = token.lease.as_ref().map(|lease| format!("{} on {}", lease.holder, escaped(&lease.host)));
+    let lease = token.lease.as_ref().map(|lease| format!("{} on {}", lease.holder, lease.host));
     [
-        token.job.as_deref().map_or_else(String::new, escaped),
-        escaped(&token.owner),
+        token.job.clone().unwrap_or_default(),
+        token.owner.clone(),
         token.id.to_string(),
         token.state(now).to_owned(),
         left(token, now),

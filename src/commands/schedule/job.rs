@@ -295,8 +295,7 @@ fn refuse_odd(text: &str) -> Result<(), Failure> {
 
 /// Describes a text that no line can hold.
 fn odd(text: &str) -> Failure {
-    let shown = text::escaped(text);
-    Failure::new(Kind::Usage, format!("`{shown}` cannot stand in a unit or a crontab")).hint("use another name")
+    Failure::new(Kind::Usage, format!("`{text}` cannot stand in a unit or a crontab")).hint("use another name")
 }
 
 #[cfg(test)]

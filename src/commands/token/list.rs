@@ -9,7 +9,6 @@ use crate::ledger::list::{Filter, Listed};
 use crate::ledger::token::Token;
 use crate::token::issued::{PublicId, TokenKind};
 use crate::token::names::Owner;
-use crate::token::text::escaped;
 use crate::token::time::Timestamp;
 
 /// Examples of the command.
@@ -63,8 +62,8 @@ fn row(token: &Token, now: Timestamp) -> [String; 8] {
     [
         token.id.to_string(),
         token.kind.to_string(),
-        escaped(&token.owner),
-        name.map_or_else(|| "-".to_owned(), |name| escaped(name)),
+        token.owner.clone(),
+        name.cloned().unwrap_or_else(|| "-".to_owned()),
         token.state(now).to_owned(),
         left(token, now),
         token.parent.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
