@@ -16,8 +16,7 @@ impl Ledger {
         let new = to.with_file_name(files::successor(name));
         let published = copy(&self.db, &new).and_then(|()| Ok(files::publish(&new, to)?));
         if matches!(published, Ok(Published::Yes)) {
-            let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty());
-            files::sync_folder(folder.unwrap_or(Path::new(".")))?;
+            files::sync_folder(files::folder_of(to))?;
         } else {
             // it is half a copy, or one too many
             drop(std::fs::remove_file(&new));

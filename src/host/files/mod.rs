@@ -15,10 +15,9 @@ use rustix::fs::{FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 pub(crate) use fault::{FileFault, fault};
-use placing::folder_of;
 pub(crate) use placing::{
-    Published, exchange, flush, flush_path, make, publish, rehearse, replace, succeeded, successor, sync_folder,
-    write_durably,
+    Published, exchange, flush, flush_path, folder_of, make, publish, rehearse, replace, succeeded, successor,
+    sync_folder, write_durably,
 };
 
 /// Whose a file may be and who may read it.

@@ -157,7 +157,7 @@ fn stands_at(stat: &Stat, path: &Path) -> Result<bool, FileFault> {
 }
 
 /// Returns the folder that a path's name is in; the parent of a bare name is the empty path.
-pub(super) fn folder_of(path: &Path) -> &Path {
+pub(crate) fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
