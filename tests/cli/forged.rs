@@ -109,13 +109,3 @@ fn a_file_that_is_linked_into_the_place_of_a_lock_is_not_written_over() {
     assert_eq!(std::fs::read(&precious).unwrap(), b"precious");
     assert_eq!(world.provider.exchanges(), 0);
 }
-
-#[test]
-fn a_token_takes_the_place_of_no_device_and_of_no_stream() {
-    let world = World::logged_in(Settings::default());
-    for (name, to) in [("null", "/dev/null"), ("stdout", "/proc/self/fd/1")] {
-        symlink(to, world.file(name)).unwrap();
-        world.run(["refresh", "prod", "--force", "--write", name]).fails(1).says("not a regular file");
-        assert_eq!(std::fs::read_link(world.file(name)).unwrap(), std::path::Path::new(to));
-    }
-}
