@@ -323,7 +323,7 @@ impl From<Patience> for Duration {
 }
 
 /// Returns an address without its query, for people and logs.
-pub(super) fn bare(url: &SecureUrl) -> String {
+pub(crate) fn bare(url: &SecureUrl) -> String {
     match Url::parse(url.as_str()) {
         Ok(mut parsed) => {
             parsed.set_query(None);
@@ -356,7 +356,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Lifetime> {
         Some(u64::try_from(left.num_seconds()).unwrap_or(0))
     };
     let seconds = wanted.parse().ok().or_else(until)?;
-    Some(Lifetime::seconds(seconds).min(LONGEST_WAIT))
+    Some(Lifetime::seconds(seconds).min(LONGEST_PAUSE))
 }
 
 /// Reads `Date` (RFC 9110 section 6.6.1).
@@ -431,7 +431,7 @@ const LARGEST_ANSWER: usize = 256 * 1024;
 const LARGEST_CA_FILE: u64 = 4 * 1024 * 1024;
 
 /// Longer than this nobody is made to wait by a header.
-const LONGEST_WAIT: Lifetime = Lifetime::seconds(3_600);
+pub(crate) const LONGEST_PAUSE: Lifetime = Lifetime::seconds(3_600);
 
 #[cfg(test)]
 mod tests {

@@ -38,7 +38,7 @@ pub(crate) use answer::TokenAnswer;
 pub(crate) use device::DeviceLogin;
 pub(crate) use discovery::{Endpoint, Metadata};
 pub(crate) use error::IdpError;
-pub(crate) use http::Wire;
+pub(crate) use http::{LONGEST_PAUSE, Wire, bare};
 pub(crate) use introspection::Introspection;
 pub(crate) use refusal::{Refusal, RefusalKind};
 pub(crate) use revocation::Revocation;

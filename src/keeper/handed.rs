@@ -49,7 +49,8 @@ impl Handed {
         Self { notice: Some(notice), ..self }
     }
 
-    /// Says so if the provider granted less than was asked for: some answer a wish that they do not fulfil like that.
+    /// Says so if the provider granted less than was asked for: some answer a wish that they do not fulfil like that. Once, of
+    /// the new token: a job that takes it from the cache would send a mail each time.
     pub(super) fn with_notice_of_scopes(self) -> Self {
         let (asked, granted) = (&self.token.asked.scopes, self.token.scopes.as_ref());
         let is_missing = |scope: &&str| granted.is_some_and(|granted| !granted.contains(scope));

@@ -28,7 +28,7 @@ use zeroize::Zeroizing;
 
 use crate::host::progress::{Progress, Watcher};
 use crate::host::{Environment, process};
-use crate::idp::{Endpoint, IdpError, RefusalKind, Wire};
+use crate::idp::{Endpoint, IdpError, RefusalKind, Wire, bare};
 use crate::profile::{EntryName, Profile, SecureUrl};
 use crate::secret::ClientSecret;
 use crate::token::scopes::Scopes;
@@ -44,13 +44,14 @@ pub(crate) use handed::{Handed, How};
 use note::{Note, Refused};
 use plan::{Circumstances, Fetch, Insistence, Obstacle, Wanted};
 use request::{Answer, Presented, Request};
+use standing::LONGEST_EXCHANGE;
 
 /// How long a command waits for somebody else's exchange: half of what that exchange may take at most, and longer than
 /// any provider that is not broken needs.
 pub(crate) const LOCK_PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long a command waits at most: for the lock, then for an exchange of its own.
-const LONGEST_WAIT: Lifetime = Lifetime::seconds(30 + 60);
+const LONGEST_WAIT: Lifetime = Lifetime::seconds(LOCK_PATIENCE.as_secs() + LONGEST_EXCHANGE.as_seconds());
 
 /// What the keeper works with.
 pub(crate) struct Keeper<'a> {
@@ -74,11 +75,6 @@ impl Keeper<'_> {
         profile: Option<&Profile>,
         wanted: &Wanted,
     ) -> Result<Handed, KeeperError> {
-        self.obtain(name, profile, wanted).map(Handed::with_notice_of_scopes)
-    }
-
-    /// Takes the cached token if it is good, else refreshes.
-    fn obtain(&self, name: &EntryName, profile: Option<&Profile>, wanted: &Wanted) -> Result<Handed, KeeperError> {
         let entry = match self.vault.newest(name)? {
             Some(entry) => entry,
             None => self.first_login(name)?.ok_or_else(|| KeeperError::NoEntry { name: name.clone() })?,
@@ -124,10 +120,10 @@ impl Keeper<'_> {
             return usable(Handed::new(token, How::Adopted));
         }
         let request = self.prepare(&entry, profile, wanted, &lock)?;
-        let endpoint = request.born.token_endpoint.as_ref().map(SecureUrl::as_str);
+        let endpoint = request.born.token_endpoint.as_ref().map(bare);
         tracing::info!(name = %seen.name, generation = entry.generation, endpoint, "presenting the refresh token");
         let handed = self.exchange(&request, &lock)?;
-        Ok(handed.with_notice_below(wanted.min_ttl, self.now()))
+        Ok(handed.with_notice_below(wanted.min_ttl, self.now()).with_notice_of_scopes())
     }
 
     /// Tells a person who watches what is waited for: somebody else's exchange, then our own.

@@ -9,6 +9,7 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 
 use serde::{Deserialize, Serialize};
 
+use crate::idp::LONGEST_PAUSE;
 use crate::token::text;
 use crate::token::time::{Lifetime, Timestamp};
 use crate::vault::sealing::digest_hex;
@@ -27,9 +28,6 @@ pub(crate) fn when(sent: Timestamp) -> String {
 /// How many characters of a provider's words are kept: JSON writes one with at most six bytes, and the record has room
 /// for 3,000 of them beside everything else.
 const LONGEST_WORDS: usize = 500;
-
-/// The longest pause after a failure: an hour is the most of what a provider asks for that is granted.
-const LONGEST_PAUSE: Lifetime = Lifetime::seconds(3_600);
 
 /// As many attempts as make a difference, and some more.
 const MOST_TRIES: u32 = 1_000;

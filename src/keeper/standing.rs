@@ -13,7 +13,7 @@ use crate::vault::entry::{Body, CachedToken, TokenSet};
 use crate::vault::shelf::Shelf;
 
 /// An exchange has ended after this long, one way or another.
-const LONGEST_EXCHANGE: Lifetime = Lifetime::seconds(60);
+pub(super) const LONGEST_EXCHANGE: Lifetime = Lifetime::seconds(60);
 
 /// How an entry stands.
 #[derive(Clone, Debug, PartialEq, Eq)]

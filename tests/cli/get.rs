@@ -114,6 +114,17 @@ fn more_is_said_of_what_happens_if_that_is_asked_for() {
 }
 
 #[test]
+fn a_log_names_an_endpoint_without_its_query() {
+    let world = World::bare(Settings::default());
+    world.run(["init", "--unlock", "file"]).ok();
+    let provider = ["--issuer", "http://127.0.0.1:9", "--client-id", "c"];
+    let endpoint = ["--token-endpoint", "http://127.0.0.1:9/token?key=canary"];
+    world.run([&["profile", "add", "prod"][..], &provider, &endpoint].concat()).ok();
+    world.feed(["store", "prod", "--stdin"], "a-refresh-token").ok();
+    world.run(["-vvv", "get", "prod"]).fails(6).says("presenting the refresh token").hides("canary");
+}
+
+#[test]
 fn a_person_sees_what_is_waited_for_once_it_takes_long() {
     let slow = Settings { refresh_latency: Duration::from_secs(3), ..Settings::default() };
     let world = World::logged_in(slow);
