@@ -12,7 +12,10 @@ use crate::host::files::{self, Published};
 impl Ledger {
     /// Copies the ledger into a new file as it is at one moment, whatever others write meanwhile.
     pub(crate) fn back_up(&self, to: &Path) -> Result<Published, LedgerError> {
-        let Some(name) = to.file_name() else { return Ok(Published::NameTaken) };
+        // before anything is copied for nothing, and into a folder that holds no copies, like /dev
+        let Some(name) = to.file_name().filter(|_| to.symlink_metadata().is_err()) else {
+            return Ok(Published::NameTaken);
+        };
         let new = to.with_file_name(files::successor(name));
         let published = copy(&self.db, &new).and_then(|()| Ok(files::publish(&new, to)?));
         if matches!(published, Ok(Published::Yes)) {
@@ -55,7 +58,10 @@ mod tests {
         assert_eq!(ledger.back_up(&copy).unwrap(), Published::Yes);
         let head = ledger.head().unwrap();
         ledger.revoke_admin_token("j2", &by(NOW)).unwrap();
+        let beside = folder.path().join(".copy.db.new");
+        files::make(&beside, b"of another one", 0o600).unwrap();
         assert_eq!(ledger.back_up(&copy).unwrap(), Published::NameTaken);
+        std::fs::remove_file(&beside).unwrap();
         assert_eq!(std::fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
         let names = std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name());
         assert_eq!(names.filter(|name| name.to_string_lossy().contains("copy")).count(), 1);
