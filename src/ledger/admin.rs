@@ -68,7 +68,7 @@ pub(crate) struct Mint {
 pub(crate) enum OldKey {
     /// What it minted dies by itself.
     Retire,
-    /// What it minted is taken back.
+    /// What it minted is taken back, and what the ones before it minted.
     Revoke,
 }
 
@@ -81,10 +81,11 @@ impl Ledger {
     /// Puts a key in the place of the one that has its name, which mints no more.
     pub(crate) fn replace_admin_key(&mut self, key: &AdminKey, fate: OldKey, by: &By) -> Result<(), LedgerError> {
         self.write(|db| {
-            let old = one_key(db, "name = ?1 AND retired IS NULL", &key.name)?;
-            if let Some(old) = old {
+            if let Some(old) = one_key(db, "name = ?1 AND retired IS NULL", &key.name)? {
                 retire(db, &old, by)?;
-                if fate == OldKey::Revoke {
+            }
+            if fate == OldKey::Revoke {
+                for old in keys(db, "WHERE name = ?1", &[&key.name])? {
                     revoke_key(db, &old, by)?;
                 }
             }
@@ -94,9 +95,7 @@ impl Ledger {
 
     /// Lists the admin keys, the retired ones too, by name.
     pub(crate) fn admin_keys(&self) -> Result<Vec<AdminKey>, LedgerError> {
-        let mut select = self.db.prepare(&format!("{SELECT_KEY} ORDER BY name, created"))?;
-        let rows = select.query_map([], read_key)?;
-        rows.map(|row| row?).collect()
+        keys(&self.db, "", &[])
     }
 
     /// Finds the key of a name that mints.
@@ -173,6 +172,13 @@ fn read_key(row: &Row<'_>) -> rusqlite::Result<Result<AdminKey, LedgerError>> {
         created: Timestamp::from_epoch(row.get(5)?),
         retired: row.get::<_, Option<i64>>(6)?.map(Timestamp::from_epoch),
     }))
+}
+
+/// Finds some keys, by name, the oldest first.
+fn keys(db: &Connection, which: &str, values: &[&String]) -> Result<Vec<AdminKey>, LedgerError> {
+    let mut select = db.prepare(&format!("{SELECT_KEY} {which} ORDER BY name, created"))?;
+    let rows = select.query_map(rusqlite::params_from_iter(values), read_key)?;
+    rows.map(|row| row?).collect()
 }
 
 /// Finds one key.
@@ -269,6 +275,12 @@ mod tests {
         ledger.replace_admin_key(&admin_key("ops", "k2"), OldKey::Revoke, &by(NOW)).unwrap();
         assert_eq!(ledger.revoked_since("k1").unwrap(), Some(Timestamp::from_epoch(NOW)));
         assert_eq!(ledger.revoked_since("k2").unwrap(), None);
+        // what was only retired before is taken back, too, and what was taken back stays so
+        ledger.replace_admin_key(&admin_key("ops", "k3"), OldKey::Retire, &by(NOW + 1)).unwrap();
+        ledger.put_admin_key(&admin_key("other", "o1"), &by(NOW + 1)).unwrap();
+        ledger.replace_admin_key(&admin_key("ops", "k4"), OldKey::Revoke, &by(NOW + 2)).unwrap();
+        let since = |kid: &str| ledger.revoked_since(kid).unwrap().map(|at| at.epoch() - NOW);
+        assert_eq!(["k1", "k2", "k3", "k4", "o1"].map(since), [Some(0), Some(2), Some(2), None, None]);
     }
 
     #[test]

@@ -383,12 +383,12 @@ fn a_rotated_key_mints_no_more_and_its_tokens_die_by_themselves() {
         set["keys"].as_array().unwrap().iter().map(|key| key["kid"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!((kids("+0").len(), kids("+890").len(), kids("+901").len()), (2, 2, 1));
-    world.run(["admin-token", "rotate", "ops", "--revoke-old", "--alg", "es256"]).ok();
+    // who takes the old tokens back means those of the key that was rotated a minute ago, too
     let second = mint(&world, &[]);
-    assert!(kids("+0").len() == 2, "the second key was revoked, the first one only retired");
-    world.run(["admin-token", "rotate", "ops", "--revoke-old"]).ok().says("is revoked");
-    assert_eq!(reason(&world, &second), "revoked");
-    validate(&world, &token, &[]).ok();
+    world.run(["admin-token", "rotate", "ops", "--revoke-old", "--alg", "es256"]).ok().says("is revoked");
+    assert_eq!(kids("+0").len(), 1);
+    assert_eq!((reason(&world, &token), reason(&world, &second)), ("revoked".into(), "revoked".into()));
+    validate(&world, &mint(&world, &[]), &[]).ok();
 }
 
 /// The key of RFC 8037 appendix A.1, which everybody knows.

@@ -25,7 +25,7 @@ const EXAMPLES: &str = "Examples:
 /// Put a new key in the place of one
 ///
 /// The old key mints no more. What it minted before dies by itself, within 15 minutes; with --revoke-old it is refused at
-/// once wherever the ledger is asked. Hosts and gateways that check by themselves need the new public key, which is printed.
+/// once wherever the ledger is asked, and so is what keys before it minted. Hosts and gateways that check by themselves need the new public key, which is printed.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -35,7 +35,7 @@ pub(crate) struct Args {
     /// How the new one signs [default: as the old one]
     #[arg(long, value_enum, value_name = "ALG")]
     alg: Option<Signing>,
-    /// Take back all tokens of the old key
+    /// Take back all tokens of the old key, and of those before it
     #[arg(long)]
     revoke_old: bool,
 }
@@ -61,7 +61,8 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let fate = match (&old, args.revoke_old) {
         (None, _) => "there was no other key of this name in the ledger".to_owned(),
         (Some(_), true) => format!(
-            "the old key is revoked: refused from now on where this ledger is asked; elsewhere its tokens live until {end} at most"
+            "the old key is revoked, with any before it: refused from now on where this ledger is asked; elsewhere its tokens \
+             live until {end} at most"
         ),
         (Some(_), false) => format!("the old key mints no more; its last token is over at {end}"),
     };
