@@ -19,7 +19,8 @@ const EXAMPLES: &str = "Examples:
 ///
 /// The variable is the profile's `var`, else the name in upper case with `_ACCESS_TOKEN` behind it; a secret's has nothing
 /// behind it. Either all variables are printed or none. GitHub hides a value in its logs only after the line
-/// `::add-mask::VALUE` on standard output, which `env` does not print: use `exec`, or mask it in your script.
+/// `::add-mask::VALUE` on standard output, which `env` does not print: use `exec`, or mask it in your script. A script goes
+/// on if the command in `eval "$(...)"` fails, even under `set -e`; `variables=$(tokenkeep env prod); eval "$variables"` stops.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {

@@ -10,7 +10,7 @@ use crate::token::admin_token::AdminLifetime;
 /// Examples.
 const EXAMPLES: &str = "Examples:
   tokenkeep admin-token lifetime
-  sleep \"$(tokenkeep admin-token lifetime)\"      after that no token minted before is good
+  sleep \"$(tokenkeep admin-token lifetime)\"      then what was minted before without --ttl is over
 ";
 
 /// Print how many seconds a token lives

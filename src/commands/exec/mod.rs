@@ -30,7 +30,7 @@ const IDLE: Duration = Duration::from_secs(3_600);
 
 /// Examples of the command.
 const EXAMPLES: &str = "Examples:
-  tokenkeep exec prod -- sh -c 'curl -H \"Authorization: Bearer $PROD_ACCESS_TOKEN\" \"$API\"'
+  tokenkeep exec prod -- ./job
   tokenkeep exec prod --var API_TOKEN -- ./job
   tokenkeep exec prod --file -- sh -c './job --token-file \"$PROD_ACCESS_TOKEN_FILE\"'
 ";
