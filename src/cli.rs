@@ -261,7 +261,11 @@ fn usage_failure(error: &clap::Error, tree: &clap::Command, args: &[OsString], c
         words.any(|word| looks_secret(word.split_once('=').map_or(word, |(_, value)| value)))
     };
     if args.iter().skip(1).filter_map(|arg| arg.to_str()).any(is_secret) {
-        return Failure::token_on_command_line();
+        return token_typed(command);
+    }
+    if let Some(usage) = without_dashes(error, args, command) {
+        let hint = format!("`--` goes before the command: `{usage}`");
+        return Failure::new(Kind::Usage, "it is not said which command to run").hint(hint);
     }
     let rendered = error.render().ansi().to_string();
     let mut paragraphs = rendered.trim().trim_start_matches("error: ").split("\n\n");
@@ -278,6 +282,35 @@ fn usage_failure(error: &clap::Error, tree: &clap::Command, args: &[OsString], c
             format!("see `{}`", words.join(" "))
         }
     })
+}
+
+/// Describes a token that was typed, and says how this command takes it.
+fn token_typed(command: &[String]) -> Failure {
+    let failure = Failure::token_on_command_line();
+    let words: Vec<&str> = command.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["job-token", "authorize"] => {
+            failure.hint("give it on standard input: `tokenkeep job-token authorize JOB EVENT --stdin`")
+        }
+        ["token", ..] => failure.hint("name it by its public id, which `tokenkeep token list` shows"),
+        _ => failure,
+    }
+}
+
+/// Returns how a command is run with tokens, if that is what was meant and `--` was forgotten.
+fn without_dashes(error: &clap::Error, args: &[OsString], command: &[String]) -> Option<&'static str> {
+    let usage = match command {
+        [exec] if exec == "exec" => "tokenkeep exec PROFILE -- COMMAND",
+        [group, run] if group == "job-token" && run == "run" => "tokenkeep job-token run JOB -- COMMAND",
+        _ => return None,
+    };
+    let flag = |text: &str| text.starts_with('-');
+    let about_a_word = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(word)) => !flag(word),
+        Some(ContextValue::Strings(words)) => words.iter().all(|word| word.starts_with("<CMD>")),
+        _ => false,
+    };
+    (about_a_word && args.iter().all(|arg| arg != "--")).then_some(usage)
 }
 
 /// Names the command that was probably meant.

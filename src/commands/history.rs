@@ -205,13 +205,26 @@ fn object(record: &Record) -> Value {
     object
 }
 
+/// Says to people what was there before a change.
+fn before(old: &str) -> String {
+    let Ok(Value::Object(facts)) = serde_json::from_str(old) else { return format!("before: {old}") };
+    let fact = |(key, value): (&String, &Value)| match (key.as_str(), value) {
+        ("expires_epoch", value) => value
+            .as_i64()
+            .map_or_else(|| "never expires".to_owned(), |epoch| format!("expires {}", Timestamp::from_epoch(epoch))),
+        (key, Value::String(text)) if !text.is_empty() => format!("{key} {text}"),
+        (key, _) => format!("no {key}"),
+    };
+    format!("before: {}", facts.iter().map(fact).collect::<Vec<_>>().join(", "))
+}
+
 /// Describes a record to people.
 fn row(record: &Record) -> Vec<String> {
     let event = &record.event;
     let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
     let facts = [("job", &event.job), ("name", &event.name), ("service", &event.service)];
     let facts = facts.iter().filter_map(|(label, fact)| fact.as_ref().map(|fact| format!("{label} {fact}")));
-    let old = event.old.as_ref().map(|old| format!("before: {old}"));
+    let old = event.old.as_deref().map(before);
     let what: Vec<_> = facts.chain(event.reason.clone()).chain(old).collect();
     vec![
         record.time.to_string(),

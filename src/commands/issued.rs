@@ -145,7 +145,11 @@ fn show(cx: &mut Context, issued: &Issued) -> Result<Outcome, Failure> {
     }
     let told = if issued.reused == Reused::Yes { "the same as before" } else { "new" };
     let end = token.expires.map_or_else(|| "never expires".to_owned(), |end| format!("expires {end}"));
-    cx.printer.notice(&format!("{} token {} of {} ({told}): {end}", token.kind, token.id, token.owner));
+    let lease = token.lease.as_ref().and_then(|lease| lease.until).zip(token.job.as_ref());
+    let lease = lease.map_or_else(String::new, |(until, job)| {
+        format!("; it is good until {until} if nobody types `tokenkeep job-token renew {job}` before")
+    });
+    cx.printer.notice(&format!("{} token {} of {} ({told}): {end}{lease}", token.kind, token.id, token.owner));
     Ok(Outcome::Done)
 }
 

@@ -63,6 +63,9 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
         }
         foreign.extend(shelf.foreign_files(&name).unwrap_or_default());
     }
+    if entries.is_empty() && args.users.is_empty() {
+        cx.printer.notice("no entries yet; log in with `tokenkeep generate PROFILE --issuer URL --client-id ID`");
+    }
     print(cx, &entries)?;
     say_unseen(cx, &entries);
     for path in foreign {

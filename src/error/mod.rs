@@ -279,6 +279,16 @@ impl From<IdpError> for Failure {
         } else {
             (Kind::Config, "compare the profile with what the provider says: `tokenkeep profile discover ISSUER`")
         };
-        Self::from_error(kind, &error).hint(hint)
+        let failure = Self::from_error(kind, &error).hint(hint);
+        if let IdpError::NoMetadata { issuer, .. } = &error {
+            return failure.hint(format!("see whether this is its address: `tokenkeep profile discover {issuer}`"));
+        }
+        let same = |one: &str, other: &str| one.trim_end_matches('/') == other.trim_end_matches('/');
+        if let IdpError::IssuerMismatch { expected, found } = &error
+            && same(expected, found)
+        {
+            return failure.hint(format!("name it as it calls itself: `--issuer {found}`, or `issuer` in the profile"));
+        }
+        failure
     }
 }

@@ -81,6 +81,9 @@ pub(crate) fn hint_for(error: &VaultError) -> Option<Cow<'static, str>> {
         E::Source { fault, slots, .. } if fault.is_missing() && !slots.is_empty() => {
             return Some(other_ways(slots).into());
         }
+        E::Source { name, fault, .. } if fault.is_missing() && name.starts_with("unlock.identity_file") => {
+            "put the file back, or name a copy of it: `export TOKENKEEP_IDENTITY_FILE=/path/to/identity.txt`"
+        }
         E::Source { fault, .. } | E::File(fault) => match fault.mend() {
             Some(command) => return Some(format!("type `{command}`").into()),
             None => "see what there is, and how it is unlocked, with `tokenkeep status`",

@@ -125,7 +125,7 @@ pub(crate) enum LedgerError {
         since: Timestamp,
     },
     /// The job's token may do something else than was asked for.
-    #[error("the job `{job}` has a token already, with the scopes `{scopes}`")]
+    #[error("the job `{job}` has a token already, with {}", told(scopes))]
     OtherScopes {
         /// The job.
         job: String,
@@ -321,6 +321,11 @@ impl Ledger {
         self.db.pragma_update(None, "synchronous", "FULL")?;
         done
     }
+}
+
+/// Says which scopes a token has.
+fn told(scopes: &Scopes) -> String {
+    if scopes.is_empty() { "no scopes".to_owned() } else { format!("the scopes `{scopes}`") }
 }
 
 #[cfg(test)]

@@ -109,4 +109,17 @@ fn a_value_that_makes_no_sense_gets_the_help_of_its_command() {
     world.run(["get", "prod", "--min-ttl", "soon"]).fails(2).says("`tokenkeep get --help`");
     world.run(["--color", "never", "profile", "add", "x", "--flow", "no"]).fails(2).says("--help`");
     world.run(["exec", "prod", "--min-ttl", "soon", "--", "true"]).fails(125).says("`tokenkeep exec --help`");
+    world.run(["exec", "prod", "--min-ttl", "soon"]).fails(125).says("`tokenkeep exec --help`");
+}
+
+#[test]
+fn who_forgets_the_dashes_before_a_command_is_told_where_they_go() {
+    let world = World::new();
+    for words in [["prod", "./job.sh"].as_slice(), &["prod", "make", "all"], &["./job.sh"], &["prod"]] {
+        world.run([&["exec"], words].concat()).fails(125).says("`tokenkeep exec PROFILE -- COMMAND`");
+    }
+    for words in [["job-token", "run", "j1", "./job.sh"].as_slice(), &["job-token", "run", "j1"]] {
+        world.run(words).fails(125).says("`tokenkeep job-token run JOB -- COMMAND`");
+    }
+    world.run(["job-token", "run", "--", "true"]).fails(125).says("<JOB>");
 }

@@ -421,6 +421,8 @@ fn a_day_is_a_time_wherever_one_is_asked() {
     let id = token["id"].as_str().unwrap();
     world.run(["token", "modify", id, "--expires", "2098-12-24"]).ok();
     world.run(["token", "modify", id, "--expires", "2001-01-01"]).fails(2).says("at least");
+    let told = world.run(["history", "--id", id]).ok().stdout;
+    assert!(told.contains("before: expires 2099-05-01T00:00:00Z"), "{told}");
     world.run(["token", "create", "--name", "b", "--expires", "2099-13-01"]).fails(2).says("00:00 UTC");
     assert_eq!(history(&world, &["--since", "2001-01-01"]).len(), 2);
     assert_eq!(history(&world, &["--since", "2098-01-01"]).len(), 0);

@@ -49,7 +49,7 @@ fn the_same_job_has_the_same_token_until_it_ends() {
     assert_eq!(issue(&world, &["j1"]), token);
     authorize(&world, "j1", "update", &token).ok();
     assert_ne!(issue(&world, &["j1", "--owner", "bob"]), token);
-    world.run(["job-token", "issue", "j1", "--scope", "write"]).fails(2).says("--rotate");
+    world.run(["job-token", "issue", "j1", "--scope", "write"]).fails(2).says("the scopes `read`").says("--rotate");
     let rotated = issue(&world, &["j1", "--rotate"]);
     assert_ne!(rotated, token);
     authorize(&world, "j1", "update", &token).fails(3).says("revoked");
@@ -59,12 +59,21 @@ fn the_same_job_has_the_same_token_until_it_ends() {
 }
 
 #[test]
+fn a_token_that_must_be_renewed_says_until_when() {
+    let world = World::new();
+    world.run(["job-token", "issue", "j1", "--lease", "5m"]).ok().says("`tokenkeep job-token renew j1`");
+    assert!(!world.run(["job-token", "issue", "j2"]).ok().stderr.contains("renew"));
+}
+
+#[test]
 fn every_refusal_is_a_3_with_its_reason_and_stands_in_history() {
     let world = World::new();
     let token = issue(&world, &["j1"]);
     issue(&world, &["j2"]);
     authorize(&world, "j2", "update", &token).fails(3).says("another job");
-    authorize(&world, "j1", "explode", &token).fails(3).says("no event `explode`");
+    authorize(&world, "j1", "explode", &token).fails(3).says("no event `explode`").says("policy.job_events");
+    authorize(&world, "j1", "updat", &token).fails(3).says("did you mean `update`?");
+    world.run(["job-token", "issue", "j1", "--scope", "write"]).fails(2).says("with no scopes");
     authorize(&world, "j1", "reset", &token).fails(3).says("needs an admin token");
     authorize(&world, "unknown", "update", &token).fails(3);
     let denials = denials(&world, "j1");

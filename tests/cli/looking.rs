@@ -13,6 +13,13 @@ fn lock(world: &World) {
 }
 
 #[test]
+fn an_empty_vault_says_how_to_fill_it() {
+    let world = World::new();
+    assert_eq!(world.run(["list"]).ok().says("tokenkeep generate").stdout, "");
+    assert_eq!(world.run(["list", "--quiet"]).ok().stderr, "");
+}
+
+#[test]
 fn without_a_vault_there_is_nothing_to_list() {
     let world = World::bare(Settings::default());
     assert_eq!(world.run(["list", "--json"]).ok().says("tokenkeep init").json(), serde_json::json!([]));

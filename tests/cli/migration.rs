@@ -440,6 +440,12 @@ fn an_offline_token_alone_needs_to_be_told_whose_it_is() {
     // the profile knows it
     world.run(["import", "provena", "token.txt", "--name", "prod"]).ok().hides(&token).says("from the profile");
     lives(&world, "prod");
+    // spent under that name, it cannot be taken over under another one
+    let hint =
+        format!("`tokenkeep generate twin --issuer '{}' --client-id 'automated-access'`", world.provider.issuer());
+    let issuer = world.provider.issuer();
+    let whose = ["--name", "twin", "--issuer", &issuer, "--client-id", "automated-access"];
+    world.run([&["import", "provena", "token.txt"], whose.as_slice()].concat()).fails(4).says(&hint).hides(&token);
 }
 
 /// Writes a file of kubelogin's cache; its ID token is one that nobody signed.

@@ -124,6 +124,12 @@ fn discovery_shows_what_a_provider_offers() {
     assert_eq!(found["issuer"], issuer.as_str());
     assert_eq!(world.run(["profile", "discover", "prod", "--json"]).ok().json(), found);
     world.run(["profile", "discover", &format!("{issuer}/")]).fails(9).says("calls itself");
+    let with_slash = format!("{issuer}/");
+    let hint = format!("`--issuer {issuer}`");
+    world.run(["generate", "new", "--issuer", &with_slash, "--client-id", "automated-access"]).fails(9).says(&hint);
+    let nowhere = format!("{issuer}/nowhere");
+    let hint = format!("`tokenkeep profile discover {nowhere}`");
+    world.run(["generate", "new", "--issuer", &nowhere, "--client-id", "automated-access"]).fails(9).says(&hint);
     world.run(["profile", "discover", "http://127.0.0.1:9"]).fails(6);
     world.run(["profile", "discover", "http://a.example"]).fails(2);
     world.run(["profile", "discover", "nobody"]).fails(8);

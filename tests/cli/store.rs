@@ -102,6 +102,9 @@ fn a_token_on_the_command_line_is_refused_and_not_repeated() {
     let token = world.provider.grant_access("automated-access", &["openid"], &[]);
     world.run(["store", "prod", &token]).fails(2).says("--stdin").hides(&token);
     world.run(["store", &token]).fails(2).says("--stdin").hides(&token);
+    let how = "`tokenkeep job-token authorize JOB EVENT --stdin`";
+    world.run(["job-token", "authorize", "j1", "update", &token]).fails(2).says(how).hides(&token);
+    world.run(["token", "show", &token]).fails(2).says("`tokenkeep token list`").hides(&token);
 }
 
 #[test]

@@ -133,7 +133,11 @@ fn a_source_whose_file_is_missing_is_named_and_no_later_one_is_tried() {
     present.file_variable = Some(keys.world.file("nowhere.txt"));
     keys.run(&present).fails(5).says("TOKENKEEP_IDENTITY_FILE").says("nowhere.txt");
     present = Present { setting: Some(keys.world.file("nowhere.txt")), ..Present::default() };
-    keys.run(&present).fails(5).says("unlock.identity_file").says("nowhere.txt");
+    keys.run(&present)
+        .fails(5)
+        .says("unlock.identity_file")
+        .says("nowhere.txt")
+        .says("export TOKENKEEP_IDENTITY_FILE=");
 }
 
 #[test]

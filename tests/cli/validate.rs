@@ -234,6 +234,11 @@ fn what_is_no_token_is_not_validated() {
 fn a_token_that_lives_less_than_demanded_is_renewed_first() {
     let world = World::logged_in(Settings { access_ttl: Duration::from_secs(60), ..Settings::default() });
     world.token("prod");
-    world.run(["validate", "--entry", "prod", "--min-ttl", "2m"]).fails(3).says("lives only");
+    world.run(["validate", "--entry", "prod", "--min-ttl", "2m"]).fails(3).says("lives only").says("exec prod --file");
     assert_eq!(world.provider.count(Endpoint::Token), 2);
+    world
+        .run(["validate", "--entry", "prod", "--scope", "it's"])
+        .fails(3)
+        .says(r"`tokenkeep get prod --scope 'it'\''s'`");
+    world.run(["validate", "--entry", "prod", "--audience", "api"]).fails(3).says("--audience 'api'`");
 }

@@ -134,12 +134,22 @@ impl Login {
                 let message = format!("the token for `{name}` was exchanged for a newer one before");
                 Err(Failure::new(Kind::Login, message)
                     .because("presenting it again could make the provider revoke the newest token, too")
-                    .hint(format!("log in with `tokenkeep generate {name}`")))
+                    .hint(self.how_to_log_in(cx)?))
             }
             (Some(_), _) if !flags.replace => Err(Failure::new(Kind::Usage, format!("`{name}` holds another login"))
                 .hint("take this one over under another name with --name NAME, or add --replace")),
             (Some(_) | None, _) => Ok(TokenFate::Imported(None)),
         }
+    }
+
+    /// Says how to log in anew, where the profile may not be there yet.
+    fn how_to_log_in(&self, cx: &Context) -> Result<String, Failure> {
+        let (name, born) = (&self.target.name, &self.tokens.born);
+        let is_there = cx.settings()?.config.profiles.contains_key(&name.profile());
+        let client = text::escaped(&born.client_id).replace('\'', r"'\''");
+        let flags =
+            if is_there { String::new() } else { format!(" --issuer '{}' --client-id '{client}'", born.issuer) };
+        Ok(format!("log in with `tokenkeep generate {name}{flags}`"))
     }
 
     /// Tells whether a login is this one: the same token of the same client.

@@ -14,7 +14,8 @@ use crate::output::Form;
 use crate::secret::Secret;
 use crate::token::issued;
 use crate::token::names::{Job, Owner, no_token};
-use crate::token::policy::Policy;
+use crate::token::nearest::nearest;
+use crate::token::policy::{EventRefusal, Policy};
 
 /// Examples of the command.
 const EXAMPLES: &str = "Examples:
@@ -125,9 +126,13 @@ fn ask(
 fn no(args: &Args, cx: &mut Context, refusal: &Refusal) -> Result<Failure, Failure> {
     say_no(args, cx, &refusal.to_string())?;
     let hint = match refusal {
-        Refusal::Event(crate::token::policy::EventRefusal::AdminOnly { .. }) => {
+        Refusal::Event(EventRefusal::AdminOnly { .. }) => {
             "an administrator mints a token for it: `tokenkeep admin-token mint --audience AUDIENCE`".to_owned()
         }
+        Refusal::Event(EventRefusal::Unknown { event, known }) => match nearest(event, known.split(", ")) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "see them with `tokenkeep config get policy.job_events`".to_owned(),
+        },
         Refusal::WrongAudience(_) => NO_AUDIENCE.to_owned(),
         _ => format!("see how the job stands: `tokenkeep job-token list --all --job {}`", args.job),
     };

@@ -21,6 +21,7 @@ use crate::error::{Failure, Kind};
 use crate::output::{Form, put_time};
 use crate::profile::{EntryName, SecureUrl};
 use crate::token::names::{Job, Owner, Service, no_token};
+use crate::token::text::{self, Look};
 use crate::token::time::{Lifetime, Timestamp};
 pub(in crate::commands) use issued::NO_AUDIENCE;
 use verdict::{CheckedBy, Facts, Flaw, No, Reason};
@@ -107,7 +108,7 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
             if cx.printer.form == Form::Json {
                 cx.printer.object(refusal_object(&no))?;
             }
-            Err(refusal(no, args.entry.as_ref()))
+            Err(refusal(no, args))
         }
     }
 }
@@ -196,16 +197,34 @@ fn refusal_object(no: &No) -> Value {
 }
 
 /// Turns a no into the failure that says so.
-fn refusal(no: No, entry: Option<&EntryName>) -> Failure {
-    let hint = match (no.reason, entry) {
+fn refusal(no: No, args: &Args) -> Failure {
+    let hint = match (no.reason, args.entry.as_ref()) {
         (_, None) if no.hint.is_some() => no.hint.unwrap_or_default(),
         (Reason::Issuer, _) => "if that is the right provider, name it: `tokenkeep validate --issuer URL`".to_owned(),
-        (Reason::Scope, Some(name)) => format!("ask for a token that has it: `tokenkeep get {name} --scope SCOPE`"),
-        (Reason::Audience, Some(name)) => format!("ask for a token for it: `tokenkeep get {name} --audience AUDIENCE`"),
+        (Reason::Scope, Some(name)) => {
+            let flags = flags("scope", args.scopes.iter().chain(args.any_scopes.first()));
+            format!("ask for a token that has it: `tokenkeep get {name}{flags}`")
+        }
+        (Reason::Audience, Some(name)) => {
+            let flags = flags("audience", args.audience.iter());
+            format!("ask for a token for it: `tokenkeep get {name}{flags}`")
+        }
+        (Reason::MinTtl, Some(name)) => {
+            format!(
+                "no new one lives longer; for a long job keep a file fresh: `tokenkeep exec {name} --file -- COMMAND`"
+            )
+        }
         (_, Some(name)) => format!("get a new one: `tokenkeep get {name} --no-cache`"),
         (_, None) => "a good one comes from `tokenkeep get PROFILE`".to_owned(),
     };
     Failure::new(Kind::No, "the token is not good").because(no.message).hint(hint)
+}
+
+/// Returns a flag with each value, as a shell takes it. What may be a token is not repeated.
+fn flags<'a>(flag: &str, values: impl Iterator<Item = &'a String>) -> String {
+    let plain = values.filter(|value| text::classify(value) == Look::Plain);
+    let quoted = plain.map(|value| format!(" --{flag} '{}'", text::escaped(value).replace('\'', r"'\''")));
+    quoted.collect::<Vec<_>>().concat()
 }
 
 /// Makes a claim fit for a terminal.
