@@ -246,6 +246,9 @@ fn missing_command(tree: &clap::Command, words: &[String]) -> Failure {
         .hint(format!("see `{typed} --help`"))
 }
 
+/// The commands that take a profile by its mere name.
+const TAKE_A_PROFILE: [&str; 8] = ["env", "exec", "generate", "get", "refresh", "revoke", "show", "whoami"];
+
 /// The commands that are told the ids of tokens.
 const TAKE_IDS: [&str; 4] = ["admin-token", "history", "job-token", "token"];
 
@@ -267,11 +270,17 @@ fn usage_failure(error: &clap::Error, tree: &clap::Command, args: &[OsString], c
         let hint = format!("`--` goes before the command: `{usage}`");
         return Failure::new(Kind::Usage, "it is not said which command to run").hint(hint);
     }
+    if error.kind() == ErrorKind::InvalidSubcommand {
+        return unknown_command(error, tree, command);
+    }
+    if let Some(failure) = stray_word(error, command) {
+        return failure;
+    }
     let rendered = error.render().ansi().to_string();
     let mut paragraphs = rendered.trim().trim_start_matches("error: ").split("\n\n");
     let message = paragraphs.next().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
     let tip = rendered.lines().find_map(|line| line.trim().strip_prefix("tip: ").map(str::to_owned));
-    let tip = nearest_command(error, tree, command).or(tip).filter(|tip| !tip.starts_with("to pass"));
+    let tip = tip.filter(|tip| !tip.starts_with("to pass"));
     let usage = rendered.lines().find_map(|line| line.strip_prefix("Usage: "));
     Failure::new(Kind::Usage, message).hint(match (tip, usage) {
         (Some(tip), _) => tip,
@@ -313,13 +322,80 @@ fn without_dashes(error: &clap::Error, args: &[OsString], command: &[String]) ->
     (about_a_word && args.iter().all(|arg| arg != "--")).then_some(usage)
 }
 
-/// Names the command that was probably meant.
-fn nearest_command(error: &clap::Error, tree: &clap::Command, above: &[String]) -> Option<String> {
-    let Some(ContextValue::String(typed)) = error.get(ContextKind::InvalidSubcommand) else { return None };
-    let group = above.iter().try_fold(tree, |at, word| at.find_subcommand(word))?;
-    let near = nearest(typed, group.get_subcommands().map(clap::Command::get_name))?;
-    Some(format!("a similar command exists: '{near}'"))
+/// Describes a word that no command takes there.
+fn stray_word(error: &clap::Error, command: &[String]) -> Option<Failure> {
+    let word = match (error.kind(), error.get(ContextKind::InvalidArg)) {
+        (ErrorKind::UnknownArgument, Some(ContextValue::String(word))) if word == "--profile" => word,
+        (ErrorKind::UnknownArgument, Some(ContextValue::String(word))) if !word.starts_with('-') => word,
+        (ErrorKind::TooManyValues, Some(ContextValue::String(flag))) => flag,
+        _ => return None,
+    };
+    match command {
+        [verb] if word == "--profile" => TAKE_A_PROFILE.contains(&verb.as_str()).then(|| {
+            let failure = Failure::new(Kind::Usage, "unexpected argument '--profile' found");
+            failure.hint(format!("name the profile without it: `tokenkeep {verb} PROFILE`"))
+        }),
+        // the word is likely to be the secret itself, and is not repeated
+        [store] if store == "store" => {
+            let message = "`store` takes a name alone: every process can read what stands on the command line";
+            let hint = "give the text with --stdin, or its file: `tokenkeep store NAME --from-file FILE`";
+            Some(Failure::new(Kind::Usage, message).hint(hint))
+        }
+        [validate]
+            if validate == "validate"
+                && word.chars().all(|letter| letter.is_alphanumeric() || "._@+-".contains(letter)) =>
+        {
+            let failure = Failure::new(Kind::Usage, format!("unexpected argument '{word}' found"));
+            Some(failure.hint(format!("if it is an entry, type `tokenkeep validate --entry {word}`")))
+        }
+        _ => None,
+    }
 }
+
+/// Describes a command that there is not, and names the one that was probably meant.
+fn unknown_command(error: &clap::Error, tree: &clap::Command, above: &[String]) -> Failure {
+    let typed = match error.get(ContextKind::InvalidSubcommand) {
+        Some(ContextValue::String(typed)) => typed.as_str(),
+        _ => "",
+    };
+    let group = above.iter().try_fold(tree, |at, word| at.find_subcommand(word)).unwrap_or(tree);
+    let elsewhere = ELSEWHERE.iter().find(|(word, _)| above.is_empty() && *word == typed);
+    let near = nearest(typed, group.get_subcommands().map(clap::Command::get_name));
+    let help = || [&["tokenkeep".to_owned()], above, &["--help".to_owned()]].concat().join(" ");
+    let failure = Failure::new(Kind::Usage, format!("unrecognized subcommand '{typed}'"));
+    match (elsewhere, near) {
+        (Some((_, ours)), _) => failure.hint(format!("here that is `tokenkeep {ours}`")),
+        (None, Some(near)) => failure.hint(format!("a similar command exists: '{near}'")),
+        (None, None) if above == ["token"] => {
+            failure.hint(format!("see `{}`; a token of a provider is printed by `tokenkeep get NAME`", help()))
+        }
+        (None, None) => failure.hint(format!("see `{}`", help())),
+    }
+}
+
+/// What other programs call a command of ours. Some of these words are near to another one, which does the reverse.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("login", "generate PROFILE"),
+    ("logout", "revoke PROFILE"),
+    ("auth", "generate PROFILE"),
+    ("print", "get NAME"),
+    ("fetch", "get NAME"),
+    ("read", "get NAME"),
+    ("print-access-token", "get NAME"),
+    ("renew", "refresh PROFILE"),
+    ("run", "exec NAME -- COMMAND"),
+    ("export", "env NAME"),
+    ("add", "store NAME"),
+    ("put", "store NAME"),
+    ("write", "store NAME"),
+    ("rm", "delete NAME"),
+    ("remove", "delete NAME"),
+    ("test", "validate --entry NAME"),
+    ("check", "validate --entry NAME"),
+    ("generate-offline-token", "generate PROFILE"),
+    ("test-offline-token", "validate --entry NAME"),
+    ("version", "--version"),
+];
 
 #[cfg(test)]
 mod tests {
@@ -336,6 +412,16 @@ mod tests {
     fn with_all_below(command: &clap::Command) -> Vec<clap::Command> {
         let below = command.get_subcommands().flat_map(with_all_below);
         std::iter::once(command.clone()).chain(below).collect()
+    }
+
+    #[test]
+    fn what_other_programs_call_a_command_is_no_command_of_ours() {
+        let tree = tree();
+        for (word, ours) in ELSEWHERE {
+            assert!(tree.find_subcommand(word).is_none(), "{word}");
+            let command = ours.split(' ').next().unwrap();
+            assert!(command.starts_with("--") || tree.find_subcommand(command).is_some(), "{ours}");
+        }
     }
 
     #[test]

@@ -42,14 +42,7 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     if !shelf.holds_anything(name).map_err(|fault| file_failure(Kind::Locked, &fault))? {
         return Err(unknown(&shelf, name));
     }
-    let warning = if is_issue_key(name) {
-        "tokens of jobs, notebooks and services that are good cannot be told again, and the next ones come from a new key"
-            .to_owned()
-    } else if is_login(cx, name) {
-        format!("its token stays good at the provider; `tokenkeep revoke {name}` ends it there, too")
-    } else {
-        String::new()
-    };
+    let (warning, after) = consequences(cx, name);
     if !yes && cx.may_ask() {
         let question =
             if warning.is_empty() { format!("Delete `{name}`?") } else { format!("Delete `{name}`? ({warning})") };
@@ -72,9 +65,24 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     if cx.printer.form == Form::Json {
         cx.printer.object(json!({"name": name, "deleted": true}))?;
     }
-    let end = if warning.is_empty() { warning } else { format!("; {warning}") };
-    cx.printer.notice(&format!("deleted `{name}`{end}"));
+    cx.printer.notice(&format!("deleted `{name}`{after}"));
     Ok(Outcome::Done)
+}
+
+/// Says what a deletion brings, before and after it: what ends the token at the provider goes with the entry.
+fn consequences(cx: &Context, name: &EntryName) -> (String, String) {
+    if is_issue_key(name) {
+        let warning = "tokens of jobs, notebooks and services that are good cannot be told again, and the next ones come from a new key";
+        return (warning.to_owned(), format!("; {warning}"));
+    }
+    if !is_login(cx, name) {
+        return (String::new(), String::new());
+    }
+    let stays = "its token stays good at the provider";
+    (
+        format!("{stays}; `tokenkeep revoke {name}` ends it there, too"),
+        format!("; {stays}, where `tokenkeep revoke` would have ended it, too"),
+    )
 }
 
 /// Returns the entries of the vault, which need not be open for this. Without a vault there are none.

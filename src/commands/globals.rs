@@ -24,7 +24,7 @@ pub(crate) struct Globals {
     /// Say more of what happens: up to -vvv
     #[arg(long, short, action = ArgAction::Count)]
     pub(crate) verbose: u8,
-    /// When to use colour
+    /// When to use colour: auto, always or never
     #[arg(long, value_enum, value_name = "WHEN", hide_possible_values = true)]
     pub(crate) color: Option<Color>,
     /// Never ask anything

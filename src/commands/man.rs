@@ -48,7 +48,8 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
         if cx.printer.form == Form::Json {
             cx.printer.object(json!({"folder": json_path(&folder), "pages": pages}))?;
         }
-        cx.printer.notice(&format!("the manual pages are in {}; read one with `man tokenkeep`", folder.display()));
+        let command = if is_searched(cx, &folder) { "man tokenkeep".to_owned() } else { by_file(&folder) };
+        cx.printer.notice(&format!("the manual pages are in {}; read one with `{command}`", folder.display()));
         return Ok(Outcome::Done);
     }
     let mut command = &tree;
@@ -69,6 +70,21 @@ fn default_folder(cx: &Context) -> Result<PathBuf, Failure> {
             .hint("name one: `tokenkeep man --install DIR`")
     })?;
     Ok(data.join("man/man1"))
+}
+
+/// Tells whether `man` looks there: beside each folder of PATH, as in `bin` and `share/man`.
+fn is_searched(cx: &Context, folder: &Path) -> bool {
+    let Some(root) = folder.parent() else { return false };
+    let path = cx.host.env.raw("PATH").unwrap_or_default();
+    let beside =
+        |bin: PathBuf| bin.parent().is_some_and(|above| root == above.join("share/man") || root == above.join("man"));
+    std::env::split_paths(path).any(beside)
+}
+
+/// Returns the command that reads a page wherever it is.
+fn by_file(folder: &Path) -> String {
+    let page = folder.join("tokenkeep.1").display().to_string();
+    format!("man -l '{}'", page.replace('\'', r"'\''"))
 }
 
 /// Writes the page of a command and those of all below it, and returns how many that is.
@@ -96,6 +112,15 @@ fn page(command: &clap::Command) -> Result<String, Failure> {
     Ok(format!("{preamble}{}", rest.replace(preamble, "")))
 }
 
+/// Returns the synopsis as the help has it: the list of all flags says neither which take a value, nor where `--` goes.
+fn synopsis(command: &clap::Command) -> Roff {
+    let usage = command.clone().render_usage().to_string();
+    let mut section = Roff::new();
+    section.control("SH", ["SYNOPSIS"]);
+    section.text([roman(usage.trim_start_matches("Usage: "))]);
+    section
+}
+
 /// Writes the sections of a page.
 fn write(command: &clap::Command) -> io::Result<Vec<u8>> {
     let is_whole = name(command) == "tokenkeep";
@@ -103,7 +128,7 @@ fn write(command: &clap::Command) -> io::Result<Vec<u8>> {
     let mut page = Vec::new();
     man.render_title(&mut page)?;
     man.render_name_section(&mut page)?;
-    man.render_synopsis_section(&mut page)?;
+    synopsis(command).to_writer(&mut page)?;
     man.render_description_section(&mut page)?;
     man.render_options_section(&mut page)?;
     if command.has_subcommands() {

@@ -74,6 +74,9 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     let named = named_targets(args, cx)?;
     let vault = cx.open_vault()?;
     let (targets, mut results) = if args.all { all_targets(cx, &vault)? } else { (named, Vec::new()) };
+    if targets.is_empty() && results.is_empty() {
+        cx.printer.notice("no entry holds a refresh token; log in with `tokenkeep generate PROFILE`");
+    }
     let work = targets.into_iter().map(|target| Ok((wanted(args, cx, &target)?, target)));
     let work: Vec<(Wanted, Target)> = work.collect::<Result<_, Failure>>()?;
     results.extend(refresh_all(&cx.keeper(&vault)?, &work, usize::from(args.jobs)));
@@ -92,15 +95,20 @@ fn named_targets(args: &Args, cx: &Context) -> Result<Vec<Target>, Failure> {
         return Err(Failure::new(Kind::Usage, "--write and --present-spent are for one profile")
             .hint("use --write-dir DIR, or name one profile"));
     }
-    let names: Vec<Option<&EntryName>> =
-        if args.names.is_empty() { vec![None] } else { args.names.iter().map(Some).collect() };
-    let target = |name: Option<&EntryName>| {
-        let target = Target::of(cx, name, None)?;
+    let names = if args.names.is_empty() {
+        cx.settings()?;
+        let all = |failure: Failure| failure.hint("name one, or type `tokenkeep refresh --all`");
+        vec![cx.name_or_default(None).map_err(all)?]
+    } else {
+        args.names.clone()
+    };
+    let target = |name: &EntryName| {
+        let target = Target::of(cx, Some(name), None)?;
         super::issued::refuse_reserved(&target.name)?;
         target.must_exist(cx)?;
         Ok(target)
     };
-    names.into_iter().map(target).collect()
+    names.iter().map(target).collect()
 }
 
 /// Returns a target for every entry with a refresh token, and the entries whose profile cannot be used: they must not
@@ -184,6 +192,10 @@ fn report(cx: &mut Context, results: Vec<Refreshed>) -> Result<Outcome, Failure>
                 (_, Some(notice)) => cx.printer.notice(&format!("{}: {notice}", result.name)),
                 (How::Exchanged | How::Adopted, None) => {
                     cx.printer.notice(&format!("{}: refreshed, good for {left}", result.name));
+                }
+                // a timer's log and mails hold what happened; who looks on asks what did not
+                (How::Cached | How::Leftover, None) if cx.host.terminals.stderr => {
+                    cx.printer.notice(&format!("{}: not due, good for {left}", result.name));
                 }
                 (How::Cached | How::Leftover, None) => {
                     tracing::info!(name = %result.name, %left, "not due");

@@ -88,6 +88,9 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     args.source.check(cx)?;
     let vault = cx.open_vault()?;
     let text = read(args, cx, &target, kind)?;
+    if args.kind.is_none() && kind == StoreKind::Secret {
+        refuse_login(&target.name, &text)?;
+    }
     let body = body(kind, (&text, expires_at), &target, cx.now())?;
     let mut spent = None;
     let generation = put(cx, &target, (&vault, body.clone()), || {
@@ -96,6 +99,12 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     })?;
     target.write_profile(cx, new_profile.as_ref())?;
     report(cx, &target, &body, generation)?;
+    if args.kind.is_none() && kind == StoreKind::Secret {
+        let name = &target.name;
+        let message =
+            format!("`tokenkeep get {name}` prints it as it is; a refresh token needs --issuer and --client-id");
+        cx.printer.notice(&message);
+    }
     if let Some(notice) = spent {
         cx.printer.notice(&notice);
     }
@@ -117,6 +126,19 @@ fn kind(args: &Args, target: &Target) -> Result<StoreKind, Failure> {
             .hint("leave the provider's flags and --revoke-old out, or add --kind refresh-token"));
     }
     Ok(kind)
+}
+
+/// Refuses to keep a refresh token as a mere secret only because nobody said whose it is.
+fn refuse_login(name: &EntryName, text: &StoredSecret) -> Result<(), Failure> {
+    let claims = Claims::unverified(text.secret());
+    // so does Keycloak call them, whose refresh tokens are JWTs
+    if !claims.is_some_and(|claims| matches!(claims.text("typ"), Some("Offline" | "Refresh"))) {
+        return Ok(());
+    }
+    let hint = format!(
+        "name it with the same source: `tokenkeep store {name} --issuer URL --client-id ID`; to keep it as it is, add --kind secret"
+    );
+    Err(Failure::new(Kind::Usage, "it is a refresh token, and nothing says of which provider").hint(hint))
 }
 
 /// Returns when it ends, as far as the command line says.

@@ -136,11 +136,13 @@ impl Target {
             )
             .hint(format!("name both: `tokenkeep {command} {name} --issuer URL --client-id ID`")));
         }
+        // its source is typed again, and its text never
+        let source = if command == "store" { " --stdin < FILE" } else { "" };
         if flags.issuer.is_none() {
             let near = nearest(name.as_str(), settings.config.profiles.keys().map(EntryName::as_str));
             let meant = near.as_ref().map_or_else(String::new, |near| format!("did you mean `{near}`? Else "));
             return Err(Failure::new(kind, format!("there is no profile `{name}` that names the provider"))
-                .hint(format!("{meant}name it here: `tokenkeep {command} {name} --issuer URL --client-id ID`"))
+                .hint(format!("{meant}name it here: `tokenkeep {command} {name} --issuer URL --client-id ID{source}`"))
                 .unless_token(&name, near.as_deref()));
         }
         let table = flags.table();

@@ -67,11 +67,15 @@ pub(crate) fn keeper_failure(name: &EntryName, (doing, named): (Doing, Named), e
             .hint(format!("{}; if it is the newest after all, `tokenkeep refresh {name} --present-spent`", generate())),
         error @ E::UnusableRefreshToken { .. } => login(Failure::from_error(Kind::Login, &error).while_doing(cannot)),
         E::Refused { refused, retry_at, .. } => login(refusal_failure(name, &refused, retry_at)),
-        error @ (E::ClientRefused { .. } | E::AskedTooMuch { .. } | E::Unexpected { .. }) => {
-            Failure::from_error(Kind::Config, &error)
-                .while_doing(cannot + kept)
-                .hint(format!("check the profile: `tokenkeep profile show {}`", name.profile()))
+        error @ E::AskedTooMuch { .. } => {
+            Failure::from_error(Kind::Config, &error).while_doing(cannot + kept).hint(format!(
+                "leave out what was asked for beyond the login, or check the profile: `tokenkeep profile show {}`",
+                name.profile()
+            ))
         }
+        error @ (E::ClientRefused { .. } | E::Unexpected { .. }) => Failure::from_error(Kind::Config, &error)
+            .while_doing(cannot + kept)
+            .hint(format!("check the profile: `tokenkeep profile show {}`", name.profile())),
         E::Unavailable { why, until } => unavailable_failure(name, &why, until).while_doing(cannot),
         error @ E::AnswerLost { .. } => Failure::from_error(Kind::Later, &error)
             .while_doing(cannot)

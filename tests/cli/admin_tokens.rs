@@ -238,6 +238,15 @@ fn a_host_that_has_the_public_key_alone_checks_and_cannot_mint() {
 }
 
 #[test]
+fn a_host_that_calls_itself_by_another_issuer_is_told_the_setting() {
+    let admin = admin();
+    let host = checking(&admin);
+    host.edit_config(|_| "[issued]\nissuer = \"https://other.example.org\"\n".to_owned());
+    let refused = validate(&host, &mint(&admin, &[]), &[]).fails(3);
+    refused.says("believed here from https://other.example.org (`issuer` in [issued])");
+}
+
+#[test]
 fn what_stands_before_the_last_colon_says_where_a_token_is_for() {
     let world = admin();
     world.run(["job-token", "issue", "j"]).ok();

@@ -57,6 +57,35 @@ fn a_mistyped_command_gets_the_nearest_one_alone() {
 }
 
 #[test]
+fn a_word_of_another_program_gets_the_command_that_does_it_here() {
+    let world = World::bare(provider::Settings::default());
+    world.run(["login", "prod"]).fails(2).says("`tokenkeep generate PROFILE`");
+    // both are near to `revoke`, which would end the login
+    world.run(["renew", "prod"]).fails(2).says("`tokenkeep refresh PROFILE`");
+    world.run(["remove", "prod"]).fails(2).says("`tokenkeep delete NAME`");
+    world.run(["test-offline-token", "PROD"]).fails(2).says("`tokenkeep validate --entry NAME`");
+}
+
+#[test]
+fn a_command_that_is_like_no_other_gets_the_help_to_type() {
+    let world = World::bare(provider::Settings::default());
+    world.run(["frobnicate"]).fails(2).says("see `tokenkeep --help`");
+    world.run(["job-token", "frobnicate"]).fails(2).says("see `tokenkeep job-token --help`");
+    world.run(["token", "prod"]).fails(2).says("`tokenkeep get NAME`");
+}
+
+#[test]
+fn a_word_too_many_gets_the_flag_that_takes_it_and_may_be_a_secret() {
+    let world = World::bare(provider::Settings::default());
+    world.run(["validate", "prod"]).fails(2).says("`tokenkeep validate --entry prod`");
+    world.run(["generate", "--profile", "prod"]).fails(2).says("`tokenkeep generate PROFILE`");
+    for secret in [["store", "x", "hunter2"], ["store", "x", "--stdin=hunter2"]] {
+        let ran = world.run(secret).fails(2).says("--stdin, or its file");
+        assert!(!ran.stderr.contains("hunter2"), "{}", ran.stderr);
+    }
+}
+
+#[test]
 fn the_default_variable_is_named_whole() {
     let world = World::bare(provider::Settings::default());
     for command in ["env", "exec"] {
@@ -122,4 +151,31 @@ fn who_forgets_the_dashes_before_a_command_is_told_where_they_go() {
         world.run(words).fails(125).says("`tokenkeep job-token run JOB -- COMMAND`");
     }
     world.run(["job-token", "run", "--", "true"]).fails(125).says("<JOB>");
+}
+
+#[test]
+fn the_command_that_reads_the_installed_pages_works() {
+    let world = World::bare(provider::Settings::default());
+    let home = world.folder.path().join("user");
+    let page = home.join(".local/share/man/man1/tokenkeep.1");
+    world.run(["man", "--install"]).ok().says(&format!("`man -l '{}'`", page.display()));
+    // man looks beside the folders of PATH
+    let mut command = world.command(["man", "--install"]);
+    command.env("PATH", format!("{}:/usr/bin", home.join(".local/bin").display()));
+    crate::harness::feed(command, "").ok().says("`man tokenkeep`");
+}
+
+#[test]
+fn a_refresh_of_nothing_says_what_to_type() {
+    let world = World::new();
+    world.run(["refresh"]).fails(2).says("`tokenkeep refresh --all`");
+    world.run(["refresh", "--all"]).ok().says("no entry holds a refresh token");
+}
+
+#[test]
+fn who_looks_on_sees_that_nothing_was_due() {
+    let world = World::logged_in(provider::Settings::default());
+    world.run(["refresh", "prod"]).ok();
+    world.on_terminal(["refresh", "prod"]).sees("prod: not due, good for ").ends().with(0);
+    assert_eq!(world.run(["refresh", "prod"]).ok().stderr, "");
 }

@@ -188,3 +188,14 @@ fn what_a_later_version_will_have_is_refused_by_its_name() {
     }
     world.run([&ADD[..], &["--flow", "devise"]].concat()).fails(2).says("[possible values: auto, device]");
 }
+
+#[test]
+fn an_address_without_https_is_told_so_and_the_last_slash_which_way() {
+    let world = World::new();
+    world
+        .run(["profile", "discover", "auth.example.org"])
+        .fails(8)
+        .says("`tokenkeep profile discover https://auth.example.org`");
+    let issuer = world.provider.issuer();
+    world.run(["profile", "discover", &format!("{issuer}/")]).fails(9).says("try it without the last `/`");
+}

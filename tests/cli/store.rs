@@ -12,7 +12,7 @@ fn who_deletes_a_login_is_told_what_is_gone_and_what_lives_on() {
         .ok()
         .says("deleted `prod`")
         .says("stays good at the provider")
-        .says("tokenkeep revoke");
+        .says("`tokenkeep revoke` would have ended it, too");
     assert_eq!(world.provider.count(Endpoint::Revocation), 0);
 }
 
@@ -207,4 +207,28 @@ fn a_user_has_an_entry_of_its_own() {
     let listed = world.run(["list", "--user", "ada", "--json"]).ok().json();
     assert_eq!(listed.as_array().unwrap().len(), 1);
     assert_eq!(listed[0]["user"], "ada");
+}
+
+#[test]
+fn a_refresh_token_of_no_provider_is_no_mere_secret() {
+    let world = World::new();
+    // {"alg":"HS512"} . {"typ":"Offline","azp":"automated-access"}, as Keycloak writes them
+    let offline = "eyJhbGciOiJIUzUxMiJ9.eyJ0eXAiOiJPZmZsaW5lIiwiYXpwIjoiYXV0b21hdGVkLWFjY2VzcyJ9.c2lnbmF0dXJl";
+    let refused = world.feed(["store", "other", "--stdin"], offline).fails(2);
+    refused.says("`tokenkeep store other --issuer URL --client-id ID`").says("--kind secret");
+    world.feed(["store", "other", "--stdin", "--kind", "secret"], offline).ok();
+    // what cannot be told is kept, and said
+    world
+        .feed(["store", "opaque", "--stdin"], "opaque-text")
+        .ok()
+        .says("a refresh token needs --issuer and --client-id");
+    let named = world.feed(["store", "text", "--stdin", "--kind", "secret"], "opaque-text").ok();
+    assert!(!named.stderr.contains("--issuer"), "{}", named.stderr);
+}
+
+#[test]
+fn a_missing_provider_is_named_beside_the_source() {
+    let world = World::new();
+    let refused = world.feed(["store", "other", "--stdin", "--kind", "refresh-token"], "text").fails(2);
+    refused.says("`tokenkeep store other --issuer URL --client-id ID --stdin < FILE`");
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::commands::completions::profile_names;
 use crate::commands::{Context, Outcome};
 use crate::error::{Failure, Kind};
-use crate::idp::{DEVICE_GRANT, Metadata, Wire};
+use crate::idp::{DEVICE_GRANT, IdpError, Metadata, Wire};
 use crate::output::Form;
 use crate::profile::{EntryName, Profile, SecureUrl, UrlFault};
 
@@ -40,12 +40,13 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     };
     let ca_file = args.ca_file.clone().or_else(|| profile.as_ref().and_then(|profile| profile.ca_file.clone()));
     let metadata = Wire::open(ca_file.as_deref())?.discover(&issuer).map_err(|error| {
+        let other = if issuer.as_str().ends_with('/') { "without" } else { "with" };
+        let is_about_it = matches!(error, IdpError::IssuerMismatch { .. } | IdpError::NoMetadata { .. });
         let failure = Failure::from(error);
-        match failure.kind {
-            Kind::Config => {
-                failure.hint("an issuer is compared letter by letter: try it with, or without, the last `/`")
-            }
-            _ => failure,
+        if is_about_it {
+            failure.hint(format!("an issuer is compared letter by letter: try it {other} the last `/`"))
+        } else {
+            failure
         }
     })?;
     match cx.printer.form {
@@ -62,7 +63,15 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
 /// Returns the profile of a name; a URL is none.
 fn named_profile(cx: &Context, text: &str) -> Result<Option<Profile>, Failure> {
     match text.parse::<EntryName>() {
-        Ok(name) => Ok(Some(cx.settings()?.profile(&name.profile())?)),
+        Ok(name) => Ok(Some(cx.settings()?.profile(&name.profile()).map_err(|error| {
+            let failure = Failure::from(error);
+            let is_host = failure.kind == Kind::NotFound && text.contains('.');
+            if is_host {
+                failure.hint(format!("if it is an address, type `tokenkeep profile discover https://{text}`"))
+            } else {
+                failure
+            }
+        })?)),
         Err(_) => Ok(None),
     }
 }

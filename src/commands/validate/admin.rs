@@ -58,9 +58,17 @@ fn facts(Accepted { token, .. }: &Accepted) -> Facts {
 pub(super) fn refuse_foreign(cx: &Context, token: &Secret<String>) -> Option<Flaw> {
     let claims = Claims::unverified(token)?;
     let ledger = cx.present_ledger(&cx.by()).ok()?;
-    check::our_issuer(cx, ledger.as_ref()).ok()??;
+    let ours = check::our_issuer(cx, ledger.as_ref()).ok()??;
     let found = claims.text("iss").map(|issuer| crate::token::text::escaped(issuer).chars().take(300).collect());
-    Some(Rejection::IssuerMismatch { found }.into())
+    let hint = format!(
+        "for a provider's token type `tokenkeep validate --issuer URL`; admin tokens are believed here from {} (`issuer` in [issued])",
+        ours.as_str()
+    );
+    let mismatch = Rejection::IssuerMismatch { found };
+    Some(match mismatch.into() {
+        Flaw::No(no) => Flaw::No(No { hint: Some(hint), ..no }),
+        failure @ Flaw::Failure(_) => failure,
+    })
 }
 
 impl From<Refused> for Flaw {
