@@ -212,19 +212,14 @@ impl Target {
         wanted: &Wanted,
         flags: &[&'static str],
     ) -> Result<Handout, Failure> {
-        let handout = match keeper.fetch(&self.name, self.profile.as_ref(), wanted) {
-            Ok(handed) => {
-                // the clock is read only if somebody wants to know
-                tracing::info!(
-                    name = %self.name,
-                    how = ?handed.how,
-                    left = %handed.token.left((keeper.now)().into()),
-                    "handing a token out"
-                );
-                return Ok(Handout::Token(handed));
+        let entry = keeper.entry(&self.name).map_err(|error| self.failure(error))?;
+        let kind = entry.body.kind();
+        let handout = match entry.body {
+            Body::RefreshToken(_) => return self.token(keeper, &entry, wanted),
+            Body::AccessToken(token) => Handout::Fixed(token),
+            Body::ClientSecret(stored) | Body::AdminKey(stored) | Body::Secret(stored) => {
+                Handout::Stored { kind, stored }
             }
-            Err(KeeperError::NotATokenSet { .. }) => self.stored(keeper)?,
-            Err(error) => return Err(self.failure(error)),
         };
         let has_an_end = handout.expires_at().is_some();
         if let Some(flag) = flags.iter().find(|flag| **flag != MIN_TTL || !has_an_end) {
@@ -239,20 +234,17 @@ impl Target {
         }
     }
 
-    /// Reads what somebody stored.
-    fn stored(&self, keeper: &Keeper<'_>) -> Result<Handout, Failure> {
-        let body = keeper.vault.newest(&self.name)?.map(|entry| entry.body);
-        let kind = body.as_ref().map_or("", Body::kind);
-        match body {
-            Some(Body::AccessToken(token)) => Ok(Handout::Fixed(token)),
-            Some(Body::ClientSecret(stored) | Body::AdminKey(stored) | Body::Secret(stored)) => {
-                Ok(Handout::Stored { kind, stored })
-            }
-            // somebody logged in, or deleted it, between two looks
-            Some(Body::RefreshToken(_)) | None => {
-                Err(Failure::new(Kind::Later, format!("`{}` was changed just now", self.name)).hint("try again"))
-            }
-        }
+    /// Returns an access token of a provider that is good.
+    fn token(&self, keeper: &Keeper<'_>, entry: &Entry, wanted: &Wanted) -> Result<Handout, Failure> {
+        let handed = keeper.fetch_from(entry, self.profile.as_ref(), wanted).map_err(|error| self.failure(error))?;
+        // the clock is read only if somebody wants to know
+        tracing::info!(
+            name = %self.name,
+            how = ?handed.how,
+            left = %handed.token.left((keeper.now)().into()),
+            "handing a token out"
+        );
+        Ok(Handout::Token(handed))
     }
 
     /// Describes a stored text that is of no use any more.

@@ -68,6 +68,14 @@ pub(crate) struct Keeper<'a> {
 }
 
 impl Keeper<'_> {
+    /// Opens the newest generation of an entry; if the only one waits to be published, it is published first.
+    pub(crate) fn entry(&self, name: &EntryName) -> Result<Entry, KeeperError> {
+        match self.vault.newest(name)? {
+            Some(entry) => Ok(entry),
+            None => self.first_login(name)?.ok_or_else(|| KeeperError::NoEntry { name: name.clone() }),
+        }
+    }
+
     /// Returns an access token that is good, refreshing it if that is needed.
     pub(crate) fn fetch(
         &self,
@@ -75,11 +83,17 @@ impl Keeper<'_> {
         profile: Option<&Profile>,
         wanted: &Wanted,
     ) -> Result<Handed, KeeperError> {
-        let entry = match self.vault.newest(name)? {
-            Some(entry) => entry,
-            None => self.first_login(name)?.ok_or_else(|| KeeperError::NoEntry { name: name.clone() })?,
-        };
-        let tokens = token_set(&entry)?;
+        self.fetch_from(&self.entry(name)?, profile, wanted)
+    }
+
+    /// Returns an access token that is good: that of an entry which was just opened, or a refreshed one.
+    pub(crate) fn fetch_from(
+        &self,
+        entry: &Entry,
+        profile: Option<&Profile>,
+        wanted: &Wanted,
+    ) -> Result<Handed, KeeperError> {
+        let (name, tokens) = (&entry.name, token_set(entry)?);
         // another provider's token is of no use, and no business of the new one
         if let Some(profile) = profile {
             refuse_moved(name, &tokens.born, profile)?;
@@ -92,7 +106,7 @@ impl Keeper<'_> {
         if wanted.fetch == Fetch::Never {
             return Err(KeeperError::NothingCached { name: name.clone() });
         }
-        self.refresh(&entry, profile, wanted).or_else(|error| self.leftover(name, wanted, error))
+        self.refresh(entry, profile, wanted).or_else(|error| self.leftover(name, wanted, error))
     }
 
     /// Tells whether the refresh token of an entry was exchanged before, so that only a new login helps.
