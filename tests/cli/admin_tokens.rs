@@ -545,7 +545,9 @@ struct Thief {
 
 impl Thief {
     fn of(world: &World) -> Self {
-        let key = EncodingKey::from_ed_pem(world.token("ops").as_bytes()).unwrap();
+        let pem = world.token("ops");
+        let key: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();
+        let key = EncodingKey::from_ed_der(&STANDARD.decode(key).unwrap());
         let token = mint(world, &[]);
         let header = jsonwebtoken::decode_header(&token).unwrap();
         Self { key, header, good: claims(&token) }
