@@ -1,6 +1,6 @@
 //! `maintain`: closes what is over, sweeps what nobody holds any more, and cuts history. For cron.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
@@ -30,7 +30,7 @@ const EXAMPLES: &str = "Examples:
 pub(crate) struct Args {
     /// Copy the whole ledger into this new file before
     #[arg(long, value_name = "FILE")]
-    backup: Option<String>,
+    backup: Option<PathBuf>,
     /// How many days of history and of closed tokens stay
     #[arg(long, value_name = "DAYS", default_value_t = 365)]
     history_days: u32,
@@ -49,7 +49,8 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     };
     acting.require_admin()?;
     if let Some(file) = &args.backup {
-        back_up(&acting.ledger, Path::new(file))?;
+        back_up(&acting.ledger, file)?;
+        cx.printer.notice(&format!("the ledger is copied to {}", file.display()));
     }
     if matches!(acting.actor, Actor::System) {
         "<maintenance>".clone_into(&mut acting.by.actor);

@@ -155,7 +155,8 @@ fn a_copy_of_the_ledger_is_whole_and_can_be_put_back() {
     let back_up = ["maintain", "--backup", copy.to_str().unwrap()];
     World::new().run(["maintain", "--backup", "copy.db"]).fails(8).says("there is no ledger");
     let token = world.run(["token", "create", "--name", "kept"]).ok().stdout;
-    world.run(back_up).ok();
+    world.run(["maintain", "--backup", ""]).fails(2).says("a value is required for '--backup <FILE>'");
+    assert!(world.run(back_up).ok().stderr.starts_with(&format!("the ledger is copied to {}\n", copy.display())));
     world.run(back_up).fails(2).says("is there already");
     let head = world.run(["audit", "--head"]).ok().stdout;
     world.run(["token", "revoke", &token[4..26]]).ok();
