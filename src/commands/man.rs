@@ -12,7 +12,7 @@ use serde_json::json;
 use super::help::{TOPICS, unknown};
 use super::{Context, Outcome};
 use crate::error::{Failure, Kind, file_failure};
-use crate::host::files;
+use crate::host::{files, shell};
 use crate::output::{Form, json_path};
 
 /// Examples.
@@ -83,8 +83,7 @@ fn is_searched(cx: &Context, folder: &Path) -> bool {
 
 /// Returns the command that reads a page wherever it is.
 fn by_file(folder: &Path) -> String {
-    let page = folder.join("tokenkeep.1").display().to_string();
-    format!("man -l '{}'", page.replace('\'', r"'\''"))
+    format!("man -l {}", shell::quoted(&folder.join("tokenkeep.1").display().to_string()))
 }
 
 /// Writes the page of a command and those of all below it, and returns how many that is.

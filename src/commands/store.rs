@@ -88,7 +88,8 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     args.source.check(cx)?;
     let vault = cx.open_vault()?;
     let text = read(args, cx, &target, kind)?;
-    if args.kind.is_none() && kind == StoreKind::Secret {
+    let is_a_secret_by_default = args.kind.is_none() && kind == StoreKind::Secret;
+    if is_a_secret_by_default {
         refuse_login(&target.name, &text)?;
     }
     let body = body(kind, (&text, expires_at), &target, cx.now())?;
@@ -99,7 +100,7 @@ pub(crate) fn run(args: &Args, cx: &mut Context) -> Result<Outcome, Failure> {
     })?;
     target.write_profile(cx, new_profile.as_ref())?;
     report(cx, &target, &body, generation)?;
-    if args.kind.is_none() && kind == StoreKind::Secret {
+    if is_a_secret_by_default {
         let name = &target.name;
         let message =
             format!("`tokenkeep get {name}` prints it as it is; a refresh token needs --issuer and --client-id");

@@ -15,6 +15,7 @@ pub(crate) mod process;
 pub(crate) mod program;
 pub(crate) mod progress;
 pub(crate) mod route;
+pub(crate) mod shell;
 pub(crate) mod shred;
 pub(crate) mod survey;
 pub(crate) mod temporary;

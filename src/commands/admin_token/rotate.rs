@@ -25,7 +25,8 @@ const EXAMPLES: &str = "Examples:
 /// Put a new key in the place of one
 ///
 /// The old key mints no more. What it minted before dies by itself, within 15 minutes; with --revoke-old it is refused at
-/// once wherever the ledger is asked, and so is what keys before it minted. Hosts and gateways that check by themselves need the new public key, which is printed.
+/// once wherever the ledger is asked, and so is what keys before it minted. Hosts and gateways that check by themselves
+/// need the new public key, which is printed.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {

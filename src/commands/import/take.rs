@@ -5,6 +5,7 @@ use crate::commands::profile::flags::{ProfileFlags, check_profile};
 use crate::commands::target::{Target, TokenArgs};
 use crate::commands::{Context, store};
 use crate::error::{Failure, Kind};
+use crate::host::shell;
 use crate::keeper::plan::Fetch;
 use crate::migration::Found;
 use crate::profile::{EntryName, Profile};
@@ -146,9 +147,8 @@ impl Login {
     fn how_to_log_in(&self, cx: &Context) -> Result<String, Failure> {
         let (name, born) = (&self.target.name, &self.tokens.born);
         let is_there = cx.settings()?.config.profiles.contains_key(&name.profile());
-        let client = text::escaped(&born.client_id).replace('\'', r"'\''");
-        let flags =
-            if is_there { String::new() } else { format!(" --issuer '{}' --client-id '{client}'", born.issuer) };
+        let (issuer, client) = (shell::quoted(born.issuer.as_str()), shell::quoted(&text::escaped(&born.client_id)));
+        let flags = if is_there { String::new() } else { format!(" --issuer {issuer} --client-id {client}") };
         Ok(format!("log in with `tokenkeep generate {name}{flags}`"))
     }
 

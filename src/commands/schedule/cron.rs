@@ -2,6 +2,7 @@
 
 use super::job::Job;
 use crate::error::{Failure, Kind};
+use crate::host::shell;
 use crate::vault::sealing::digest_hex;
 
 /// cron's own limit for a command (`MAX_COMMAND`), its end included.
@@ -56,7 +57,7 @@ fn quoted(word: &str) -> String {
     if !word.is_empty() && word.chars().all(plain) {
         return word.to_owned();
     }
-    format!("'{}'", word.replace('\'', "'\\''"))
+    shell::quoted(word)
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ use super::completions::{entry_names, profile_names};
 use super::source::SourceArgs;
 use super::{Context, Outcome};
 use crate::error::{Failure, Kind};
+use crate::host::shell;
 use crate::output::{Form, put_time};
 use crate::profile::{EntryName, SecureUrl};
 use crate::token::names::{Job, Owner, Service, no_token};
@@ -223,7 +224,7 @@ fn refusal(no: No, args: &Args) -> Failure {
 /// Returns a flag with each value, as a shell takes it. What may be a token is not repeated.
 fn flags<'a>(flag: &str, values: impl Iterator<Item = &'a String>) -> String {
     let plain = values.filter(|value| text::classify(value) == Look::Plain);
-    let quoted = plain.map(|value| format!(" --{flag} '{}'", text::escaped(value).replace('\'', r"'\''")));
+    let quoted = plain.map(|value| format!(" --{flag} {}", shell::quoted(&text::escaped(value))));
     quoted.collect::<Vec<_>>().concat()
 }
 

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::folder_of;
+use crate::host::shell;
 
 /// What is wrong with a file or folder that must be private.
 #[derive(Debug, thiserror::Error)]
@@ -101,7 +102,7 @@ fn shown(path: &Path, source: &io::Error) -> Option<String> {
 
 /// Writes a path so that a shell takes it as one word.
 fn quoted(path: &Path) -> String {
-    format!("'{}'", path.display().to_string().replace('\'', "'\\''"))
+    shell::quoted(&path.display().to_string())
 }
 
 /// Wraps an error of the system with what was tried on which path.
