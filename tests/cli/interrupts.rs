@@ -9,7 +9,7 @@ use rustix::process::Signal;
 
 use crate::harness::{PATIENCE, World, short_lived};
 use crate::outside::write;
-use crate::signals::{kill_front, send, wait_for_file, wait_for_lock};
+use crate::signals::{kill_front, send, wait_for_file, wait_for_lock, wait_until_read};
 use crate::terminal::Terminal;
 
 /// What ends a program unless it says otherwise.
@@ -87,8 +87,8 @@ fn every_command_that_reads_its_input_ends_by_a_signal() {
         for signal in ENDING {
             let mut child = world.command(args).stdin(Stdio::piped()).spawn().unwrap();
             let mut input = child.stdin.take().unwrap();
-            // more than a pipe holds: when all of it is written, some of it was read
-            drop(input.write_all("x".repeat((64 << 10) + 1).as_bytes()));
+            input.write_all(b"x").unwrap();
+            wait_until_read(&input);
             send(child.id(), signal);
             is_ended_by(child.wait().unwrap(), signal, args);
         }

@@ -1,7 +1,7 @@
 //! What tests do to running processes: find the detached child of an exchange, send signals, wait for the end.
 
 use std::path::Path;
-use std::process::Child;
+use std::process::{Child, ChildStdin};
 use std::time::Instant;
 
 use rustix::process::{Pid, Signal};
@@ -67,6 +67,15 @@ pub(crate) fn wait_until_blocked(front: &Child) {
     let waits = |line: &str| line.contains("->") && line.split_whitespace().any(|word| word == id);
     while !std::fs::read_to_string("/proc/locks").unwrap().lines().any(waits) {
         assert!(Instant::now() < end, "it does not wait for a lock");
+        std::thread::yield_now();
+    }
+}
+
+/// Waits until what was written into a pipe has been read.
+pub(crate) fn wait_until_read(pipe: &ChildStdin) {
+    let end = Instant::now() + PATIENCE;
+    while rustix::io::ioctl_fionread(pipe).unwrap() > 0 {
+        assert!(Instant::now() < end, "it does not read its input");
         std::thread::yield_now();
     }
 }
