@@ -8,7 +8,7 @@ use provider::{Endpoint, Settings};
 use crate::harness::{PATIENCE, Ran, World, short_lived};
 use crate::outside::{hinted, new_identity, sh, snapshot, write};
 use crate::signals::wait_until_blocked;
-use crate::terminal::Terminal;
+use crate::terminal::{LAST_WORDS, Terminal};
 
 const WORDS: &str = "correct horse battery staple";
 
@@ -253,10 +253,10 @@ fn the_manual_of_recovery_does_what_it_says() {
     person.runs("age -d -i other.txt slots/ci.age", &vault);
     let by_recipient = std::fs::read_to_string(vault.join("key.txt")).unwrap();
     person.types("age -d slots/words.age", &vault);
-    let script = format!("{}; echo \"[ended with $?, terminal as before]\"", person.typed.last().unwrap());
+    let script = format!("{}; {LAST_WORDS}", person.typed.last().unwrap());
     let mut on_terminal = Command::new("/bin/sh");
     on_terminal.args(["-c", &script]).current_dir(&vault);
-    Terminal::of(on_terminal).sees("passphrase").types(WORDS).ends().with(0);
+    Terminal::of(&on_terminal).sees("passphrase").types(WORDS).ends().with(0);
     let key = std::fs::read_to_string(vault.join("key.txt")).unwrap();
     assert_eq!(key, by_recipient);
     assert!(std::fs::read_to_string(home.join(".config/tokenkeep/identity.txt")).unwrap().contains(key.trim()));

@@ -11,7 +11,7 @@ use provider::{Approval, Endpoint, Fault, PreviousAccess, Settings};
 use crate::clock::command_at;
 use crate::harness::{PATIENCE, Ran, World, short_lived};
 use crate::killing::report;
-use crate::outside::{is_root, sh};
+use crate::outside::{is_root, sh, started_by};
 use crate::strace::{can_trace, under_strace};
 
 const NAMES: [&str; 4] = ["dev", "lab", "prod", "stage"];
@@ -241,11 +241,7 @@ fn a_crowd_whose_clocks_are_an_hour_apart_spends_no_token_twice() {
 /// Starts a command under strace in process namespaces of its own, where it always has the same number.
 fn numbered(world: &World, args: &[&str], options: &[&str]) -> Child {
     let traced = under_strace(&world.command(args), options);
-    let mut unshare = Command::new("unshare");
-    unshare.args(["--pid", "--fork", "--kill-child"]).arg(traced.get_program()).args(traced.get_args());
-    unshare.env_clear().envs(traced.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    unshare.current_dir(world.folder.path());
-    unshare.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    started_by(&["unshare", "--pid", "--fork", "--kill-child"], &traced).spawn().unwrap()
 }
 
 #[test]

@@ -9,7 +9,7 @@ use provider::{Approval, Reuse, Rotation, Settings};
 
 use crate::harness::{Ran, World, short_lived};
 use crate::killing::{REFRESH, has_lost_at_most_the_answer, is_whole, report, with_rules};
-use crate::outside::leave_out;
+use crate::outside::{leave_out, started_by};
 use crate::strace::{Call, can_trace, read_log, under_strace};
 
 /// How a call can fail.
@@ -278,11 +278,7 @@ fn reads_and_writes_that_carry_half_of_it_are_carried_on() {
     let Some(program) = partial(&world) else { return };
     let issuer = world.provider.issuer();
     let halving = |args: &[&str]| {
-        let command = world.command(args);
-        let mut halving = Command::new(&program);
-        halving.arg(command.get_program()).args(command.get_args()).env_clear();
-        halving.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        let ran = Ran::from(halving.current_dir(world.folder.path()).output().unwrap()).ok();
+        let ran = Ran::from(started_by(&[&program], &world.command(args)).output().unwrap()).ok();
         let count = ran.stderr.rsplit("[halved ").next().unwrap().split(' ').next().unwrap().parse::<usize>().unwrap();
         assert!(count > 3, "{args:?}: {count}");
         ran.stdout

@@ -8,9 +8,10 @@ use std::time::Instant;
 use provider::Settings;
 
 use crate::harness::{PATIENCE, Ran, World};
-use crate::outside::{NOBODY, chmod, hinted, is_root, leave_out, new_identity, sh, write};
+use crate::outside::{NOBODY, chmod, hinted, is_root, leave_out, new_identity, sh, started_by, write};
 use crate::signals::wait_for_file;
 use crate::strace::{can_trace, counts, read_log, under_strace};
+use crate::terminal::{LAST_WORDS, Terminal};
 
 const WORDS: &str = "correct horse battery staple";
 
@@ -90,12 +91,7 @@ fn times_of(name: &str) -> Vec<String> {
 
 /// A command that a wrapper starts: `wrapper` ends with what runs its arguments.
 fn through(world: &World, wrapper: &[&str], args: &[&str]) -> Ran {
-    let ours = world.command(args);
-    let mut command = Command::new(wrapper[0]);
-    command.args(&wrapper[1..]).arg(ours.get_program()).args(args).env_clear();
-    command.envs(ours.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    command.current_dir(world.folder.path()).stdin(Stdio::null());
-    command.output().unwrap().into()
+    started_by(wrapper, &world.command(args)).output().unwrap().into()
 }
 
 #[test]
@@ -544,11 +540,12 @@ fn nobody_types_a_passphrase_for_nothing() {
     world.hand(["init", "--unlock", "passphrase", "--passphrase-fd", "3"], WORDS).ok();
     // some containers allow keyctl, and no new key
     let ours = under_strace(&world.command(["unlock"]), &failing("add_key", "error=EPERM"));
-    let mut line: Vec<_> = vec![ours.get_program().to_owned()];
-    line.extend(ours.get_args().map(std::ffi::OsStr::to_owned));
-    let mut shell = world.shell("shift; \"$@\"; echo \"[ended with $?, terminal as before]\"", ["-"]);
-    shell.args(line);
-    crate::terminal::Terminal::of(shell).sees("is forbidden here").ends().with(1).hides("Passphrase");
+    let script = format!("\"$0\" \"$@\"; {LAST_WORDS}");
+    Terminal::of(&started_by(&["/bin/sh", "-c", &script], &ours))
+        .sees("is forbidden here")
+        .ends()
+        .with(1)
+        .hides("Passphrase");
 }
 
 #[test]

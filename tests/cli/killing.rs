@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use provider::{Endpoint, Reuse, Rotation, Settings};
@@ -15,7 +15,7 @@ use rustix::process::Signal;
 
 use crate::clock::run_at;
 use crate::harness::{PATIENCE, Ran, World, generations, short_lived};
-use crate::outside::{is_root, snapshot, write};
+use crate::outside::{is_root, snapshot, started_by, write};
 use crate::signals::{kill_front, send, wait_for_lock};
 use crate::strace::{can_trace, counts, read_log, under_strace};
 
@@ -391,11 +391,7 @@ fn a_crowd_of_fronts_that_are_all_killed_loses_nothing() {
 /// Starts a refresh in a process namespace of its own, which ends with `unshare`, as a container does.
 fn contained(world: &World) -> Child {
     let inside = world.shell("\"$0\" \"$@\"; exit $?", REFRESH);
-    let mut unshare = Command::new("unshare");
-    unshare.args(["--pid", "--fork", "--kill-child=KILL"]).arg(inside.get_program()).args(inside.get_args());
-    unshare.env_clear().envs(inside.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    unshare.current_dir(world.folder.path()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    unshare.spawn().unwrap()
+    started_by(&["unshare", "--pid", "--fork", "--kill-child=KILL"], &inside).spawn().unwrap()
 }
 
 /// Kills whole containers at random moments.
@@ -444,11 +440,8 @@ fn a_front_that_is_process_1_waits_for_its_child_whatever_asks_it_to_end() {
     let world = World::logged_in(short_lived(300));
     world.token("prod");
     world.provider.set_refresh_latency(PATIENCE);
-    let mut unshare = Command::new("unshare");
-    let command = world.command(REFRESH);
-    unshare.args(["--pid", "--fork", "--kill-child"]).arg(command.get_program()).args(command.get_args());
-    unshare.env_clear().envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    let container = unshare.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut unshare = started_by(&["unshare", "--pid", "--fork", "--kill-child"], &world.command(REFRESH));
+    let container = unshare.spawn().unwrap();
     world.provider.wait_for(Endpoint::Token, 2, PATIENCE);
     let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", container.id())).unwrap();
     let front: u32 = children.trim().parse().unwrap();

@@ -25,16 +25,21 @@ pub(crate) fn new_identity(path: &Path) -> String {
     identity.to_public().to_string()
 }
 
+/// Returns the same command as the last arguments of a program that starts it.
+pub(crate) fn started_by<S: AsRef<OsStr>>(starter: &[S], command: &Command) -> Command {
+    let [program, options @ ..] = starter else { panic!("nothing starts it") };
+    let mut started = Command::new(program);
+    started.args(options).arg(command.get_program()).args(command.get_args());
+    started.env_clear().envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    started.current_dir(command.get_current_dir().unwrap());
+    started.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    started
+}
+
 impl World {
     /// A command that a shell starts: the script runs it as `"$0" "$@"`.
     pub(crate) fn shell<S: AsRef<OsStr>>(&self, script: &str, args: impl IntoIterator<Item = S>) -> Command {
-        let command = self.command(args);
-        let mut shell = Command::new("/bin/sh");
-        shell.arg("-c").arg(script).arg(command.get_program()).args(command.get_args()).env_clear();
-        shell.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        shell.current_dir(self.folder.path());
-        shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        shell
+        started_by(&["/bin/sh", "-c", script], &self.command(args))
     }
 
     /// Runs to the end with a text on descriptor 3.

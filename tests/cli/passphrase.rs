@@ -6,6 +6,7 @@ use provider::Settings;
 use crate::harness::{Ran, World};
 use crate::outside::{new_identity, snapshot};
 use crate::strace::{can_trace, counts, read_log, under_strace};
+use crate::terminal::{LAST_WORDS, Terminal};
 
 const OLD: &str = "correct horse battery staple";
 const NEW: &str = "eleven violet tractors humming";
@@ -86,11 +87,11 @@ fn two_that_differ_and_an_empty_one_change_nothing() {
     let before = snapshot(&world.vault());
     let on_terminal = || {
         let mut shell = world.shell(
-            "export TOKENKEEP_IDENTITY_FILE=right.txt; stty sane; \"$0\" \"$@\"; echo \"[ended with $?, terminal as before]\"",
+            &format!("export TOKENKEEP_IDENTITY_FILE=right.txt; stty sane; \"$0\" \"$@\"; {LAST_WORDS}"),
             ["vault", "slot", "change", "words"],
         );
         shell.current_dir(world.folder.path());
-        crate::terminal::Terminal::of(shell)
+        Terminal::of(&shell)
     };
     let mut terminal = on_terminal();
     terminal.sees("New passphrase: ").types(NEW).sees("once more: ").types("another").sees("differ");

@@ -7,6 +7,7 @@ use provider::Settings;
 
 use crate::harness::{Ran, World};
 use crate::outside::{chmod, new_identity, write};
+use crate::terminal::{LAST_WORDS, Terminal};
 
 /// A machine with a plugin, a vault, and in it the secret `one`.
 struct Plugged {
@@ -181,11 +182,11 @@ fn a_plugin_that_asks_is_answered_on_a_terminal() {
     let plugged = Plugged::with_slot();
     plugged.is("asks");
     let script = format!(
-        "export PATH='{}' TOKENKEEP_IDENTITY_FILE='{}'; \"$0\" \"$@\"; code=$?; echo \"[ended with $code, terminal as before]\"",
+        "export PATH='{}' TOKENKEEP_IDENTITY_FILE='{}'; \"$0\" \"$@\"; {LAST_WORDS}",
         plugged.path(),
         plugged.identity().display()
     );
-    let mut terminal = crate::terminal::Terminal::of(plugged.world.shell(&script, ["get", "one"]));
+    let mut terminal = Terminal::of(&plugged.world.shell(&script, ["get", "one"]));
     terminal
         .sees("look at the key")
         .sees("Number of the key:")

@@ -4,13 +4,12 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use provider::Settings;
-use rexpect::session::{PtySession, spawn_command};
 use rustix::process::Signal;
 
 use crate::harness::{PATIENCE, World};
 use crate::outside::new_identity;
 use crate::signals::{children_of, send};
-use crate::terminal::Terminal;
+use crate::terminal::{LAST_WORDS, Terminal};
 
 const WORDS: &str = "correct horse battery staple";
 
@@ -30,63 +29,24 @@ fn world() -> World {
     world
 }
 
-/// A person at an interactive shell with job control.
-struct Person {
-    session: PtySession,
-    screen: String,
-}
-
-impl Person {
-    /// Sits down at a shell.
+impl Terminal {
+    /// Sits down at an interactive shell with job control.
     fn at(world: &World, shell: &[&str]) -> Self {
         let mut command = Command::new(shell[0]);
         command.args(&shell[1..]).env_clear().current_dir(world.folder.path());
-        command.envs([
-            ("PATH", "/usr/bin:/bin"),
-            ("PS1", PROMPT),
-            ("TERM", "dumb"),
-            ("NO_COLOR", "1"),
-            ("LC_ALL", "C"),
-        ]);
+        command.envs([("PATH", "/usr/bin:/bin"), ("PS1", PROMPT), ("TERM", "dumb"), ("LC_ALL", "C")]);
         command.env("TOKENKEEP_HOME", world.home()).env("TK", env!("CARGO_BIN_EXE_tokenkeep"));
-        let patience = u64::try_from(PATIENCE.as_millis()).unwrap();
-        let session = spawn_command(command, Some(patience)).unwrap();
-        let mut person = Self { session, screen: String::new() };
+        let mut person = Self::of(&command);
         person.sees(PROMPT).types("before=$(stty -g)").sees(PROMPT);
         person
     }
 
-    #[track_caller]
-    fn sees(&mut self, text: &str) -> &mut Self {
-        let before = self.session.exp_string(text).unwrap_or_else(|error| panic!("{error}: {}", self.screen));
-        self.screen += &(before + text);
-        self
-    }
-
-    fn types(&mut self, line: &str) -> &mut Self {
-        self.session.send_line(line).unwrap();
-        self
-    }
-
-    fn presses_control(&mut self, letter: char) -> &mut Self {
-        self.session.send_control(letter).unwrap();
-        self
-    }
-
     /// Finds the terminal as it was before.
     #[track_caller]
-    fn finds_the_terminal_as_it_was(&mut self) -> &mut Self {
-        self.types("[ \"$(stty -g)\" = \"$before\" ] && echo as-$((1+1)) || echo changed-$((1+1))");
-        let end = self.session.exp_regex("(as|changed)-2").unwrap().1;
-        assert_eq!(end, "as-2", "{}", self.screen);
+    fn finds_it_as_it_was(&mut self) -> &mut Self {
+        self.types("[ \"$(stty -g)\" = \"$before\" ] && echo as-$((1+1)) || echo changed-$((1+1))").sees("-2");
+        assert!(self.screen.ends_with("as-2"), "{}", self.screen);
         self.sees(PROMPT)
-    }
-}
-
-impl Drop for Person {
-    fn drop(&mut self) {
-        // an interactive shell does not end by the signals that the end of the session sends
-        drop(self.session.send_line("kill -KILL $$"));
     }
 }
 
@@ -97,12 +57,11 @@ const SHELLS: [&[&str]; 2] = [&["bash", "--norc", "--noprofile", "--noediting", 
 fn ctrl_z_leaves_the_terminal_as_it_was_and_the_question_is_asked_again_in_front() {
     let world = world();
     for shell in SHELLS {
-        let mut person = Person::at(&world, shell);
+        let mut person = Terminal::at(&world, shell);
         person.types("$TK get one").sees(QUESTION);
         // what was typed before is no part of the answer
-        person.session.send("rubbish").unwrap();
-        person.presses_control('z').sees("Stopped").sees(PROMPT).finds_the_terminal_as_it_was();
-        person.types("fg").sees(QUESTION).types(WORDS).sees("secret").sees(PROMPT).finds_the_terminal_as_it_was();
+        person.begins_to_type("rubbish").presses_control('z').sees("Stopped").sees(PROMPT).finds_it_as_it_was();
+        person.types("fg").sees(QUESTION).types(WORDS).sees("secret").sees(PROMPT).finds_it_as_it_was();
         assert!(!person.screen.contains("horse") && !person.screen.contains("rubbish"), "{shell:?}: {}", person.screen);
     }
 }
@@ -110,21 +69,21 @@ fn ctrl_z_leaves_the_terminal_as_it_was_and_the_question_is_asked_again_in_front
 #[test]
 fn ctrl_z_stops_the_script_that_waits_for_us_too() {
     let world = world();
-    let mut person = Person::at(&world, SHELLS[0]);
+    let mut person = Terminal::at(&world, SHELLS[0]);
     person.types("sh -c '$TK get one; echo code-$?'").sees(QUESTION).presses_control('z').sees("Stopped").sees(PROMPT);
-    person.finds_the_terminal_as_it_was();
-    person.types("fg").sees(QUESTION).presses_control('c').sees("code-130").sees(PROMPT).finds_the_terminal_as_it_was();
+    person.finds_it_as_it_was();
+    person.types("fg").sees(QUESTION).presses_control('c').sees("code-130").sees(PROMPT).finds_it_as_it_was();
 }
 
 #[test]
 fn a_question_that_was_sent_into_the_background_waits_there_and_can_be_ended() {
     let world = world();
-    let mut person = Person::at(&world, SHELLS[0]);
+    let mut person = Terminal::at(&world, SHELLS[0]);
     person.types("$TK get one").sees(QUESTION).presses_control('z').sees("Stopped").sees(PROMPT);
-    person.types("bg").sees(PROMPT).finds_the_terminal_as_it_was();
+    person.types("bg").sees(PROMPT).finds_it_as_it_was();
     // bash says once more that it was stopped (150), if it has not looked since
     person.types("kill %1; code=150; while [ $code = 150 ]; do wait %1; code=$?; done; echo code-$code");
-    person.sees("code-143").sees(PROMPT).finds_the_terminal_as_it_was();
+    person.sees("code-143").sees(PROMPT).finds_it_as_it_was();
 }
 
 #[test]
@@ -159,10 +118,12 @@ fn the_end_of_the_input_is_no_answer() {
 #[test]
 fn the_keys_are_those_that_the_person_has_chosen() {
     let world = world();
-    let script = "stty sane intr ^X susp ^Y; before=$(stty -g); \"$0\" \"$@\"; code=$?; \
-        [ \"$(stty -g)\" = \"$before\" ] && as=before || as=changed; echo \"[ended with $code, terminal as $as]\"";
+    let script = format!(
+        "stty sane intr ^X susp ^Y; before=$(stty -g); \"$0\" \"$@\"; code=$?; \
+         [ \"$(stty -g)\" = \"$before\" ] && as=before || as=changed; {LAST_WORDS}"
+    );
     let ask = || {
-        let mut terminal = Terminal::of(world.shell(script, ["get", "one"]));
+        let mut terminal = Terminal::of(&world.shell(&script, ["get", "one"]));
         terminal.sees(QUESTION);
         terminal
     };
@@ -175,11 +136,11 @@ fn the_keys_are_those_that_the_person_has_chosen() {
 #[test]
 fn a_question_that_another_one_follows_is_left_the_same_way() {
     let world = world();
-    let mut person = Person::at(&world, SHELLS[0]);
+    let mut person = Terminal::at(&world, SHELLS[0]);
     person.types("$TK vault slot change words").sees(QUESTION).types(WORDS).sees("New passphrase: ");
-    person.presses_control('z').sees("Stopped").sees(PROMPT).finds_the_terminal_as_it_was();
+    person.presses_control('z').sees("Stopped").sees(PROMPT).finds_it_as_it_was();
     person.types("fg").sees("New passphrase: ").types("eleven violet tractors").sees("once more: ");
-    person.presses_control('c').sees(PROMPT).finds_the_terminal_as_it_was();
+    person.presses_control('c').sees(PROMPT).finds_it_as_it_was();
     world.hand(["get", "one", "--passphrase-fd", "3"], WORDS).ok();
 }
 
@@ -187,10 +148,10 @@ fn a_question_that_another_one_follows_is_left_the_same_way() {
 fn nobody_is_asked_in_the_background_of_a_terminal() {
     let world = world();
     // timeout makes a process group of its own, which is not the one in front
-    let script = "timeout 30 \"$0\" \"$@\"; echo \"[ended with $?, terminal as before]\"";
+    let script = format!("timeout 30 \"$0\" \"$@\"; {LAST_WORDS}");
     let begun = Instant::now();
-    Terminal::of(world.shell(script, ["get", "one"])).sees("locked").ends().with(5).hides(QUESTION);
-    let mut person = Person::at(&world, SHELLS[0]);
+    Terminal::of(&world.shell(&script, ["get", "one"])).sees("locked").ends().with(5).hides(QUESTION);
+    let mut person = Terminal::at(&world, SHELLS[0]);
     person.types("$TK get one & wait $!; echo code-$?").sees("locked").sees("code-5");
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
 }

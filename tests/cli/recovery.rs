@@ -6,7 +6,7 @@ use provider::{Reuse, Settings};
 
 use crate::harness::{World, short_lived};
 use crate::outside::{Forger, age, digest, new_identity, sh};
-use crate::terminal::Terminal;
+use crate::terminal::{LAST_WORDS, Terminal};
 
 const WORDS: &str = "correct horse battery staple";
 
@@ -69,9 +69,9 @@ fn age_alone_opens_a_slot_with_its_passphrase() {
     world.hand(["vault", "slot", "add", "words", "--new-passphrase-fd", "3"], WORDS).ok();
     let slot = world.vault().join("slots/words.age");
     let mut command = Command::new("/bin/sh");
-    let script = "age -d -o recovered \"$1\"; echo \"[ended with $?, terminal as before]\"";
-    command.args(["-c", script, "sh"]).arg(slot).current_dir(world.folder.path());
-    Terminal::of(command).sees("passphrase").types(WORDS).ends().with(0);
+    let script = format!("age -d -o recovered \"$1\"; {LAST_WORDS}");
+    command.args(["-c", &script, "sh"]).arg(slot).current_dir(world.folder.path());
+    Terminal::of(&command).sees("passphrase").types(WORDS).ends().with(0);
     let recovered = std::fs::read_to_string(world.file("recovered")).unwrap();
     assert!(std::fs::read_to_string(world.identity_file()).unwrap().contains(recovered.trim()));
 }

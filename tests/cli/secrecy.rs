@@ -350,7 +350,7 @@ fn a_browser_inherits_what_a_command_does() {
     let mut command = world.shell("ulimit -c unlimited; exec \"$0\" \"$@\"", ["generate", "prod"]);
     command.env("PATH", format!("{}:/usr/bin:/bin", programs.display())).env("DISPLAY", ":0");
     command.env("TOKENKEEP_IDENTITY", identity.trim());
-    let mut terminal = Terminal::of(command);
+    let mut terminal = Terminal::of(&command);
     terminal.sees("waiting for the login");
     world.provider.wait_for_user_code(PATIENCE);
     wait_for_file(&world.file("seen"));

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::OnceLock;
 
-use crate::outside::{is_root, leave_out};
+use crate::outside::{is_root, leave_out, started_by};
 
 /// Tells whether system calls can be watched and changed here, and says aloud if not. It takes root: tokenkeep lets
 /// nobody else look into its memory.
@@ -25,12 +25,8 @@ pub(crate) fn can_trace() -> bool {
 
 /// Returns the same command under strace, with its options.
 pub(crate) fn under_strace<S: AsRef<str>>(command: &Command, options: &[S]) -> Command {
-    let mut strace = Command::new("strace");
-    strace.arg("-qq").args(options.iter().map(AsRef::as_ref)).arg(command.get_program()).args(command.get_args());
-    strace.env_clear().envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    strace.current_dir(command.get_current_dir().unwrap());
-    strace.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    strace
+    let strace: Vec<_> = ["strace", "-qq"].into_iter().chain(options.iter().map(AsRef::as_ref)).collect();
+    started_by(&strace, command)
 }
 
 /// One call of a log that `strace -f` wrote.

@@ -10,6 +10,7 @@ use provider::Settings;
 
 use crate::harness::{Ran, World};
 use crate::outside::{NOBODY, chmod, hinted, is_root, new_identity, sh, write};
+use crate::terminal::{LAST_WORDS, Terminal};
 
 const WORDS: &str = "correct horse battery staple";
 
@@ -340,18 +341,17 @@ fn nobody_is_asked_with_no_input() {
 #[test]
 fn nobody_is_asked_who_could_not_see_the_question() {
     let world = locked_by_words();
-    let script = "\"$0\" \"$@\" 2>said; echo \"[ended with $?, terminal as before]\"";
-    crate::terminal::Terminal::of(world.shell(script, ["get", "one"])).ends().with(5);
+    let script = format!("\"$0\" \"$@\" 2>said; {LAST_WORDS}");
+    Terminal::of(&world.shell(&script, ["get", "one"])).ends().with(5);
     assert!(std::fs::read_to_string(world.file("said")).unwrap().contains("locked"));
 }
 
 #[test]
 fn nobody_is_asked_in_ci() {
     let world = locked_by_words();
-    let mut command =
-        world.shell("CI=true \"$0\" \"$@\"; echo \"[ended with $?, terminal as before]\"", ["get", "one"]);
+    let mut command = world.shell(&format!("CI=true \"$0\" \"$@\"; {LAST_WORDS}"), ["get", "one"]);
     command.env("TERM", "dumb");
-    crate::terminal::Terminal::of(command).sees("locked").ends().with(5);
+    Terminal::of(&command).sees("locked").ends().with(5);
 }
 
 #[test]

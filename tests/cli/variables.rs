@@ -7,6 +7,7 @@ use std::time::Duration;
 use provider::Settings;
 
 use crate::harness::{Ran, World, short_lived};
+use crate::outside::started_by;
 
 fn with_a_secret() -> World {
     let world = World::logged_in(short_lived(300));
@@ -94,10 +95,8 @@ fn the_exit_code_is_the_commands() {
 fn the_exit_code_is_the_commands_also_where_nobody_may_ask_for_it() {
     let world = with_a_secret();
     let tokenkeep = world.command(["exec", "db-password", "--", "sh", "-c", "exit 42"]);
-    let mut command = Command::new("perl");
     // whoever starts us may have said that the system shall bury all children at once
-    command.args(["-e", "$SIG{CHLD} = 'IGNORE'; exec @ARGV"]).arg(tokenkeep.get_program()).args(tokenkeep.get_args());
-    command.envs(tokenkeep.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let mut command = started_by(&["perl", "-e", "$SIG{CHLD} = 'IGNORE'; exec @ARGV"], &tokenkeep);
     assert_eq!(Ran::from(command.output().unwrap()).code, 42);
 }
 
