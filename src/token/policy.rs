@@ -26,12 +26,12 @@ pub(crate) enum Holder {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum EventRefusal {
     /// Nobody may report it.
-    #[error("there is no event `{event}`; those there are: {known}")]
+    #[error("there is no event `{event}`; those there are: {}", .known.join(", "))]
     Unknown {
         /// The event.
         event: String,
         /// The events that the policy knows.
-        known: String,
+        known: Vec<String>,
     },
     /// The job's token does not do.
     #[error("the event `{event}` needs an admin token")]
@@ -72,7 +72,7 @@ impl Policy {
             Holder::Admin if of_admin => Ok(()),
             Holder::Job if of_admin => Err(EventRefusal::AdminOnly { event: event.to_owned() }),
             Holder::Job | Holder::Admin => {
-                let known = self.job_events.union(&self.admin_events).cloned().collect::<Vec<_>>().join(", ");
+                let known = self.job_events.union(&self.admin_events).cloned().collect();
                 Err(EventRefusal::Unknown { event: shown(event), known })
             }
         }

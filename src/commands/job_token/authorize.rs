@@ -129,10 +129,12 @@ fn no(args: &Args, cx: &mut Context, refusal: &Refusal) -> Result<Failure, Failu
         Refusal::Event(EventRefusal::AdminOnly { .. }) => {
             "an administrator mints a token for it: `tokenkeep admin-token mint --audience AUDIENCE`".to_owned()
         }
-        Refusal::Event(EventRefusal::Unknown { event, known }) => match nearest(event, known.split(", ")) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => "see them with `tokenkeep config get policy.job_events`".to_owned(),
-        },
+        Refusal::Event(EventRefusal::Unknown { event, known }) => {
+            match nearest(event, known.iter().map(String::as_str)) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "see them with `tokenkeep config get policy.job_events`".to_owned(),
+            }
+        }
         Refusal::WrongAudience(_) => NO_AUDIENCE.to_owned(),
         _ => format!("see how the job stands: `tokenkeep job-token list --all --job {}`", args.job),
     };

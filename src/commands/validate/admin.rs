@@ -1,7 +1,7 @@
 //! Admin tokens: known by the issuer that they name, which is us, and judged by the keys that the ledger trusts.
 
 use super::Args;
-use super::verdict::{CheckedBy, Facts, Flaw, No, Reason};
+use super::verdict::{CheckedBy, Facts, Flaw, Reason};
 use crate::commands::Context;
 use crate::commands::admin_token::check::{self, Asked, Refused, hint};
 use crate::ledger::admin_verdict::{Accepted, AdminRefusal};
@@ -64,11 +64,7 @@ pub(super) fn refuse_foreign(cx: &Context, token: &Secret<String>) -> Option<Fla
         "for a provider's token type `tokenkeep validate --issuer URL`; admin tokens are believed here from {} (`issuer` in [issued])",
         ours.as_str()
     );
-    let mismatch = Rejection::IssuerMismatch { found };
-    Some(match mismatch.into() {
-        Flaw::No(no) => Flaw::No(No { hint: Some(hint), ..no }),
-        failure @ Flaw::Failure(_) => failure,
-    })
+    Some(Flaw::from(Rejection::IssuerMismatch { found }).hinting(hint))
 }
 
 impl From<Refused> for Flaw {
@@ -77,21 +73,16 @@ impl From<Refused> for Flaw {
             Refused::Failed(failure) => return Self::Failure(failure),
             Refused::No(refusal) => refusal,
         };
-        let (message, hint) = (refusal.to_string(), Some(hint(&refusal).to_owned()));
+        let (message, hint) = (refusal.to_string(), hint(&refusal).to_owned());
         let reason = match refusal {
-            AdminRefusal::Token(Refusal::Jwt(rejection)) => {
-                return match rejection.into() {
-                    Self::No(plain) => Self::No(No { hint, ..plain }),
-                    failure @ Self::Failure(_) => failure,
-                };
-            }
+            AdminRefusal::Token(Refusal::Jwt(rejection)) => return Self::from(rejection).hinting(hint),
             AdminRefusal::Token(refusal) => reason(&refusal),
             AdminRefusal::Revoked { .. } | AdminRefusal::KeyRevoked { .. } => Reason::Revoked,
             AdminRefusal::Event(_) => Reason::Event,
             AdminRefusal::WrongOwner { .. } => Reason::Owner,
             AdminRefusal::UnknownJob { .. } => Reason::Job,
         };
-        Self::No(No { reason, message, expires_at: None, hint })
+        Self::no(reason, message).hinting(hint)
     }
 }
 

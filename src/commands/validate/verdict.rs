@@ -197,6 +197,14 @@ impl From<Rejection> for Flaw {
 }
 
 impl Flaw {
+    /// Adds how to come by a good token, where the answer is no.
+    pub(super) fn hinting(self, hint: String) -> Self {
+        match self {
+            Self::No(no) => Self::No(No { hint: Some(hint), ..no }),
+            failure @ Self::Failure(_) => failure,
+        }
+    }
+
     /// Says no for a reason that is not in the token's text.
     pub(super) fn no(reason: Reason, message: impl Into<String>) -> Self {
         Self::No(No { reason, message: message.into(), expires_at: None, hint: None })
