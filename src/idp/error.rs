@@ -1,10 +1,12 @@
 //! What can go wrong between us and a provider, apart from a token request, whose outcome is a `Reply`.
 
+use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
 use super::refusal::Refusal;
 use crate::profile::UrlFault;
+use crate::token::text;
 
 /// Why a provider could not be asked, or its answer cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -157,4 +159,21 @@ impl IdpError {
             | Self::Setup { .. } => false,
         }
     }
+}
+
+/// Joins what the sources of an error say, from near to far, without the library's own headings and repetitions.
+pub(super) fn causes(error: &dyn Error) -> String {
+    const HEADINGS: [&str; 3] = ["client error (Connect)", "client error (SendRequest)", "error resolving DNS"];
+    let mut texts: Vec<String> = Vec::new();
+    for cause in sources(error).map(ToString::to_string).filter(|cause| !HEADINGS.contains(&cause.as_str())) {
+        if !texts.last().is_some_and(|last| last.contains(&cause)) {
+            texts.push(cause);
+        }
+    }
+    if texts.is_empty() { text::shown(&error.to_string()) } else { text::shown(&texts.join(": ")) }
+}
+
+/// Iterates over the sources of an error.
+pub(super) fn sources(error: &dyn Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    std::iter::successors(error.source(), |&cause| cause.source())
 }

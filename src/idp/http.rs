@@ -1,26 +1,22 @@
 //! HTTP: one request, one answer, a deadline and a size limit.
 
-use std::cell::OnceCell;
-use std::error::Error;
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::mem::ManuallyDrop;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
 use chrono::DateTime;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
-use reqwest::{Certificate, ClientBuilder, RequestBuilder, Response, redirect, retry};
+use reqwest::{RequestBuilder, Response};
 use serde_json::Value;
 use tokio::runtime::{self, Runtime};
-use url::{Host, Url};
+use url::Url;
 use zeroize::Zeroizing;
 
-use super::error::IdpError;
+use super::error::{IdpError, causes, sources};
 use super::form::Form;
 use super::refusal::OAuthError;
+use super::route::{Clients, Trust};
 use crate::profile::SecureUrl;
 use crate::token::text;
 use crate::token::time::{Lifetime, Timestamp};
@@ -29,33 +25,7 @@ use crate::token::time::{Lifetime, Timestamp};
 pub(crate) struct Wire {
     /// Never shut down: that would wait for a name lookup that hangs, long past every deadline.
     runtime: ManuallyDrop<Runtime>,
-    /// What is trusted besides the system's certificates.
-    roots: Vec<Certificate>,
-    /// One client for each [`Route`] and [`Trust`], made when it is first needed.
-    clients: [[OnceCell<reqwest::Client>; 2]; 3],
-}
-
-/// The ways that a request goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Route {
-    /// To another machine, through a proxy where the environment names one.
-    Outside,
-    /// To this machine, past every proxy.
-    Loopback,
-    /// The same in clear text, which needs no certificates.
-    ClearText,
-}
-
-/// Which certificates a provider's may come from.
-///
-/// The system keeps some hundred of them in a bundle, and most once more in a folder with a file for each: reading it all
-/// takes longer than a refresh. So the nearest are tried first; a handshake that fails has sent nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Trust {
-    /// The profile's own, or the system's bundle.
-    Nearest,
-    /// The profile's own, and all that the system has.
-    Everything,
+    clients: Clients,
 }
 
 /// How long a request may take.
@@ -99,16 +69,12 @@ impl Wire {
     /// Opens the network; `ca_file` names certificates to trust besides the system's.
     pub(crate) fn open(ca_file: Option<&Path>) -> Result<Self, IdpError> {
         let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(IdpError::Runtime)?;
-        Ok(Self {
-            runtime: ManuallyDrop::new(runtime),
-            roots: ca_file.map(read_certificates).transpose()?.unwrap_or_default(),
-            clients: Default::default(),
-        })
+        Ok(Self { runtime: ManuallyDrop::new(runtime), clients: Clients::new(ca_file)? })
     }
 
     /// Makes ready for a request to an address, as far as that goes without sending anything.
     pub(crate) fn prepare(&self, url: &SecureUrl) -> Result<(), IdpError> {
-        self.client_for(url, Trust::Nearest).map(drop)
+        self.clients.to(url, Trust::Nearest).map(drop)
     }
 
     /// Posts a client's form.
@@ -156,94 +122,13 @@ impl Wire {
         patience: Patience,
         (request, trust): (impl Fn(&reqwest::Client) -> RequestBuilder, Trust),
     ) -> Result<Answer, Fault> {
-        let client = self.client_for(url, trust).map_err(Fault::Unsent)?;
+        let client = self.clients.to(url, trust).map_err(Fault::Unsent)?;
         let request = request(client).header(ACCEPT, "application/json").timeout(patience.into());
         let url = bare(url);
         self.runtime.block_on(async {
             let response = request.send().await.map_err(|error| fault(&url, error))?;
             Ok(Answer::read(url.clone(), response).await)
         })
-    }
-
-    /// Returns the client for an address.
-    fn client_for(&self, url: &SecureUrl, trust: Trust) -> Result<&reqwest::Client, IdpError> {
-        let route = Route::to(url);
-        let [outside, loopback, clear_text] = &self.clients;
-        let [nearest, everything] = match route {
-            Route::Outside => outside,
-            Route::Loopback => loopback,
-            Route::ClearText => clear_text,
-        };
-        let cell = match trust {
-            Trust::Nearest => nearest,
-            Trust::Everything => everything,
-        };
-        if let Some(client) = cell.get() {
-            return Ok(client);
-        }
-        let client = self.build(route, trust).map_err(|error| IdpError::Setup { why: causes(&error.without_url()) })?;
-        Ok(cell.get_or_init(|| client))
-    }
-
-    /// Makes the client for a route.
-    fn build(&self, route: Route, trust: Trust) -> reqwest::Result<reqwest::Client> {
-        let builder = reqwest::Client::builder()
-            .user_agent(concat!("tokenkeep/", env!("CARGO_PKG_VERSION")))
-            .redirect(redirect::Policy::none())
-            .retry(retry::never())
-            .connect_timeout(CONNECT_DEADLINE)
-            // a kept connection may be cut just when the next request is written: was it read, or not?
-            .pool_max_idle_per_host(0);
-        let trusting = |builder: ClientBuilder| match self.nearest_roots().filter(|_| trust == Trust::Nearest) {
-            Some(roots) => builder.tls_certs_only(roots),
-            None => builder.tls_certs_merge(self.roots.iter().cloned()),
-        };
-        match route {
-            Route::Outside => trusting(builder).build(),
-            Route::Loopback => trusting(builder).no_proxy().build(),
-            Route::ClearText => builder.tls_certs_only([]).no_proxy().dns_resolver(ThisMachine).build(),
-        }
-    }
-
-    /// Returns the certificates that are tried first.
-    fn nearest_roots(&self) -> Option<Vec<Certificate>> {
-        if self.roots.is_empty() {
-            // the environment may name it, else it is where the systems that have one keep it
-            read_certificates(&openssl_probe::probe().cert_file?).ok()
-        } else {
-            Some(self.roots.clone())
-        }
-    }
-}
-
-impl Route {
-    /// Returns the way to an address.
-    fn to(url: &SecureUrl) -> Self {
-        let Ok(parsed) = Url::parse(url.as_str()) else { return Self::Outside };
-        let loopback = match parsed.host() {
-            Some(Host::Ipv4(address)) => address.is_loopback(),
-            Some(Host::Ipv6(address)) => address.is_loopback(),
-            Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-            None => false,
-        };
-        match (loopback, parsed.scheme()) {
-            (false, _) => Self::Outside,
-            (true, "http") => Self::ClearText,
-            (true, _) => Self::Loopback,
-        }
-    }
-}
-
-/// Takes every name for this machine's, as RFC 6761 section 6.3 wants it for `localhost` and all below it: a resolver that
-/// knows another address for one would have tokens sent there in clear text.
-struct ThisMachine;
-
-impl Resolve for ThisMachine {
-    fn resolve(&self, _name: Name) -> Resolving {
-        let loopback = [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()];
-        // a port of 0 stands for the one of the address
-        let places: Addrs = Box::new(loopback.into_iter().map(|address| SocketAddr::new(address, 0)));
-        Box::pin(std::future::ready(Ok(places)))
     }
 }
 
@@ -365,17 +250,6 @@ fn clock(headers: &HeaderMap) -> Option<Timestamp> {
     Some(Timestamp::from_epoch(DateTime::parse_from_rfc2822(text.trim()).ok()?.timestamp()))
 }
 
-/// Reads the certificates in a PEM file.
-fn read_certificates(path: &Path) -> Result<Vec<Certificate>, IdpError> {
-    let mut pem = Vec::new();
-    let read = |file: File| file.take(LARGEST_CA_FILE).read_to_end(&mut pem);
-    File::open(path).and_then(read).map_err(|source| IdpError::CaFile { path: path.to_owned(), source })?;
-    match Certificate::from_pem_bundle(&pem) {
-        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
-        Ok(_) | Err(_) => Err(IdpError::NoCertificate { path: path.to_owned() }),
-    }
-}
-
 /// Says whether a failed request had left this machine: not while the connection was being made.
 fn fault(url: &str, error: reqwest::Error) -> Fault {
     let unsent = error.is_connect() || error.is_builder();
@@ -404,31 +278,8 @@ fn is_tls_fault(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::InvalidData || inner().is_some_and(is_tls_fault)
 }
 
-/// Joins what the sources of an error say, from near to far, without the library's own headings and repetitions.
-fn causes(error: &dyn Error) -> String {
-    const HEADINGS: [&str; 3] = ["client error (Connect)", "client error (SendRequest)", "error resolving DNS"];
-    let mut texts: Vec<String> = Vec::new();
-    for cause in sources(error).map(ToString::to_string).filter(|cause| !HEADINGS.contains(&cause.as_str())) {
-        if !texts.last().is_some_and(|last| last.contains(&cause)) {
-            texts.push(cause);
-        }
-    }
-    if texts.is_empty() { text::shown(&error.to_string()) } else { text::shown(&texts.join(": ")) }
-}
-
-/// Iterates over the sources of an error.
-fn sources(error: &dyn Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
-    std::iter::successors(error.source(), |&cause| cause.source())
-}
-
-/// A connection that takes longer is not made: three lost packets cost 7 s.
-const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
-
 /// An honest answer has some kilobytes; key sets and tokens with many groups reach tens.
 const LARGEST_ANSWER: usize = 256 * 1024;
-
-/// A whole system's bundle has 220 KB.
-const LARGEST_CA_FILE: u64 = 4 * 1024 * 1024;
 
 /// Longer than this nobody is made to wait by a header.
 pub(crate) const LONGEST_PAUSE: Lifetime = Lifetime::seconds(3_600);
@@ -436,21 +287,6 @@ pub(crate) const LONGEST_PAUSE: Lifetime = Lifetime::seconds(3_600);
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_this_machine_is_asked_past_the_proxies() {
-        let table = [
-            ("https://a.example/t", Route::Outside),
-            ("https://127.0.0.1.example/t", Route::Outside),
-            ("https://127.0.0.1:8443/t", Route::Loopback),
-            ("https://localhost/t", Route::Loopback),
-            ("https://[::1]/t", Route::Loopback),
-            ("http://a.localhost:8080/t", Route::ClearText),
-        ];
-        for (url, route) in table {
-            assert_eq!(Route::to(&url.parse().unwrap()), route, "{url}");
-        }
-    }
 
     #[test]
     fn no_resolver_is_asked_where_a_name_of_this_machine_is() {
@@ -463,13 +299,5 @@ mod tests {
     #[test]
     fn an_address_is_shown_without_its_query() {
         assert_eq!(bare(&"https://a.example/t?code=canary".parse().unwrap()), "https://a.example/t");
-    }
-
-    #[test]
-    fn a_file_without_a_certificate_is_named() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        assert!(matches!(Wire::open(Some(file.path())), Err(IdpError::NoCertificate { .. })));
-        let missing = file.path().with_extension("missing");
-        assert!(matches!(Wire::open(Some(&missing)), Err(IdpError::CaFile { .. })));
     }
 }

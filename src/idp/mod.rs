@@ -11,7 +11,7 @@
 //! | `token` | the token endpoint (RFC 6749 section 3.2); `answer` reads its success, `refusal` its errors |
 //! | `revocation`, `introspection`, `keys` | RFC 7009, RFC 7662, RFC 7517 |
 //! | `form` | a client's request (RFC 6749 section 2.3) |
-//! | `http` | HTTP itself |
+//! | `http` | HTTP itself; `route`: past which proxies, and by which certificates |
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
@@ -29,6 +29,7 @@ mod introspection;
 mod keys;
 mod refusal;
 mod revocation;
+mod route;
 mod token;
 
 use crate::profile::ClientAuth;
