@@ -289,14 +289,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_resolver_is_asked_where_a_name_of_this_machine_is() {
-        let served = super::super::canned::serve(super::super::canned::Canned::json(200, "{}"));
-        let named = served.as_str().replace("127.0.0.1", "no-resolver-knows-this.localhost");
-        let answer = Wire::open(None).unwrap().get(&named.parse().unwrap(), Patience::Half).unwrap();
-        assert_eq!(answer.status, 200);
-    }
-
-    #[test]
     fn an_address_is_shown_without_its_query() {
         assert_eq!(bare(&"https://a.example/t?code=canary".parse().unwrap()), "https://a.example/t");
     }

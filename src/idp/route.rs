@@ -153,6 +153,8 @@ const LARGEST_CA_FILE: u64 = 4 * 1024 * 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::idp::canned::{Canned, serve};
+    use crate::idp::http::{Patience, Wire};
 
     #[test]
     fn only_this_machine_is_asked_past_the_proxies() {
@@ -167,6 +169,14 @@ mod tests {
         for (url, route) in table {
             assert_eq!(Route::to(&url.parse().unwrap()), route, "{url}");
         }
+    }
+
+    #[test]
+    fn no_resolver_is_asked_where_a_name_of_this_machine_is() {
+        let served = serve(Canned::json(200, "{}"));
+        let named = served.as_str().replace("127.0.0.1", "no-resolver-knows-this.localhost");
+        let answer = Wire::open(None).unwrap().get(&named.parse().unwrap(), Patience::Half).unwrap();
+        assert_eq!(answer.status, 200);
     }
 
     #[test]

@@ -86,12 +86,8 @@ fn two_that_differ_and_an_empty_one_change_nothing() {
     let world = world();
     let before = snapshot(&world.vault());
     let on_terminal = || {
-        let mut shell = world.shell(
-            &format!("export TOKENKEEP_IDENTITY_FILE=right.txt; stty sane; \"$0\" \"$@\"; {LAST_WORDS}"),
-            ["vault", "slot", "change", "words"],
-        );
-        shell.current_dir(world.folder.path());
-        Terminal::of(&shell)
+        let script = format!("export TOKENKEEP_IDENTITY_FILE=right.txt; stty sane; \"$0\" \"$@\"; {LAST_WORDS}");
+        Terminal::of(&world.shell(&script, ["vault", "slot", "change", "words"]))
     };
     let mut terminal = on_terminal();
     terminal.sees("New passphrase: ").types(NEW).sees("once more: ").types("another").sees("differ");

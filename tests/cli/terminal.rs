@@ -18,12 +18,12 @@ use crate::signals::{children_of, send};
 /// What the shell around the command says at its end.
 const END: &str = "[ended with ";
 
+/// What it says at its beginning, before its number.
+const SHELL: &str = "[shell ";
+
 /// The last words of a script: how its command ended (`$code`, or the code of what ran last), and how it left the
 /// terminal (`$as`).
 pub(crate) const LAST_WORDS: &str = "code=${code-$?}; echo \"[ended with $code, terminal as ${as-before}]\"";
-
-/// What it says at its beginning, before its number.
-const SHELL: &str = "[shell ";
 
 /// A command that runs on a terminal of its own. It is killed when this goes.
 pub(crate) struct Terminal {
